@@ -1,0 +1,18 @@
+"""Elementwise activations by name: those of `jax.nn`."""
+
+from collections.abc import Callable
+
+import jax
+
+from rnngen.lookup import find
+
+_NAMES = (
+    "celu elu gelu hard_sigmoid hard_silu hard_swish hard_tanh identity leaky_relu log_sigmoid mish "
+    "relu relu6 selu sigmoid silu soft_sign softplus sparse_plus sparse_sigmoid squareplus swish tanh"
+)
+ACTIVATIONS: dict[str, Callable] = {name: getattr(jax.nn, name) for name in _NAMES.split()}
+
+
+def get_activation(activation: str | Callable) -> Callable:
+    """The function of that name, or the function itself. Raises ValueError for an unknown name."""
+    return activation if callable(activation) else find(ACTIVATIONS, activation, "activation")

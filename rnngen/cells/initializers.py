@@ -1,0 +1,115 @@
+"""Initialisers of kernels: each factory returns `(key, shape, dtype) -> array`.
+
+A kernel `[rows, columns]` multiplies from the right, so column j holds the weights *into* unit j.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.lookup import find
+from rnngen.types import Array, Key, check_positive
+
+Initializer = Callable[..., Array]
+
+
+def zeros() -> Initializer:
+    """Every weight 0."""
+    return jax.nn.initializers.zeros
+
+
+def normal(stddev: float = 0.01) -> Initializer:
+    """Gaussian of an absolute standard deviation, whatever the shape."""
+    return jax.nn.initializers.normal(stddev)
+
+
+def glorot(gain: float = 1.0) -> Initializer:
+    """Uniform with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
+    return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
+
+
+def lecun(gain: float = 1.0) -> Initializer:
+    """Truncated Gaussian with variance gain^2 / fan_in (LeCun et al. 1998)."""
+    return jax.nn.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """gain times a random orthogonal matrix, uniform in the Haar measure (Saxe et al. 2014)."""
+    return jax.nn.initializers.orthogonal(gain)
+
+
+def identity(scale: float = 1.0) -> Initializer:
+    """scale times the identity: with relu units and scale 1 this is IRNN (Le, Jaitly and Hinton 2015)."""
+
+    def init(key: Key, shape, dtype=jnp.float32) -> Array:
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(f"the identity needs a square kernel, got {tuple(shape)}")
+        return scale * jnp.eye(shape[0], dtype=dtype)
+
+    return init
+
+
+def sparse(fan_in: int = 15, spectral_radius: float = 0.95) -> Initializer:
+    """`fan_in` Gaussian weights into each unit, the rest 0, scaled to a spectral radius.
+
+    The "smart tanh" initialisation of Pascanu, Mikolov and Bengio 2013, with its numbers as defaults.
+    Square kernels only; a fan_in larger than the kernel gives a dense one.
+    """
+    check_positive(fan_in=fan_in)
+
+    def init(key: Key, shape, dtype=jnp.float32) -> Array:
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(f"a spectral radius needs a square kernel, got {tuple(shape)}")
+        key_place, key_weight = jax.random.split(key)
+        rank = jnp.argsort(jnp.argsort(jax.random.uniform(key_place, shape), axis=0), axis=0)
+        weights = jnp.where(rank < fan_in, jax.random.normal(key_weight, shape, dtype), 0)
+        return weights * (spectral_radius / _spectral_radius(weights)).astype(dtype)
+
+    return init
+
+
+def _spectral_radius(kernel: Array) -> Array:
+    # On the host: XLA has eigenvalues of general matrices on the CPU only.
+    def radius(k):
+        return np.abs(np.linalg.eigvals(np.asarray(k))).max().astype(k.dtype)
+
+    return jax.pure_callback(radius, jax.ShapeDtypeStruct((), kernel.dtype), kernel, vmap_method="sequential")
+
+
+INITIALIZERS: dict[str, Callable[..., Initializer]] = {
+    "glorot": glorot,
+    "identity": identity,
+    "lecun": lecun,
+    "normal": normal,
+    "orthogonal": orthogonal,
+    "sparse": sparse,
+    "zeros": zeros,
+}
+
+
+def get_initializer(spec: str | Mapping | Initializer) -> Initializer:
+    """The initialiser that `spec` names: `"orthogonal"`, `{"name": "normal", "kwargs": {"stddev": 0.1}}`,
+    `"package.module:factory"`, or the function `(key, shape, dtype) -> array` itself.
+
+    Raises ValueError for an unknown name or argument.
+    """
+    if isinstance(spec, Mapping):
+        extra = set(spec) - {"name", "kwargs"}
+        if "name" not in spec or extra:
+            raise ValueError(f"an initialiser is given by name and kwargs, got {dict(spec)!r}")
+        factory = find(INITIALIZERS, spec["name"], "initialiser")
+        try:
+            return factory(**spec.get("kwargs", {}))
+        except TypeError as error:
+            raise ValueError(f"initialiser {spec['name']!r}: {error}") from error
+    if callable(spec):
+        return spec
+    return find(INITIALIZERS, spec, "initialiser")()
+
+
+def gate_kernel(init: Initializer, key: Key, rows: int, hidden_dim: int, gates: int) -> Array:
+    """`[rows, g*h]`: each gate's block drawn on its own, so that fans and orthogonality are per gate."""
+    blocks = [init(k, (rows, hidden_dim), jnp.float32) for k in jax.random.split(key, gates)]
+    return jnp.concatenate(blocks, axis=1)

@@ -1,0 +1,68 @@
+"""Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
+
+    i, f, o = sigmoid(x W_* + h U_* + b_*)
+    g       = tanh(x W_g + h U_g + b_g)
+    c'      = f * c + i * g
+    h'      = o * tanh(c')
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.initializers import gate_kernel, get_initializer
+from rnngen.types import check_positive
+
+
+def lstm(
+    hidden_dim: int,
+    *,
+    forget_bias: float = 1.0,
+    kernel_init="glorot",
+    recurrent_init="orthogonal",
+    learned_carry: bool = False,
+) -> Cell:
+    """An LSTM. Carry: `{"h": [*b, h], "c": [*b, h]}`; output: the new `h`.
+
+    Parameters, gates in the order i, f, g, o: `kernel [d, 4h]`, `recurrent_kernel [h, 4h]`, `bias [4h]`
+    with the forget block at `forget_bias` (1 after Jozefowicz et al. 2015), and with `learned_carry`
+    `initial_carry.h [h]` and `initial_carry.c [h]`.
+
+    Raises ValueError for a non-positive size or an unknown initialiser.
+    """
+    check_positive(hidden_dim=hidden_dim)
+    kernel_init, recurrent_init = get_initializer(kernel_init), get_initializer(recurrent_init)
+
+    def init(key, input_dim):
+        key_kernel, key_recurrent = jax.random.split(key)
+        params = {
+            "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, 4),
+            "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, 4),
+            "bias": jnp.zeros(4 * hidden_dim, jnp.float32).at[hidden_dim : 2 * hidden_dim].set(forget_bias),
+        }
+        start = {name: jnp.zeros(hidden_dim, jnp.float32) for name in ("h", "c")}
+        return params | ({"initial_carry": start} if learned_carry else {})
+
+    def init_carry(params, batch_shape):
+        return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}
+
+    def prepare(params):
+        # As in gru.py: halves folded into i, f and o, so that one tanh serves the whole gate block.
+        scale = jnp.full(4 * hidden_dim, 0.5, params["bias"].dtype).at[2 * hidden_dim : 3 * hidden_dim].set(1)
+        return params | {name: params[name] * scale for name in ("kernel", "recurrent_kernel", "bias")}
+
+    def combine(params, carry, u, a):
+        i, f, g, o = jnp.split(jnp.tanh(u + a), 4, axis=-1)
+        c = (f * 0.5 + 0.5) * carry["c"] + (i * 0.5 + 0.5) * g
+        h = (o * 0.5 + 0.5) * jnp.tanh(c)
+        return {"h": h, "c": c}, h
+
+    structure = Gated(hidden=lambda carry: carry["h"], combine=combine)
+    return gated_cell(
+        init=init,
+        init_carry=init_carry,
+        structure=structure,
+        output_dim=hidden_dim,
+        project=project_input,
+        prepare=prepare,
+    )

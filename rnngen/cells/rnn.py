@@ -1,0 +1,54 @@
+"""The vanilla recurrent network of Elman 1990: `h' = f(x W + h U + b)`."""
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells.activations import get_activation
+from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.initializers import gate_kernel, get_initializer
+from rnngen.types import check_positive
+
+
+def rnn(
+    hidden_dim: int,
+    *,
+    activation="tanh",
+    kernel_init="glorot",
+    recurrent_init="orthogonal",
+    learned_carry: bool = False,
+) -> Cell:
+    """A vanilla RNN. Carry: `h [*b, h]`; output: the new `h`.
+
+    Parameters: `kernel [d, h]`, `recurrent_kernel [h, h]`, `bias [h]`, and with `learned_carry`
+    `initial_carry.h [h]`.
+
+    IRNN (Le et al. 2015) is `activation="relu", recurrent_init="identity"` with
+    `kernel_init={"name": "normal", "kwargs": {"stddev": 0.001}}`. Pascanu et al. 2013 start from
+    `normal` of 0.01 with sigmoid units, `normal` of 0.1 with tanh, or `sparse` with tanh.
+
+    Raises ValueError for a non-positive size or an unknown activation or initialiser.
+    """
+    check_positive(hidden_dim=hidden_dim)
+    activate = get_activation(activation)
+    kernel_init, recurrent_init = get_initializer(kernel_init), get_initializer(recurrent_init)
+
+    def init(key, input_dim):
+        key_kernel, key_recurrent = jax.random.split(key)
+        params = {
+            "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, 1),
+            "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, 1),
+            "bias": jnp.zeros(hidden_dim, jnp.float32),
+        }
+        return params | ({"initial_carry": {"h": jnp.zeros(hidden_dim, jnp.float32)}} if learned_carry else {})
+
+    def init_carry(params, batch_shape):
+        return initial_state(params, batch_shape, hidden_dim)
+
+    def combine(params, h, u, a):
+        h = activate(u + a)
+        return h, h
+
+    structure = Gated(hidden=lambda h: h, combine=combine)
+    return gated_cell(
+        init=init, init_carry=init_carry, structure=structure, output_dim=hidden_dim, project=project_input
+    )

@@ -1,0 +1,65 @@
+"""How the gradient of a loss reaches the carry that enters each step.
+
+The carry that *enters* a step, not the one that leaves it: a step returns its output beside the new
+carry, so the loss at the last step does not depend on the carry that leaves it.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.engines import prepare_unroll, unroll
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.types import Array, Batch, Carry, Params, PyTree
+
+
+def carry_gradients(
+    cell: Cell,
+    params: Params,
+    xs: PyTree,
+    loss: Callable[[PyTree], Array],
+    carry: Carry | None = None,
+    *,
+    mask: Array | None = None,
+    resets: Array | None = None,
+) -> Carry:
+    """Gradient of `loss(ys)`, a scalar, with respect to the carry that enters each step.
+
+    Returns the carry's tree with a leading `t` on each leaf; index 0 belongs to the initial carry.
+    A loss that sums over examples gives each example its own gradient; a mean would scale it by 1/b.
+    Integer leaves come back as float0. Small gradients underflow: see `log_gradient_norms`.
+    """
+    start = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets).carry
+
+    def probed(probes):
+        return loss(unroll(cell, params, xs, carry, mask=mask, resets=resets, probes=probes)[1])
+
+    return jax.grad(probed, allow_int=True)(zero_probes(start, jax.tree.leaves(xs)[0].shape[0]))
+
+
+def gradient_flow(model: Model, params: Params, batch: Batch, task: Task) -> dict[str, Carry]:
+    """`carry_gradients` of a whole model under its task's loss, summed over examples and weighted steps.
+
+    Returns `{"layer_0": <that layer's carry, leading t>, ...}`, from one backward pass.
+    """
+    steps, *batch_shape = batch.weights.shape
+    start = model.init_carry(params, tuple(batch_shape))
+
+    def probed(probes):
+        options = {"mask": batch.mask, "resets": batch.resets, "probes": probes}
+        return summed_loss(task, batch)(model.apply(params, batch.inputs, **options)[1])
+
+    return jax.grad(probed, allow_int=True)(zero_probes(start, steps))
+
+
+def zero_probes(carry: Carry, steps: int) -> Carry:
+    """Probes of `unroll` that change nothing: zeros like `carry` with a leading `t`."""
+    return jax.tree.map(lambda c: jnp.zeros((steps, *c.shape), c.dtype), carry)
+
+
+def summed_loss(task: Task, batch: Batch) -> Callable[[PyTree], Array]:
+    """outputs -> the task's loss on `batch`, summed over examples and weighted steps."""
+    return lambda outputs: task.loss(outputs, batch)[1]["loss"][0]

@@ -1,0 +1,123 @@
+"""How far back a gradient reaches: its norm against lag from single sources, and the half-life of that curve.
+
+With a loss at every step, the gradient at step t mixes near and far. So the loss is read at one step
+tau at a time, and the norm is taken against the lag tau - t.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.diagnostics.gradient_flow import summed_loss
+from rnngen.diagnostics.log_norms import log_gradient_norms
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.types import Array, Batch, Params
+
+
+class HalfLife(NamedTuple):
+    """Over how many steps a gradient norm halves.
+
+    steps: -1 / slope of log2 norm against lag; inf where the slope is not negative, nan where fewer
+      than two norms are finite. low, high: its 95 % bootstrap interval over examples.
+    first_lag, last_lag: the range of the fit. one_percent: the lag at which the norm has fallen to
+      1 % of that at first_lag; inf where it has not by last_lag.
+    """
+
+    steps: float
+    low: float
+    high: float
+    first_lag: int
+    last_lag: int
+    one_percent: float
+
+
+def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1) -> dict[str, Array]:
+    """Log gradient norms against lag: `layer_0/h` and the like -> `[sources, k, b]`; lag 0 is the source's own step.
+
+    Each example's sources are `num_sources` steps spread evenly over those with weight, the last among
+    them. nan where a lag reaches beyond the start of the sequence. The batch has one batch axis.
+    """
+    steps = batch.weights.shape[0]
+    mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
+
+    def against_lag(source):
+        at_source = jnp.where(jnp.arange(steps)[:, None] == source, batch.weights, 0)
+        loss = summed_loss(task, batch._replace(weights=at_source))
+        norms = log_gradient_norms(model.cell, params, batch.inputs, loss, mask=mask, resets=batch.resets)
+        place = source - jnp.arange(steps)[:, None]
+        return {
+            _leaf_name(name): jnp.where(place >= 0, jnp.take_along_axis(norm, jnp.maximum(place, 0), axis=0), jnp.nan)
+            for name, norm in norms.items()
+        }
+
+    return jax.lax.map(against_lag, source_steps(batch.weights, num_sources))
+
+
+def _leaf_name(name: str) -> str:
+    """A layer whose carry is one array names it `h`, as a cell does."""
+    return name if name == "all" or "/" in name else f"{name}/h"
+
+
+def source_steps(weights: Array, num_sources: int) -> Array:
+    """`[t, b]` -> `[sources, b]`: evenly spread steps among those with weight, ending with the last."""
+    rank = jnp.cumsum((weights > 0).astype(jnp.int32), axis=0)
+    wanted = [-(-(j + 1) * rank[-1] // num_sources) for j in range(num_sources)]
+    return jnp.stack([jnp.argmax(rank >= w, axis=0) for w in wanted])
+
+
+def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = None, resamples: int = 200) -> HalfLife:
+    """Fit the median over examples of natural-log norms `[k, n]` by least squares over a range of lags.
+
+    last_lag: default the largest lag that at least half of the examples reach. The range ends earlier
+    where the median norm is exactly zero.
+    """
+    log_norms = np.asarray(log_norms, np.float64)
+    if last_lag is None:
+        last_lag = int(np.flatnonzero(np.mean(~np.isnan(log_norms), axis=1) >= 0.5)[-1])
+    window = log_norms[first_lag : last_lag + 1]
+    curve = np.nanmedian(window, axis=1)
+    finite = len(curve) if np.isfinite(curve).all() else int(np.argmin(np.isfinite(curve)))
+    last_lag = first_lag + finite - 1
+    if finite < 2:
+        return HalfLife(np.nan, np.nan, np.nan, first_lag, last_lag, np.nan)
+    window, curve = window[:finite], curve[:finite]
+    draws = np.random.RandomState(0).randint(window.shape[1], size=(resamples, window.shape[1]))
+    slopes = np.array([_slope(np.nanmedian(window[:, draw], axis=1)) for draw in draws])
+    low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975]) if np.isfinite(slopes).any() else [np.nan] * 2
+    fallen = curve <= curve[0] + np.log(0.01)
+    one_percent = first_lag + float(np.argmax(fallen)) if fallen.any() else np.inf
+    return HalfLife(_steps(_slope(curve)), _steps(low), _steps(high), first_lag, last_lag, one_percent)
+
+
+def _slope(curve: np.ndarray) -> float:
+    """Least-squares slope of log2 norm against lag."""
+    lags = np.arange(len(curve)) - (len(curve) - 1) / 2
+    return float(lags @ (curve / np.log(2)) / (lags @ lags))
+
+
+def _steps(slope: float) -> float:
+    return np.inf if slope >= 0 else float(-1 / slope)
+
+
+def flow_record(norms: dict[str, np.ndarray]) -> dict:
+    """What a figure or table needs of `lag_norms`, as plain lists and numbers.
+
+    curves: name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by
+    lag. half_life: name -> the fields of `HalfLife`.
+    """
+    flat = {name: np.concatenate(list(np.asarray(norm)), axis=1) for name, norm in norms.items()}
+    reached = np.isfinite(flat["all"]).any(axis=1)
+    lags = int(np.flatnonzero(reached)[-1]) + 1 if reached.any() else 1
+    return {
+        "curves": {name: _curve(norm[:lags] / np.log(10)) for name, norm in flat.items()},
+        "half_life": {name: half_life(norm[:lags])._asdict() for name, norm in flat.items()},
+    }
+
+
+def _curve(log10_norms: np.ndarray) -> dict[str, list[float]]:
+    # Order statistics rather than interpolation: between a number and the -inf of an exact zero lies nan.
+    low, median, high = np.nanquantile(log10_norms, [0.1, 0.5, 0.9], axis=1, method="lower")
+    return {"median": median.tolist(), "low": low.tolist(), "high": high.tolist()}

@@ -1,0 +1,109 @@
+"""Gradient norms that do not underflow: a reverse pass that is rescaled as it goes.
+
+A GRU at initialisation shrinks a gradient by about 0.75 a step, so after some 150 steps the squared
+norm is below the smallest float32 and a plain backward pass reports zero.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.diagnostics.gradient_flow import zero_probes
+from rnngen.engines import batch_shape, prepare_unroll
+from rnngen.types import Array, Carry, Params, PyTree
+
+
+def log_gradient_norms(
+    cell: Cell,
+    params: Params,
+    xs: PyTree,
+    loss: Callable[[PyTree], Array],
+    carry: Carry | None = None,
+    *,
+    mask: Array | None = None,
+    resets: Array | None = None,
+) -> dict[str, Array]:
+    """Natural logs of the norms, per example, of `carry_gradients`: name of a leaf -> `[t, *b]`.
+
+    Norms far below the smallest float, or above the largest, keep their value; an exact zero gives
+    -inf. A leaf is named by its path in the carry, a carry that is one array by `h`; `all` is the
+    norm over all leaves. Complex leaves count by modulus, integer leaves not at all.
+    """
+    options = {"mask": mask, "resets": resets}
+    start = prepare_unroll(cell, params, xs, carry, **options).carry
+    probes = zero_probes(start, jax.tree.leaves(xs)[0].shape[0])
+    run = prepare_unroll(cell, params, xs, carry, probes=probes, **options)
+
+    def forward(carry, u):
+        after, y = run.cell.step(run.params, carry, u)
+        return after, (carry, y)
+
+    _, (carries, ys) = jax.lax.scan(forward, run.carry, run.us)
+    batch = batch_shape(xs, mask, resets)
+    nothing = jax.tree.map(jnp.zeros_like, _floats(start)), jnp.full(batch, -jnp.inf)
+
+    def backward(state, inputs):
+        return _step_back(lambda c, u: run.cell.step(run.params, c, u), state, *inputs)
+
+    _, norms = jax.lax.scan(backward, nothing, (carries, run.us, jax.grad(loss)(ys)), reverse=True)
+    return norms
+
+
+def _step_back(step, state, carry, u, dy):
+    """One rescaled step of the reverse pass: (direction, log scale) after a step -> the same before it."""
+    (direction, scale), (dy, dy_scale) = state, _normalise(dy, state[1].shape)
+    top = jnp.maximum(scale, dy_scale)
+    # Where nothing has arrived yet both scales are -inf; any finite reference will do.
+    reference = jnp.where(jnp.isneginf(top), 0.0, top)
+    direction, dy = _scale(direction, jnp.exp(scale - reference)), _scale(dy, jnp.exp(dy_scale - reference))
+
+    def floats_step(floats, probe):
+        after, y = step(_merge(floats, carry), u._replace(probe=_merge(probe, u.probe)))
+        return _floats(after), y
+
+    _, pull_back = jax.vjp(floats_step, _floats(carry), _floats(u.probe))
+    before, entering = pull_back((direction, dy))
+    norms = {name: _log_norm([leaf], scale.shape) + reference for name, leaf in _named(entering)}
+    norms["all"] = _log_norm(jax.tree.leaves(entering), scale.shape) + reference
+    before, before_scale = _normalise(before, scale.shape)
+    return (before, before_scale + reference), norms
+
+
+def _normalise(tree: PyTree, batch: tuple[int, ...]) -> tuple[PyTree, Array]:
+    """The tree with norm 1 per example (0 stays 0), and the log of the norm that it had."""
+    log_norm = _log_norm(jax.tree.leaves(tree), batch)
+    # In two halves, since exp(-log_norm) itself may overflow.
+    half = jnp.exp(-0.5 * jnp.where(jnp.isneginf(log_norm), 0.0, log_norm))
+    return _scale(_scale(tree, half), half), log_norm
+
+
+def _log_norm(leaves: list[Array], batch: tuple[int, ...]) -> Array:
+    """log of the norm over all leaves `[*b, ...]` -> `[*b]`, safe from squares that leave the float range."""
+    flat = jnp.concatenate([jnp.abs(x).reshape(*batch, -1).astype(jnp.float32) for x in leaves], axis=-1)
+    largest = jnp.max(flat, axis=-1)
+    scaled = flat / jnp.where(largest > 0, largest, 1.0)[..., None]
+    return jnp.log(largest) + 0.5 * jnp.log(jnp.maximum(jnp.sum(scaled**2, axis=-1), 1.0))
+
+
+def _scale(tree: PyTree, factor: Array) -> PyTree:
+    def scale(x):
+        return x * factor.reshape(factor.shape + (1,) * (x.ndim - factor.ndim)).astype(x.dtype)
+
+    return jax.tree.map(scale, tree)
+
+
+def _floats(tree: PyTree) -> PyTree:
+    """The tree with None in place of what has no gradient (integers)."""
+    return jax.tree.map(lambda x: x if jnp.issubdtype(x.dtype, jnp.inexact) else None, tree)
+
+
+def _merge(floats: PyTree, tree: PyTree) -> PyTree:
+    """`tree` with its float leaves replaced by those of `floats`."""
+    return jax.tree.map(lambda f, x: x if f is None else f, floats, tree, is_leaf=lambda f: f is None)
+
+
+def _named(tree: PyTree) -> list[tuple[str, Array]]:
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]

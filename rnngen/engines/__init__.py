@@ -1,0 +1,5 @@
+"""Ways to run a cell through time. `unroll` is the door; `ENGINES` is every engine by name."""
+
+from rnngen.engines.unroll import ENGINES, batch_shape, cast_params, get_engine, prepare_unroll, unroll
+
+__all__ = ["ENGINES", "batch_shape", "cast_params", "get_engine", "prepare_unroll", "unroll"]

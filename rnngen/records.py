@@ -1,0 +1,193 @@
+"""Run folders: the truth of what was trained. Written here, read back here as DataFrames.
+
+    config.json        the resolved config
+    metrics.jsonl      a row per logged interval and evaluation
+    diagnoses.jsonl    a row per diagnosis
+    provenance.jsonl   a row per start: versions, git commit, command, device
+    checkpoints/       see train/checkpoint.py
+    result.json        status and final numbers; written last, atomically
+
+A sweep's folder holds run folders under `trials/` and their list in `sweep.json`. Numbers that JSON does not
+have are written as the strings "nan", "inf" and "-inf".
+"""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+_PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
+_NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
+
+
+class RunFolder:
+    """One run's folder. `path` need not exist; the first write makes it."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    def config(self) -> dict | None:
+        """The config it was made for, None where there is none yet."""
+        return read_json(self.path / "config.json")
+
+    def result(self) -> dict | None:
+        """The final result, None while the run is not over."""
+        return read_json(self.path / "result.json")
+
+    def start(self, config: dict, **facts: Any) -> None:
+        """Write the config, and a provenance row with `facts` in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "config.json", config)
+        self.append("provenance", provenance() | facts)
+
+    def finish(self, result: dict) -> None:
+        """Write the result, whole or not at all."""
+        write_json(self.path / "result.json", result)
+
+    def append(self, table: str, row: dict) -> None:
+        """Add a row to one of `TABLES`."""
+        with open(self.path / TABLES[table], "a", encoding="utf-8") as file:
+            file.write(dumps(row) + "\n")
+
+    def rows(self, table: str) -> list[dict]:
+        """The rows of one of `TABLES`; a torn last line is passed over."""
+        return read_rows(self.path / TABLES[table])
+
+    def rewind(self, step: int) -> None:
+        """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
+        for table in ("metrics", "diagnoses"):
+            kept = [dumps(row) + "\n" for row in self.rows(table) if row["step"] <= step]
+            _replace(self.path / TABLES[table], "".join(kept))
+
+
+def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
+    """The records of a run's or a sweep's folder, one row a record.
+
+    table: "metrics", "diagnoses", "provenance", or "results" (one row a run). Every row carries its run's
+    folder name as `trial` and the resolved config as columns `config.task.name` and so on.
+
+    Raises FileNotFoundError where `folder` holds neither a run nor a sweep, ValueError for an unknown table.
+    """
+    folder = Path(folder)
+    if table != "results" and table not in TABLES:
+        raise ValueError(f"table must be one of results, {', '.join(TABLES)}, got {table!r}")
+    rows = []
+    for run in runs(folder):
+        config = {f"config.{key}": value for key, value in flatten(run.config() or {}).items()}
+        found = [flatten(run.result() or {"status": "unfinished"})] if table == "results" else run.rows(table)
+        rows += [{"trial": run.path.name} | row | config for row in found]
+    return pd.DataFrame(rows)
+
+
+def runs(folder: str | os.PathLike) -> list[RunFolder]:
+    """The runs in a folder: itself, or a sweep's trials in the order of the sweep.
+
+    Raises FileNotFoundError where `folder` holds neither a run nor a sweep.
+    """
+    folder = Path(folder)
+    if (folder / "config.json").exists():
+        return [RunFolder(folder)]
+    sweep = read_json(folder / "sweep.json")
+    if sweep is None:
+        raise FileNotFoundError(f"{folder} holds neither a run (config.json) nor a sweep (sweep.json)")
+    return [RunFolder(folder / "trials" / trial["id"]) for trial in sweep["trials"]]
+
+
+def flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts to one dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def provenance() -> dict[str, Any]:
+    """What a reviewer asks: versions, git commit and whether the tree was dirty, command line, machine, flags."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [*sys.argv],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def read_json(path: Path) -> Any:
+    """The file's value, None where there is no file."""
+    try:
+        return _decode(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write the file whole or not at all: a temporary beside it, synced, renamed over it."""
+    _replace(path, dumps(value, indent=1) + "\n")
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a JSON-lines file, [] where there is none; a torn last line is passed over."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    # Every whole row ends in a newline, so what follows the last one was cut short.
+    return [_decode(json.loads(line)) for line in lines[:-1]]
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """JSON with non-finite numbers as strings."""
+    return json.dumps(_encode(value), indent=indent, allow_nan=False)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encode(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _decode(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_decode(v) for v in value]
+    return _NOT_JSON.get(value, value) if isinstance(value, str) else value
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

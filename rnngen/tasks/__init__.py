@@ -1,0 +1,20 @@
+"""Tasks. `TASKS` is every built-in, by the name a config gives it."""
+
+from collections.abc import Callable
+
+from rnngen.tasks.adding import adding
+from rnngen.tasks.copy_memory import copy_memory
+from rnngen.tasks.digits import digits
+from rnngen.tasks.latch import latch
+from rnngen.tasks.task import Task
+from rnngen.tasks.temporal_order import temporal_order
+
+TASKS: dict[str, Callable[..., Task]] = {
+    "adding": adding,
+    "copy_memory": copy_memory,
+    "digits": digits,
+    "latch": latch,
+    "temporal_order": temporal_order,
+}
+
+__all__ = ["TASKS", "Task", "adding", "copy_memory", "digits", "latch", "temporal_order"]

@@ -1,0 +1,85 @@
+"""Copy memory (Hochreiter and Schmidhuber 1997 in spirit; the forms of Arjovsky 2016 and Bai 2018)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.heads import categorical
+from rnngen.tasks.task import Task, classification_loss, mean_loss, split_lengths, split_sizes, synthetic_sample
+from rnngen.types import Batch, InputSpec
+
+SYMBOLS, SPAN = 8, 10  # ten symbols out of eight
+VARIANTS = ("arjovsky", "bai")
+
+
+def copy_memory(
+    length: int = 100,
+    *,
+    min_length: int | None = None,
+    eval_length: int | None = None,
+    variant: str = "arjovsky",
+    train_size: int | None = None,
+    eval_size: int = 1000,
+) -> Task:
+    """Read ten symbols, wait `length` steps, write them down: sequences of length + 20 steps.
+
+    variant "arjovsky": symbols 0-7, blanks 8, one delimiter 9 ten steps before the end; one-hot input,
+    nine classes. "bai": symbols 1-8, blanks 0, eleven closing 9s; the input is one float, ten classes.
+    train_size: examples in a finite training set; None: an endless stream.
+
+    Loss: cross-entropy over all steps. Baseline: knowing when to answer but not what,
+    10 ln 8 / (length + 20). `accuracy` is over the ten recalled symbols, `sequence_accuracy` asks
+    for all ten; solved when that exceeds 99 % (the share of Martens and Sutskever 2011).
+
+    Raises ValueError for an unknown variant or an impossible length or size.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    lengths = split_lengths(length, min_length, eval_length)
+    sizes = split_sizes(train_size, eval_size)
+    padded = {split: (low + 2 * SPAN, high + 2 * SPAN) for split, (low, high) in lengths.items()}
+    arjovsky = variant == "arjovsky"
+    blank, lowest = (SYMBOLS, 0) if arjovsky else (0, 1)
+    head = categorical(9 if arjovsky else 10)
+
+    def draw(key, longest, total):
+        steps = jnp.arange(longest)
+        symbols = jax.random.randint(key, (SPAN,), lowest, lowest + SYMBOLS)
+        delimiter = total - SPAN - 1
+        closing = steps == delimiter if arjovsky else steps >= delimiter
+        inputs = jnp.where(closing, 9, jnp.where(steps < SPAN, symbols[steps % SPAN], blank))
+        recalled = symbols[jnp.clip(steps - (total - SPAN), 0, SPAN - 1)]
+        return Batch(
+            inputs=inputs if arjovsky else inputs[:, None].astype(jnp.float32),
+            targets=jnp.where(steps >= total - SPAN, recalled, blank),
+            weights=(steps < total).astype(jnp.float32),
+            mask=steps < total,
+        )
+
+    return Task(
+        sample=synthetic_sample(draw, sizes, padded),
+        sizes=sizes,
+        on_device=True,
+        head=head,
+        loss=_loss(head, blank),
+        input_spec=InputSpec(10, tokens=True) if arjovsky else InputSpec(1),
+        lengths=lengths,
+        baseline=lambda length: SPAN * math.log(SYMBOLS) / (length + 2 * SPAN),
+        solved=lambda metrics: metrics["sequence_accuracy"] > 0.99,
+    )
+
+
+def _loss(head, blank):
+    cross_entropy = classification_loss(head)
+
+    def loss(outputs, batch):
+        scalar, sums = cross_entropy(outputs, batch)
+        recall = jnp.where(batch.targets != blank, batch.weights, 0.0)
+        hit = jnp.argmax(outputs, axis=-1) == batch.targets
+        _, sums["accuracy"] = mean_loss(hit.astype(jnp.float32), recall)
+        whole = jnp.all(hit | (recall == 0), axis=0).astype(jnp.float32)
+        _, sums["sequence_accuracy"] = mean_loss(whole, jnp.max(batch.weights, axis=0))
+        return scalar, sums
+
+    return loss

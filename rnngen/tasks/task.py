@@ -1,0 +1,142 @@
+"""The task contract, and what the synthetic tasks share: sampling from a per-example draw, and losses.
+
+A task's `sample` is a pure function of (split, key, step, batch size), so an endless stream, a finite
+training set in epochs, full batch and fixed evaluation sets are all the same thing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.heads import Head
+from rnngen.types import Array, Batch, InputSpec, Key, check_positive
+
+SPLITS = ("train", "valid", "test")
+
+
+class Task(NamedTuple):
+    """What to learn, how it is scored, and when it counts as solved.
+
+    sample: (split, key, step, batch_size) -> Batch; static shapes. Evaluation sets ignore the key:
+      step n is their n-th batch, with weights 0 beyond the end.
+    sizes: split -> number of examples, None where the stream is endless.
+    on_device: sample runs inside the jitted step.
+    head: the output distribution.
+    loss: (outputs, batch) -> (scalar to minimise, {metric: (sum, count)}); always has "loss".
+    input_spec: what the model is fed.
+    lengths: split -> (shortest, longest) sequence, in the units of `baseline`.
+    baseline: (length) -> the loss of the best predictor without memory.
+    solved: (metrics) -> whether the literature's threshold is met.
+    """
+
+    sample: Callable[[str, Key, Array, int], Batch]
+    sizes: dict[str, int | None]
+    on_device: bool
+    head: Head
+    loss: Callable
+    input_spec: InputSpec
+    lengths: dict[str, tuple[int, int]]
+    baseline: Callable[[float], float]
+    solved: Callable[[dict[str, float]], bool]
+
+    def expected_baseline(self, split: str) -> float:
+        """The baseline at the mean sequence length of a split."""
+        return float(self.baseline(sum(self.lengths[split]) / 2))
+
+
+def split_lengths(length: int, min_length: int | None, eval_length: int | None, shortest: int = 1):
+    """split -> (shortest, longest): training draws lengths uniformly from [min_length, length]
+    (just `length` if min_length is None); evaluation does the same, or uses eval_length alone.
+
+    Raises ValueError where a length is below `shortest` or the range is empty.
+    """
+    check_positive(length=length)
+    low = length if min_length is None else min_length
+    for name, value in {"length": length, "min_length": low, "eval_length": eval_length or length}.items():
+        if value < shortest:
+            raise ValueError(f"{name} must be at least {shortest}, got {value}")
+    if low > length:
+        raise ValueError(f"min_length must not exceed length, got {low} > {length}")
+    evaluation = (low, length) if eval_length is None else (eval_length, eval_length)
+    return {"train": (low, length), "valid": evaluation, "test": evaluation}
+
+
+def split_sizes(train_size: int | None, eval_size: int) -> dict[str, int | None]:
+    """split -> size. Raises ValueError where a size is not positive."""
+    check_positive(eval_size=eval_size, **({} if train_size is None else {"train_size": train_size}))
+    return {"train": train_size, "valid": eval_size, "test": eval_size}
+
+
+def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict) -> Callable:
+    """A `Task.sample` from `draw(key, longest, length)`, one example `Batch` without a batch axis, padded to longest.
+
+    Endless streams draw example i of step n from `fold_in(key, n)`. Finite sets, whatever the run's
+    seed, draw example i from `fold_in(constant, i)`, so that they are the same set everywhere.
+    """
+
+    def sample(split, key, step, batch_size):
+        low, high = lengths[split]
+
+        def example(key):
+            key_length, key_draw = jax.random.split(key)
+            return draw(key_draw, high, jax.random.randint(key_length, (), low, high + 1))
+
+        if sizes[split] is None:
+            keys, real = jax.random.split(jax.random.fold_in(key, step), batch_size), None
+        else:
+            index, real = finite_indices(split, key, step, batch_size, sizes[split])
+            base = jax.random.fold_in(jax.random.key(1), SPLITS.index(split))
+            keys = jax.vmap(lambda i: jax.random.fold_in(base, i))(index)
+        batch = jax.vmap(example, out_axes=1)(keys)
+        if low == high:
+            batch = batch._replace(mask=None)
+        return batch if real is None else batch._replace(weights=batch.weights * real)
+
+    return sample
+
+
+def finite_indices(split: str, key: Key, step: Array, batch_size: int, size: int) -> tuple[Array, Array]:
+    """Which examples of a finite set make batch `step`: indices `[b]` and 0/1 weights `[b]`.
+
+    Training goes through the set in epochs, each in a new order, dropping what does not fill a batch;
+    a batch of the whole set keeps its order. Evaluation goes through it once, in order.
+    """
+    if split != "train":
+        index = step * batch_size + jnp.arange(batch_size)
+        return jnp.minimum(index, size - 1), (index < size).astype(jnp.float32)
+    if batch_size > size:
+        raise ValueError(f"batch_size must be at most the {size} training examples, got {batch_size}")
+    if batch_size == size:
+        return jnp.arange(size), jnp.ones(size, jnp.float32)
+    batches = size // batch_size
+    order = jax.random.permutation(jax.random.fold_in(key, step // batches), size)
+    start = (step % batches) * batch_size
+    return jax.lax.dynamic_slice_in_dim(order, start, batch_size), jnp.ones(batch_size, jnp.float32)
+
+
+def last_step(length: Array, longest: int) -> Array:
+    """`[t]` weights: 1 at the last existing step, else 0."""
+    return (jnp.arange(longest) == length - 1).astype(jnp.float32)
+
+
+def mean_loss(per_step: Array, weights: Array) -> tuple[Array, tuple[Array, Array]]:
+    """The weighted mean of `[t, *b]`, and (sum, count) so that means over many batches stay exact."""
+    total, count = jnp.sum(per_step * weights), jnp.sum(weights)
+    return total / jnp.maximum(count, 1), (total, count)
+
+
+def classification_loss(head: Head, correct: Callable | None = None) -> Callable:
+    """Cross-entropy in nats, with `accuracy` over the weighted steps.
+
+    correct: (outputs, targets) -> bool `[t, *b]`; default: the most probable class is the target.
+    """
+    correct = correct or (lambda outputs, targets: jnp.argmax(outputs, axis=-1) == targets)
+
+    def loss(outputs, batch):
+        scalar, nll = mean_loss(-head.log_prob(outputs, batch.targets), batch.weights)
+        _, hits = mean_loss(correct(outputs, batch.targets).astype(jnp.float32), batch.weights)
+        return scalar, {"loss": nll, "accuracy": hits}
+
+    return loss

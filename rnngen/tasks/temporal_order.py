@@ -1,0 +1,84 @@
+"""The temporal-order problem: in which order did two marked symbols come, long ago?"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.heads import categorical
+from rnngen.tasks.task import Task, classification_loss, last_step, split_lengths, split_sizes, synthetic_sample
+from rnngen.types import Batch, InputSpec
+
+VARIANTS = ("pascanu", "hochreiter")
+
+
+def temporal_order(
+    length: int = 100,
+    *,
+    min_length: int | None = None,
+    eval_length: int | None = None,
+    variant: str = "pascanu",
+    train_size: int | None = None,
+    eval_size: int = 1000,
+) -> Task:
+    """Two informative symbols, each X or Y, stand among distractors; name their order: XX, XY, YX or YY.
+
+    variant "pascanu" (Pascanu et al. 2013): 6 symbols (2 informative, 4 distractors); with L the length
+    of the sequence, the places are uniform in [L/10, 2L/10) and [5L/10, 6L/10). "hochreiter" (1997,
+    task 6a): 8 symbols (also a start and a trigger); places 10-20 and 50-60 for sequences of 100-110
+    steps (`length=110, min_length=100`), in the same proportion of the shortest length otherwise.
+    train_size: examples in a finite training set; None: an endless stream.
+
+    Loss: cross-entropy at the last step. Baseline: ln 4. `accuracy`: "pascanu" asks for the right class
+    to be the most probable, "hochreiter" for every output within 0.3 of its target. Solved when it
+    exceeds 99 %.
+
+    Raises ValueError for an unknown variant, or an impossible length (10 steps at least) or size.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    lengths = split_lengths(length, min_length, eval_length, shortest=10)
+    sizes = split_sizes(train_size, eval_size)
+    pascanu, head = variant == "pascanu", categorical(4)
+
+    def example(key, longest, length, base):
+        key_kind, key_noise, key_first, key_second = jax.random.split(key, 4)
+        steps = jnp.arange(longest)
+        first, second = _places(pascanu, key_first, key_second, base)
+        kinds = jax.random.randint(key_kind, (2,), 0, 2)
+        inputs = jax.random.randint(key_noise, (longest,), 2, 6)
+        inputs = jnp.where(steps == first, kinds[0], jnp.where(steps == second, kinds[1], inputs))
+        if not pascanu:
+            inputs = jnp.where(steps == 0, 6, jnp.where(steps == length - 1, 7, inputs))
+        label = 2 * kinds[0] + kinds[1]
+        return Batch(inputs, jnp.full(longest, label), last_step(length, longest), steps < length)
+
+    def sample(split, key, step, batch_size):
+        def draw(key, longest, length):
+            return example(key, longest, length, length if pascanu else lengths[split][0])
+
+        return synthetic_sample(draw, sizes, lengths)(split, key, step, batch_size)
+
+    return Task(
+        sample=sample,
+        sizes=sizes,
+        on_device=True,
+        head=head,
+        loss=classification_loss(head, None if pascanu else _within_three_tenths),
+        input_spec=InputSpec(6 if pascanu else 8, tokens=True),
+        lengths=lengths,
+        baseline=lambda length: math.log(4),
+        solved=lambda metrics: metrics["accuracy"] > 0.99,
+    )
+
+
+def _places(pascanu, key_first, key_second, base):
+    """Where the two informative symbols stand; the upper ends count in Hochreiter's form only."""
+    end = 0 if pascanu else 1
+    first = jax.random.randint(key_first, (), base // 10, 2 * base // 10 + end)
+    return first, jax.random.randint(key_second, (), 5 * base // 10, 6 * base // 10 + end)
+
+
+def _within_three_tenths(outputs, targets):
+    error = jnp.abs(jax.nn.softmax(outputs) - jax.nn.one_hot(targets, 4, dtype=outputs.dtype))
+    return jnp.all(error < 0.3, axis=-1)

@@ -1,0 +1,18 @@
+"""Training: the update, the state, checkpoints and the loop."""
+
+from rnngen.train.loop import Diagnose, Experiment, Schedule, fit
+from rnngen.train.optim import OPTIMIZERS, SCHEDULES, Optimizer, build_optimizer
+from rnngen.train.state import TrainState, init_state
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Diagnose",
+    "Experiment",
+    "Optimizer",
+    "Schedule",
+    "TrainState",
+    "build_optimizer",
+    "fit",
+    "init_state",
+]

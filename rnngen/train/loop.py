@@ -1,0 +1,215 @@
+"""The training loop: host code around programs that were all compiled before the first step."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from rnngen.diagnostics import flow_record, lag_norms
+from rnngen.models import Model
+from rnngen.records import RunFolder
+from rnngen.tasks import Task
+from rnngen.train import checkpoint
+from rnngen.train.optim import Optimizer
+from rnngen.train.state import TrainState, evaluate, init_state, means, train_steps
+from rnngen.types import Params
+
+
+class Schedule(NamedTuple):
+    """How long to train, and every how many steps to do what (0: never).
+
+    full_batch: use the whole training set at every step instead of batch_size examples.
+    """
+
+    steps: int
+    batch_size: int = 32
+    full_batch: bool = False
+    log_every: int = 100
+    eval_every: int = 500
+    eval_batch_size: int = 250
+    save_every: int = 0
+
+    def check(self, task: Task, diagnose_every: int) -> None:
+        """Raise ValueError naming the first number that does not fit."""
+        for name in ("steps", "batch_size", "log_every", "eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("eval_every", "save_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        intervals = {name: getattr(self, name) for name in ("steps", "eval_every", "save_every")}
+        for name, interval in (intervals | {"diagnose.every": diagnose_every}).items():
+            if interval % self.log_every:
+                # log_every steps are one program, and a resumed run must log the very same rows.
+                raise ValueError(f"{name} must be a multiple of log_every={self.log_every}, got {interval}")
+        size = task.sizes["train"]
+        if self.full_batch and size is None:
+            raise ValueError("full_batch needs a finite training set: give the task a train_size")
+        if size is not None and not self.full_batch and self.batch_size > size:
+            raise ValueError(f"batch_size must be at most the {size} training examples, got {self.batch_size}")
+
+    def examples(self, task: Task) -> int:
+        """How many examples make a batch."""
+        return task.sizes["train"] if self.full_batch else self.batch_size  # type: ignore[return-value]
+
+
+class Diagnose(NamedTuple):
+    """Which diagnoses to make, and when: before the first step, after the last, and `every` steps (0: not).
+
+    what: () or ("gradient_flow",). examples: how many of the valid split. sources: how many loss steps
+    the lag is counted from, see `lag_norms`.
+    """
+
+    every: int = 0
+    what: tuple[str, ...] = ("gradient_flow",)
+    examples: int = 64
+    sources: int = 1
+
+    def check(self) -> None:
+        """Raise ValueError naming the first value that makes no sense."""
+        for name in ("examples", "sources"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.every < 0:
+            raise ValueError(f"every must not be negative, got {self.every}")
+        for what in self.what:
+            if what != "gradient_flow":
+                raise ValueError(f"unknown diagnosis {what!r}; there is gradient_flow")
+
+
+class Experiment(NamedTuple):
+    """Everything a run needs, as objects."""
+
+    model: Model
+    task: Task
+    optimizer: Optimizer
+    schedule: Schedule
+    diagnose: Diagnose
+    seed: int
+
+
+class Programs(NamedTuple):
+    """Compiled programs: `log_every` training steps, an evaluation a split, the gradient flow if asked for."""
+
+    train: Callable
+    evaluate: dict[str, Callable]
+    flow: Callable | None
+
+
+def compile_programs(experiment: Experiment, state: TrainState) -> Programs:
+    """Compile all that a run will call, so that nothing compiles later."""
+    model, task, optimizer, schedule, diagnose, _ = experiment
+    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every)
+
+    def flow(params):
+        batch = task.sample("valid", jax.random.key(0), 0, diagnose.examples)
+        return lag_norms(model, params, batch, task, diagnose.sources)
+
+    def compiled(function):
+        return jax.jit(function).lower(state.params).compile()
+
+    return Programs(
+        jax.jit(train, donate_argnums=0).lower(state).compile(),
+        {split: compiled(evaluate(model, task, split, schedule.eval_batch_size)) for split in ("valid", "test")},
+        compiled(flow) if "gradient_flow" in diagnose.what else None,
+    )
+
+
+def fit(experiment: Experiment, folder: RunFolder, on_row: Callable[[dict], Any] = lambda row: None) -> dict:
+    """Train from the folder's last checkpoint, or from the start, to the end; write and return the result.
+
+    Rows go to the folder's metrics and diagnoses, and to `on_row`. A run that was stopped and is fitted
+    again ends with the same state and rows, to the bit, as one that was not, wall-clock fields apart.
+    A loss that is not finite ends the run as "diverged".
+    """
+    began = time.perf_counter()
+    state = jax.jit(lambda seed: init_state(experiment.model, experiment.optimizer, seed))(experiment.seed)
+    saved = checkpoint.steps(folder.checkpoints)
+    folder.rewind(saved[-1] if saved else -1)
+    if saved:
+        state = checkpoint.load(folder.checkpoints, saved[-1], state)
+    run = _Run(experiment, folder, on_row, compile_programs(experiment, state))
+    compile_seconds = time.perf_counter() - began
+    state, status = run.to_the_end(state)
+    result = run.result(state, status) | {"compile_seconds": compile_seconds}
+    folder.finish(result)
+    return result
+
+
+class _Run:
+    """The host's side of a run: its clock, and where its rows go."""
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Callable, programs: Programs):
+        self.experiment, self.folder, self.on_row, self.programs = experiment, folder, on_row, programs
+        self.seconds = max((row["seconds"] for row in folder.rows("metrics") if "seconds" in row), default=0.0)
+
+    def to_the_end(self, state: TrainState) -> tuple[TrainState, str]:
+        schedule, step = self.experiment.schedule, int(state.step)
+        if step == 0:
+            self.evaluate(state.params, "valid", 0)
+            self.diagnose(state.params, 0)
+        while step < schedule.steps:
+            state, row = self.train(state, step)
+            step, last = row["step"], row["step"] == schedule.steps
+            diverged = not math.isfinite(row["loss"])
+            if last or diverged or _due(schedule.eval_every, step):
+                self.evaluate(state.params, "valid", step)
+            if last or diverged or _due(self.experiment.diagnose.every, step):
+                self.diagnose(state.params, step)
+            if last or diverged or _due(schedule.save_every, step):
+                checkpoint.save(self.folder.checkpoints, state)
+            if diverged:
+                return state, "diverged"
+        return state, "finished"
+
+    def train(self, state: TrainState, step: int) -> tuple[TrainState, dict]:
+        began = time.perf_counter()
+        state, sums = self.programs.train(state)
+        row = {"step": step + self.experiment.schedule.log_every, "split": "train"} | means(sums)
+        spent = time.perf_counter() - began
+        self.seconds += spent
+        pace = self.experiment.schedule.log_every / spent
+        return state, self.write("metrics", row | {"steps_per_second": pace, "seconds": self.seconds})
+
+    def evaluate(self, params: Params, split: str, step: int) -> dict:
+        metrics = means(self.programs.evaluate[split](params))
+        return self.write("metrics", {"step": step, "split": split} | metrics)
+
+    def diagnose(self, params: Params, step: int) -> None:
+        if self.programs.flow is None:
+            return
+        began = time.perf_counter()
+        record = flow_record(jax.device_get(self.programs.flow(params)))
+        cost = time.perf_counter() - began
+        self.write("diagnoses", {"step": step, "what": "gradient_flow", "cost_seconds": cost} | record)
+
+    def write(self, table: str, row: dict) -> dict:
+        self.folder.append(table, row)
+        self.on_row(row)
+        return row
+
+    def result(self, state: TrainState, status: str) -> dict:
+        task, step = self.experiment.task, int(state.step)
+        test = self.evaluate(state.params, "test", step)
+        rows = {row["split"]: row for row in self.folder.rows("metrics") if row["step"] == step}
+        flows = [row["half_life"]["all"]["steps"] for row in self.folder.rows("diagnoses")]
+        return {
+            "status": status,
+            "step": step,
+            "metrics": {split: _numbers(rows[split]) for split in ("train", "valid", "test")},
+            "baseline": task.expected_baseline("test"),
+            "solved": status == "finished" and bool(task.solved(test)),
+            "half_life": {"initial": flows[0], "final": flows[-1]} if flows else {},
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+            "train_seconds": self.seconds,
+        }
+
+
+def _due(every: int, step: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _numbers(row: dict) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name not in ("step", "split", "seconds")}

@@ -1,0 +1,80 @@
+"""The training state and the pure programs over it: some training steps, an evaluation."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.train.optim import Optimizer, global_norm
+from rnngen.types import Array, Key, Params, PyTree
+
+
+class TrainState(NamedTuple):
+    """Arrays only, so that the state is the checkpoint. step: updates made so far."""
+
+    step: Array
+    params: Params
+    opt_state: PyTree
+    key: Key
+
+
+def init_state(model: Model, optimizer: Optimizer, seed: int) -> TrainState:
+    """The state before the first step; everything random in a run follows from its seed."""
+    key_init, key_run = jax.random.split(jax.random.key(seed))
+    params = model.init(key_init)
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run)
+
+
+def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int, count: int) -> Callable:
+    """`state -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
+
+    Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
+    resumed anywhere is the same run.
+    """
+
+    def one(state: TrainState, _):
+        key_data, key_noise = jax.random.split(state.key)
+        batch = task.sample("train", key_data, state.step, batch_size)
+
+        def objective(params):
+            return model.loss(params, batch, key=jax.random.fold_in(key_noise, state.step), train=True)
+
+        (_, (_, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        one = jnp.ones(())
+        sums = sums | {"grad_norm": (global_norm(gradients), one), "clipped_grad_norm": (global_norm(clipped), one)}
+        return TrainState(state.step + 1, params, opt_state, state.key), sums
+
+    def run(state: TrainState):
+        state, sums = jax.lax.scan(one, state, length=count)
+        return state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+
+    return run
+
+
+def evaluate(model: Model, task: Task, split: str, batch_size: int) -> Callable:
+    """`params -> sums` over the whole of an evaluation split, `{metric: (sum, count)}`."""
+    size = task.sizes[split]
+    batches = math.ceil(size / batch_size)
+
+    def one(params, index):
+        # Evaluation sets ignore the key: they are the same for every run.
+        batch = task.sample(split, jax.random.key(0), index, batch_size)
+        return model.loss(params, batch)[1][1]
+
+    def run(params: Params):
+        sums = jax.lax.map(lambda index: one(params, index), jnp.arange(batches))
+        return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+
+    return run
+
+
+def means(sums: dict) -> dict[str, float]:
+    """`{metric: (sum, count)}` -> `{metric: mean}` as Python floats, from one transfer."""
+    return {name: float(total) / float(count) for name, (total, count) in jax.device_get(sums).items()}

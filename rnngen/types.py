@@ -1,0 +1,55 @@
+"""Aliases, the axis legend, and the two records that tasks and models share.
+
+Arrays are time-major. One letter names an axis in every docstring:
+
+| letter | axis |
+|---|---|
+| `t` | time |
+| `b` | batch; `*b` is any number of leading batch axes, also none |
+| `d` | input features |
+| `h` | hidden features |
+| `g` | gates |
+| `v` | vocabulary, or classes |
+| `k` | lag: steps back from where a loss is read |
+| `p` | trials in a pack |
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Key = jax.Array
+PyTree = Any
+Params = Any
+Carry = Any
+
+
+class InputSpec(NamedTuple):
+    """What a task feeds a model: `dim` float features, or tokens out of `dim`."""
+
+    dim: int
+    tokens: bool = False
+
+
+class Batch(NamedTuple):
+    """One batch of sequences, padded to a common length.
+
+    inputs: `[t, *b, d]` floats or `[t, *b]` tokens. targets: `[t, *b]` or `[t, *b, d]`.
+    mask: bool `[t, *b]`, which steps exist (goes to `unroll`); None: all do.
+    weights: `[t, *b]`, which steps count in the loss.
+    resets: bool `[t, *b]`, where a new sequence begins; None: nowhere.
+    """
+
+    inputs: Array
+    targets: Array
+    weights: Array
+    mask: Array | None = None
+    resets: Array | None = None
+
+
+def check_positive(**sizes: int) -> None:
+    """Raise ValueError naming the first argument that is not a positive whole number."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name} must be a positive whole number, got {size!r}")
