@@ -165,7 +165,7 @@ def _as_cell(layers: dict[str, Cell], merged: Callable, init: Callable, dtype, o
 
 def _check(cells, spec: InputSpec, embed_dim: int, dropout: float) -> None:
     if not cells:
-        raise ValueError("num_layers must be a positive whole number, got 0")
+        raise ValueError("num_layers must be a positive whole number")
     if embed_dim < 0 or (embed_dim and not spec.tokens):
         raise ValueError(f"embed_dim must be 0, or positive where inputs are tokens, got {embed_dim}")
     if not 0.0 <= dropout < 1.0:

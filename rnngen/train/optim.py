@@ -78,20 +78,22 @@ def build_optimizer(
     learning_rate: float = 1e-3,
     *,
     steps: int,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
+    clip_norm: float = 0.0,
+    clip_value: float = 0.0,
     schedule: str = "constant",
     schedule_kwargs: dict | None = None,
     kwargs: dict | None = None,
 ) -> Optimizer:
-    """The optimiser `name` after clipping by value and then by global norm, each only where given.
+    """The optimiser `name` after clipping by value and then by global norm, each unless it is 0.
 
     steps: updates in the whole run, for the schedules. Raises ValueError for an unknown name or
     argument, or a number that makes no sense.
     """
-    for label, number in {"learning_rate": learning_rate, "clip_norm": clip_norm, "clip_value": clip_value}.items():
-        if number is not None and not number > 0:
-            raise ValueError(f"{label} must be positive, got {number}")
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+    for label, number in {"clip_norm": clip_norm, "clip_value": clip_value}.items():
+        if not number >= 0:
+            raise ValueError(f"{label} must be positive, or 0 for no clipping, got {number}")
     rule = find(OPTIMIZERS, name, "optimiser")
     rate = find(SCHEDULES, schedule, "schedule")(learning_rate, steps, **(schedule_kwargs or {}))
     # A constant stays a number in the state, where a pack can give each trial its own.
@@ -114,9 +116,9 @@ def build_optimizer(
 
 def _clips(clip_norm, clip_value) -> list[optax.GradientTransformation]:
     clips = []
-    if clip_value is not None:
+    if clip_value:
         clips.append(optax.inject_hyperparams(optax.clip)(max_delta=clip_value))
-    if clip_norm is not None:
+    if clip_norm:
         clips.append(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=clip_norm))
     return clips
 

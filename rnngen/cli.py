@@ -1,0 +1,213 @@
+"""The command line: `rnngen train | sweep | report | list`. Bad input: one line, exit status 2."""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from rnngen.config import ConfigError, base_config, call, check_name, load_module, resolve
+from rnngen.lookup import nearest
+
+USAGE = """usage: rnngen <command> [options]
+
+  rnngen train --config=FILE --workdir=DIR [--config.KEY=VALUE ...]
+      train one run; the same command goes on with a run that was stopped
+  rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--config.KEY=VALUE ...]
+      run all trials of the file's get_sweep(); the same command finishes what is missing
+  rnngen report DIR
+      rewrite the table and the figures of a run's or sweep's folder
+  rnngen list
+      cells, tasks, engines, initialisers, optimisers and schedules, with their arguments
+
+exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopped by Ctrl-C"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line (default: this process's); returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    # As `python -m` does: cells and tasks of one's own are found from where one stands.
+    sys.path.insert(0, os.getcwd())
+    try:
+        if arguments[0] not in COMMANDS:
+            raise ConfigError(f"no such command {arguments[0]!r}{nearest(arguments[0], COMMANDS)}")
+        return COMMANDS[arguments[0]](arguments[1:])
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except (ConfigError, OSError) as error:
+        print(f"rnngen: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rnngen: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def train(arguments: list[str]) -> int:
+    """`rnngen train`."""
+    options = _parse(arguments)
+    config = resolve(options.config)
+    from rnngen.run import run  # the libraries of training load only once the config is known to be good
+
+    result = run(config, options.workdir, _print_row)
+    test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
+    solved = "solved" if result["solved"] else "not solved"
+    print(f"{result['status']} at step {result['step']}: test {test}; without memory {result['baseline']:.4g}; {solved}")
+    if result["half_life"]:
+        print("half-life of the gradient: {initial:.3g} steps before training, {final:.3g} after".format(**result["half_life"]))
+    print(f"records: {options.workdir}")
+    return 0 if result["status"] == "finished" else 1
+
+
+def sweep(arguments: list[str]) -> int:
+    """`rnngen sweep`."""
+    options = _parse(arguments, sweeping=True)
+    from rnngen import report
+    from rnngen.sweep import driver, progress
+
+    folder, base = Path(options.workdir), resolve(options.config)
+    trials = driver.plan(base, call(options.path, options.module, "get_sweep"))
+    driver.claim(folder, base, trials)
+    todo = driver.pending(folder, trials, options.retry_failed)
+    with progress.Progress(len(trials), len(trials) - len(todo)) as shown:
+        driver.run_trials(folder, todo, options.workers or driver.count_cores(), shown.event)
+    return _show_report(folder, report)
+
+
+def report(arguments: list[str]) -> int:
+    """`rnngen report`."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise ConfigError("report takes one folder: rnngen report DIR")
+    from rnngen import report
+
+    return _show_report(Path(arguments[0]), report)
+
+
+def list_all(arguments: list[str]) -> int:
+    """`rnngen list`."""
+    if arguments:
+        raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
+    from rnngen.config import COMPONENTS
+    from rnngen.engines import ENGINES
+
+    for what, table, supplied in COMPONENTS.values():
+        print(f"{what}s")
+        for name, factory in sorted(table.items()):
+            print(f"  {name}({_signature(factory, supplied)})")
+            print(f"      {_first_line(factory)}")
+    print("engines")
+    for name, engine in ENGINES.items():
+        print(f"  {name}\n      {_first_line(sys.modules[engine.__module__])}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train, "sweep": sweep, "report": report, "list": list_all}
+
+
+class Options:
+    """What a command line asked for: the config with its overrides, where it came from, and the flags."""
+
+    def __init__(self, values: flags.FlagValues, path: str, module):
+        self.path, self.module = path, module
+        self.config: ConfigDict = values.config
+        self.workdir: str = values.workdir
+        self.workers: int = values.workers if "workers" in values else 0
+        self.retry_failed: bool = values.retry_failed if "retry_failed" in values else False
+
+
+def _parse(arguments: list[str], sweeping: bool = False) -> Options:
+    """Parse with absl and config_flags. Raises ConfigError with one line for all that they would complain of."""
+    path = _config_path(arguments)
+    module = load_module(path)
+    config = call(path, module, "get_config")
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(f"{path}: get_config() must return a ConfigDict, got {type(config).__name__}")
+    _check_overrides(arguments, config)
+    values = flags.FlagValues()
+    argv = ["rnngen", *arguments]
+    # Not locked: a kwarg that the file leaves at its default may be set; resolve() checks every name.
+    config_flags.DEFINE_config_file(
+        "config", None, "config file", lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
+    )
+    flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
+    if sweeping:
+        flags.DEFINE_integer("workers", 0, "worker processes (0: one a core)", lower_bound=0, flag_values=values)
+        flags.DEFINE_boolean("retry_failed", False, "train failed trials again", flag_values=values)
+    try:
+        extra = values(argv)[1:]
+    except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ConfigError(str(error)) from error
+    if extra:
+        raise ConfigError(f"unexpected argument {extra[0]!r}")
+    if not values.workdir:
+        raise ConfigError("--workdir=DIR is needed: the folder of the records")
+    return Options(values, path, module)
+
+
+def _config_path(arguments: list[str]) -> str:
+    for number, argument in enumerate(arguments):
+        match = re.fullmatch(r"--?config(=(.*))?", argument)
+        if match:
+            following = arguments[number + 1] if number + 1 < len(arguments) else ""
+            path = match[2] if match[1] else following
+            if path:
+                return path
+    raise ConfigError("--config=FILE is needed: a Python file with get_config()")
+
+
+def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
+    known = base_config().to_dict()
+    for argument in arguments:
+        match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if match:
+            check_name(_over(known, config.to_dict()), match[1])
+
+
+def _over(base: Mapping, given: Mapping) -> dict:
+    """`given` with what it leaves out of `base`."""
+    merged = dict(base)
+    for key, value in given.items():
+        merged[key] = _over(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+    return merged
+
+
+def _print_row(row: dict) -> None:
+    if "what" in row:
+        print(f"{row['step']:>8}  {row['what']}: half-life {row['half_life']['all']['steps']:.3g} steps", flush=True)
+        return
+    shown = {k: v for k, v in row.items() if k not in ("step", "split", "seconds")}
+    print(f"{row['step']:>8}  {row['split']:<6}" + "".join(f"  {k} {v:.4g}" for k, v in shown.items()), flush=True)
+
+
+def _show_report(folder: Path, report) -> int:
+    """Write the report, show its table and failures; 1 where a trial failed."""
+    from rnngen.report import screen
+
+    written = report.write(folder)
+    screen.show(report.summary(folder))
+    for path in written:
+        print(path)
+    failed = report.failures(folder)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _signature(factory: Callable, supplied: tuple[str, ...]) -> str:
+    parameters = [p for p in inspect.signature(factory).parameters.values() if p.name not in supplied]
+    return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
+
+
+def _first_line(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").split("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The table of a sweep: one row a setting, over its seeds. Built from records alone."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnngen.records import flatten, load, read_json, runs
+
+SPREAD = {"median": "median", "min": "min", "max": "max"}
+
+
+def axes(folder: str | os.PathLike) -> pd.DataFrame:
+    """What each trial of a sweep changes: index trial, one column a dotted name; a run has its cell's name."""
+    sweep = read_json(Path(folder) / "sweep.json")
+    if sweep is None:
+        config = runs(folder)[0].config() or {}
+        return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
+    ids = [trial["id"] for trial in sweep["trials"]]
+    return pd.DataFrame([{k: _text(v) for k, v in t["overrides"].items()} for t in sweep["trials"]], index=ids)
+
+
+def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
+    """`axes` and those of its columns, seed apart, that tell settings apart; one that follows from the others is left out."""
+    frame = axes(folder)
+    names = [name for name in frame.columns if name != "seed" and frame[name].nunique(dropna=False) > 1]
+    for name in reversed(names):
+        rest = [other for other in names if other != name]
+        if rest and len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates()):
+            names = rest
+    return frame, names or [name for name in frame.columns if name != "seed"][:1] or ["seed"]
+
+
+def short(name: str) -> str:
+    """How a dotted name is called on screen: cell.name is cell, task.kwargs.length is length."""
+    parts = name.split(".")
+    return parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
+
+
+def summary(folder: str | os.PathLike) -> pd.DataFrame:
+    """One row a setting: trials by status, median, least and greatest test metrics over seeds, the baseline
+    without memory, the rate of success, and the half-life of the gradient before and after training."""
+    frame, names = settings(folder)
+    results = load(folder, "results").set_index("trial")
+    joined = frame[names].join(results[[c for c in results if not c.startswith("config.")]])
+    rows = []
+    for values, group in joined.groupby(names, sort=False, dropna=False):
+        row = {short(name): value for name, value in zip(names, values, strict=True)}
+        rows.append(row | _statistics(group))
+    return pd.DataFrame(rows)
+
+
+def failures(folder: str | os.PathLike) -> list[str]:
+    """A line for each failed trial: its id, what it changes, and why it failed."""
+    frame, lines = axes(folder), []
+    for run in runs(folder):
+        result = run.result()
+        if result is not None and result["status"] == "failed":
+            changes = ", ".join(f"{short(k)}={v}" for k, v in frame.loc[run.path.name].items())
+            lines.append(f"{run.path.name} ({changes}): {result['reason']}")
+    return lines
+
+
+def _statistics(group: pd.DataFrame) -> dict:
+    over = group[group["status"].isin(["finished", "diverged"])]
+    row: dict = {"trials": len(group)}
+    row |= {status: int((group["status"] == status).sum()) for status in ("finished", "diverged", "failed")}
+    for metric in [c for c in group if c.startswith("metrics.test.")]:
+        name = "test_" + metric.removeprefix("metrics.test.")
+        row |= {f"{name}_{key}": _over_seeds(over[metric], how) for key, how in SPREAD.items()}
+    row["baseline"] = over["baseline"].iloc[0] if len(over) else np.nan
+    row["success_rate"] = float(over["solved"].astype(float).mean()) if len(over) else np.nan
+    for column in [c for c in group if c.startswith("half_life.")]:
+        name = column.replace(".", "_")
+        row |= {f"{name}_{key}": _over_seeds(over[column], how) for key, how in SPREAD.items()}
+    return row
+
+
+def _over_seeds(values: pd.Series, how: str) -> float:
+    return float(getattr(values.astype(float), how)()) if len(values) else np.nan
+
+
+def _text(value) -> object:
+    """Components as `adding(length=100)`, lists as text: what a table can group by."""
+    if isinstance(value, dict) and "name" in value:
+        arguments = ", ".join(f"{k}={v}" for k, v in flatten(value.get("kwargs", {})).items())
+        return f"{value['name']}({arguments})" if arguments else value["name"]
+    return str(value) if isinstance(value, list | dict) else value

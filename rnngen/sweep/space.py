@@ -1,0 +1,47 @@
+"""The trials of a sweep, as a list of overrides `{dotted name: value}` of a config.
+
+    product(axis("cell.name", ["rnn", "lstm"]), axis("seed", range(5)))     ten trials
+    zipped(axis("task.kwargs.length", [50, 100]), axis("train.steps", [1000, 4000]))     two
+    chain(a, b)     those of a, then those of b
+"""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+Space = list[dict[str, Any]]
+
+
+def axis(name: str, values: Iterable[Any]) -> Space:
+    """One trial a value. Raises ValueError where there is none."""
+    space = [{name: value} for value in values]
+    if not space:
+        raise ValueError(f"axis {name!r} has no values")
+    return space
+
+
+def product(*spaces: Space) -> Space:
+    """Every combination, the last space varying fastest. Raises ValueError where two set the same name."""
+    return [_join(parts) for parts in itertools.product(*spaces)]
+
+
+def zipped(*spaces: Space) -> Space:
+    """The first of each together, the second of each, ... Raises ValueError where lengths differ."""
+    if len({len(space) for space in spaces}) > 1:
+        raise ValueError(f"zipped spaces differ in length: {', '.join(str(len(space)) for space in spaces)}")
+    return [_join(parts) for parts in zip(*spaces, strict=True)]
+
+
+def chain(*spaces: Space) -> Space:
+    """All trials of the first, then of the second, ..."""
+    return list(itertools.chain(*spaces))
+
+
+def _join(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    joined: dict[str, Any] = {}
+    for part in parts:
+        twice = joined.keys() & part.keys()
+        if twice:
+            raise ValueError(f"two axes set {sorted(twice)[0]!r}")
+        joined |= part
+    return joined

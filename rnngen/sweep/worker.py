@@ -1,0 +1,95 @@
+"""A worker: one spawned process that trains one trial after another, on cores of its own.
+
+Spawned and never forked, since a forked JAX deadlocks. The process is kept from trial to trial, so that
+imports are paid once; when it dies, only the trial that it had is lost, and the next gets a new one.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from rnngen.records import RunFolder
+
+
+class Worker:
+    """The driver's end. `run` blocks until the trial is over; `stop` may be called from another thread."""
+
+    def __init__(self, cores: list[int], cache: str):
+        self._cores, self._cache = cores, cache
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._stopped = False
+
+    def run(self, config: dict, folder: RunFolder) -> None:
+        """Train a resolved config in `folder`; a death of the process is recorded there as a failure."""
+        if self._stopped:
+            return
+        if self._process is None:
+            self._start()
+        assert self._process is not None and self._pipe is not None
+        try:
+            self._pipe.send((config, os.fspath(folder.path)))
+            self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code, self._process = self._process.exitcode, None
+            if not self._stopped:
+                fail(folder, f"its process died: {_cause(code)}")
+
+    def stop(self) -> None:
+        """End the process at once."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._cores, self._cache), daemon=True)
+        self._process.start()
+        theirs.close()
+
+
+def fail(folder: RunFolder, reason: str, **details: str) -> None:
+    """Record a trial as failed."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.finish({"status": "failed", "reason": reason, **details})
+
+
+def _serve(pipe: Connection, cores: list[int], cache: str) -> None:
+    """The worker's end: trials come in, a token goes back for each."""
+    import jax
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    if cores:
+        # Before JAX starts, since XLA sizes its thread pools once.
+        os.sched_setaffinity(0, cores)
+    # Trials that differ in their seed are the same programs: compiled by one worker, loaded by all.
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    while True:
+        try:
+            config, path = pipe.recv()
+        except EOFError:
+            return
+        _train(config, RunFolder(path))
+        pipe.send(None)
+
+
+def _train(config: dict, folder: RunFolder) -> None:
+    from rnngen.run import run  # here, so that the driver's end of this module stays light
+
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with open(folder.path / "log.txt", "a", encoding="utf-8") as log:
+        sys.stdout.flush()
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+        try:
+            run(config, folder.path)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            fail(folder, reason, traceback=traceback.format_exc())
