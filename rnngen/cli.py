@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen.config import ConfigError, base_config, call, check_name, load_module, resolve
+from rnngen.config import ConfigError, base_config, call, check_name, complete, load_module, resolve
 from rnngen.lookup import nearest
 
 USAGE = """usage: rnngen <command> [options]
@@ -59,9 +59,15 @@ def train(arguments: list[str]) -> int:
     result = run(config, options.workdir, _print_row)
     test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
     solved = "solved" if result["solved"] else "not solved"
-    print(f"{result['status']} at step {result['step']}: test {test}; without memory {result['baseline']:.4g}; {solved}")
+    print(
+        f"{result['status']} at step {result['step']}: test {test}; without memory {result['baseline']:.4g}; {solved}"
+    )
     if result["half_life"]:
-        print("half-life of the gradient: {initial:.3g} steps before training, {final:.3g} after".format(**result["half_life"]))
+        print(
+            "half-life of the gradient: {initial:.3g} steps before training, {final:.3g} after".format(
+                **result["half_life"]
+            )
+        )
     print(f"records: {options.workdir}")
     return 0 if result["status"] == "finished" else 1
 
@@ -72,7 +78,7 @@ def sweep(arguments: list[str]) -> int:
     from rnngen import report
     from rnngen.sweep import driver, progress
 
-    folder, base = Path(options.workdir), resolve(options.config)
+    folder, base = Path(options.workdir), complete(options.config)
     trials = driver.plan(base, call(options.path, options.module, "get_sweep"))
     driver.claim(folder, base, trials)
     todo = driver.pending(folder, trials, options.retry_failed)
@@ -174,7 +180,9 @@ def _over(base: Mapping, given: Mapping) -> dict:
     """`given` with what it leaves out of `base`."""
     merged = dict(base)
     for key, value in given.items():
-        merged[key] = _over(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+        merged[key] = (
+            _over(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+        )
     return merged
 
 

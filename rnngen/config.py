@@ -30,7 +30,7 @@ from rnngen.train import OPTIMIZERS, SCHEDULES, Diagnose, Experiment, Schedule, 
 DTYPES = ("float32", "bfloat16")
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
 # factory that do not come from the config.
-COMPONENTS: dict[str, tuple[str, Mapping[str, Callable], tuple[str, ...]]] = {
+COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "cell": ("cell", CELLS, ()),
     "task": ("task", TASKS, ()),
     "model.head_init": ("initialiser", INITIALIZERS, ()),
@@ -83,10 +83,11 @@ def load_module(path: str) -> types.ModuleType:
     if not file.is_file():
         raise ConfigError(f"{path}: no such config file{_nearest_file(file)}")
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-    if spec is None or spec.loader is None:
+    loader = spec.loader if spec else None
+    if spec is None or loader is None:
         raise ConfigError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    _calling(path, lambda: spec.loader.exec_module(module))
+    _calling(path, lambda: loader.exec_module(module))
     if not callable(getattr(module, "get_config", None)):
         raise ConfigError(f"{path}: has no get_config(){nearest('get_config', _functions(module))}")
     return module
@@ -120,17 +121,25 @@ def check_name(config: Mapping, name: str) -> None:
         at, where = at[part], f"{where}.{part}"
 
 
-def resolve(config: ConfigDict | Mapping) -> dict:
-    """The whole config as plain values: defaults filled in, every key, type and component name checked.
+def complete(config: ConfigDict | Mapping) -> dict:
+    """The config as plain values with every key of `base_config` in it; keys and types checked, `kwargs` as given.
 
     Raises ConfigError naming the key and the nearest right one.
     """
     given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
-    resolved = _merge(base_config().to_dict(), given, "config")
+    return json.loads(dumps(_merge(base_config().to_dict(), given, "config")))
+
+
+def resolve(config: ConfigDict | Mapping) -> dict:
+    """`complete`, and every component's name and arguments checked and its defaults filled in.
+
+    Raises ConfigError naming the key and the nearest right one.
+    """
+    resolved = complete(config)
     for path, (what, table, supplied) in COMPONENTS.items():
         part = functools.reduce(lambda tree, key: tree[key], path.split("."), resolved)
         where = f"config.{path}"
-        factory = _at(f"{where}.name", lambda p=part, t=table, w=what: find(t, p["name"], w))
+        factory = _at(f"{where}.name", functools.partial(find, table, part["name"], what))
         part["kwargs"] = _check_kwargs(f"{where}.kwargs", part["name"], factory, part["kwargs"], supplied)
     if resolved["dtype"] not in DTYPES:
         raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
@@ -147,9 +156,7 @@ def build(resolved: dict) -> Experiment:
     layers = options.pop("num_layers")
     model = _at(
         "config.model",
-        lambda: build_model(
-            [cell] * layers, task.input_spec, task.head, task.loss, dtype=resolved["dtype"], **options
-        ),
+        lambda: build_model([cell] * layers, task.input_spec, task.head, task.loss, dtype=resolved["dtype"], **options),
     )
     optim = dict(resolved["optim"])
     schedule_of_rate = optim.pop("schedule")
@@ -232,7 +239,9 @@ def _check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, suppli
         if key not in parameters and not takes_any:
             raise ConfigError(f"{where}.{key}: {name} has no such argument{nearest(key, parameters)}")
         checked[key] = _typed(f"{where}.{key}", value, hints.get(key, Any))
-    missing = [k for k, p in parameters.items() if p.default is p.empty and k not in kwargs and p.kind is not p.VAR_KEYWORD]
+    missing = [
+        k for k, p in parameters.items() if p.default is p.empty and k not in kwargs and p.kind is not p.VAR_KEYWORD
+    ]
     if missing:
         raise ConfigError(f"{where}.{missing[0]}: {name} needs this argument")
     return checked
@@ -240,8 +249,14 @@ def _check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, suppli
 
 def _typed(path: str, value: Any, hint: Any) -> Any:
     """`value` as the type that `hint` asks for: whole numbers pass for floats, lists for tuples."""
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
-    kinds = tuple(kind for kind in (typing.get_origin(a) or a for a in allowed) if isinstance(kind, type) and kind is not Any)
+    allowed = (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
+    kinds = tuple(
+        kind for kind in (typing.get_origin(a) or a for a in allowed) if isinstance(kind, type) and kind is not Any
+    )
     if len(kinds) < len(allowed) or not kinds:
         return value  # Any, a callable, a type variable: the factory judges
     if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):

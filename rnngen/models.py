@@ -130,9 +130,7 @@ def build_model(
         return whole.step(prepared, carry, whole.project(prepared, x))
 
     def batch_loss(params, batch, carry=None, *, key=None, train=False):
-        carry, outputs = apply(
-            params, batch.inputs, carry, mask=batch.mask, resets=batch.resets, key=key, train=train
-        )
+        carry, outputs = apply(params, batch.inputs, carry, mask=batch.mask, resets=batch.resets, key=key, train=train)
         scalar, sums = loss(outputs, batch)
         return scalar, (carry, sums)
 

@@ -1,9 +1,9 @@
 """The gated recurrent unit of Cho et al. 2014, in the form that cuDNN, torch and Flax compute.
 
-    r  = sigmoid(x W_r + h U_r + b_r)
-    z  = sigmoid(x W_z + h U_z + b_z)
-    n  = tanh(x W_n + b_n + r * (h U_n + c_n))
-    h' = (1 - z) * n + z * h
+r  = sigmoid(x W_r + h U_r + b_r)
+z  = sigmoid(x W_z + h U_z + b_z)
+n  = tanh(x W_n + b_n + r * (h U_n + c_n))
+h' = (1 - z) * n + z * h
 """
 
 import jax
@@ -14,9 +14,7 @@ from rnngen.cells.initializers import gate_kernel, get_initializer
 from rnngen.types import check_positive
 
 
-def gru(
-    hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", learned_carry: bool = False
-) -> Cell:
+def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", learned_carry: bool = False) -> Cell:
     """A GRU. Carry: `h [*b, h]`; output: the new `h`.
 
     Parameters, gates in the order r, z, n: `kernel [d, 3h]`, `recurrent_kernel [h, 3h]`, `bias [3h]`,

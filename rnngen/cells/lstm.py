@@ -1,9 +1,9 @@
 """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
 
-    i, f, o = sigmoid(x W_* + h U_* + b_*)
-    g       = tanh(x W_g + h U_g + b_g)
-    c'      = f * c + i * g
-    h'      = o * tanh(c')
+i, f, o = sigmoid(x W_* + h U_* + b_*)
+g       = tanh(x W_g + h U_g + b_g)
+c'      = f * c + i * g
+h'      = o * tanh(c')
 """
 
 import jax

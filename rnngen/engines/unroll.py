@@ -3,7 +3,7 @@
 Mask, resets, probes and direction are one wrapper around the cell's step, so every engine has them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,9 +68,7 @@ def unroll(
     cast to it. Raises ValueError for an unknown engine.
     """
     run = get_engine(engine)
-    wrapped = prepare_unroll(
-        cell, params, xs, carry, mask=mask, resets=resets, key=key, reverse=reverse, probes=probes
-    )
+    wrapped = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets, key=key, reverse=reverse, probes=probes)
     last, ys = run(*wrapped)
     return last, _flip(ys) if reverse else ys
 
@@ -109,7 +107,7 @@ def _wrap(cell: Cell) -> Cell:
     return cell._replace(step=step, structure=None)
 
 
-def _where(condition: Array, x: Array, y: Array) -> Array:
+def _where(condition: Any, x: Array, y: Array) -> Array:
     """`jnp.where` with a condition `[*b]` over arrays `[*b, ...]`."""
     return jnp.where(condition.reshape(condition.shape + (1,) * (x.ndim - condition.ndim)), x, y)
 

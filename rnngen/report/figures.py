@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rnngen.records import load
-from rnngen.report.tables import settings, short
+from rnngen.records import load, short
+from rnngen.report.tables import settings
 
 # Okabe and Ito's colours, told apart by everyone; the three classic cells always have the same ones.
 COLOURS = {"rnn": "#D55E00", "gru": "#009E73", "lstm": "#0072B2"}
@@ -90,7 +90,9 @@ def _labelled(folder: str | os.PathLike, table: str) -> tuple[pd.DataFrame, str,
     others = [name for name in names if name != first]
     labels = pd.DataFrame({"curve": frame[first].astype(str)})
     if others:
-        labels["panel"] = [", ".join(_words(n, v) for n, v in zip(others, row, strict=True)) for row in frame[others].values]
+        labels["panel"] = [
+            ", ".join(_words(n, v) for n, v in zip(others, row, strict=True)) for row in frame[others].values
+        ]
     else:
         labels["panel"] = ""
     records = load(folder, table)
@@ -128,7 +130,9 @@ def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:
             )  # fmt: skip
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"$10^{{{y:.0f}}}$"))
-        axes.set_xlabel("lag: steps back from the loss" if against == "lag" else "time step t (the loss is read at the last)")
+        axes.set_xlabel(
+            "lag: steps back from the loss" if against == "lag" else "time step t (the loss is read at the last)"
+        )
     letter = "carry" if leaf == "all" else leaf.split("/")[-1] + "_t"
     line[0].set_ylabel(rf"$\|\partial L / \partial {letter}\|$" if leaf != "all" else "norm of dL / d carry")
 

@@ -4,21 +4,33 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+_HEADINGS = {"success_rate": "solved", "baseline": "no memory", "half_life_initial": "half-life before",
+             "half_life_final": "after"}  # fmt: skip
+_ONLY_IF_ANY = ("diverged", "failed")
+
 
 def show(summary: pd.DataFrame, console: Console | None = None) -> None:
-    """Print the table of `summary`, each number as `median [least, greatest]` over seeds."""
+    """Print the table of `summary`: numbers over seeds as `median [least, greatest]`."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width of its own
     spreads = [c.removesuffix("_median") for c in summary if c.endswith("_median")]
-    hidden = {f"{s}_{k}" for s in spreads for k in ("median", "min", "max")}
-    plain = [c for c in summary if c not in hidden and not (c in ("diverged", "failed") and not summary[c].any())]
+    of_spreads = {f"{spread}_{key}" for spread in spreads for key in ("median", "min", "max")}
+    plain = [c for c in summary if c not in of_spreads and (c not in _ONLY_IF_ANY or summary[c].any())]
     table = Table(box=None, pad_edge=False)
     for name in [*plain, *spreads]:
-        table.add_column(name.replace("_", " "), justify="left" if summary.get(name, pd.Series(0.0)).dtype == object else "right")
+        text = name in summary and not pd.api.types.is_numeric_dtype(summary[name])
+        table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify="left" if text else "right")
     for _, row in summary.iterrows():
         cells = [_number(row[c]) for c in plain]
-        cells += [f"{_number(row[f'{s}_median'])} [{_number(row[f'{s}_min'])}, {_number(row[f'{s}_max'])}]" for s in spreads]
-        table.add_row(*cells)
+        table.add_row(*cells, *(_spread(row, s) for s in spreads))
     console.print(table)
+
+
+def _spread(row: pd.Series, name: str) -> str:
+    median, low, high = (_number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
+    # Rich would read plain brackets as markup.
+    return f"{median} \\[{low}, {high}]"
 
 
 def _number(value: object) -> str:

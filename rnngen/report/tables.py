@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.records import flatten, load, read_json, runs
+from rnngen.records import describe, load, read_json, runs, short
 
 SPREAD = {"median": "median", "min": "min", "max": "max"}
 
@@ -18,7 +18,7 @@ def axes(folder: str | os.PathLike) -> pd.DataFrame:
         config = runs(folder)[0].config() or {}
         return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
     ids = [trial["id"] for trial in sweep["trials"]]
-    return pd.DataFrame([{k: _text(v) for k, v in t["overrides"].items()} for t in sweep["trials"]], index=ids)
+    return pd.DataFrame([{k: describe(v) for k, v in t["overrides"].items()} for t in sweep["trials"]], index=ids)
 
 
 def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
@@ -30,12 +30,6 @@ def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
         if rest and len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates()):
             names = rest
     return frame, names or [name for name in frame.columns if name != "seed"][:1] or ["seed"]
-
-
-def short(name: str) -> str:
-    """How a dotted name is called on screen: cell.name is cell, task.kwargs.length is length."""
-    parts = name.split(".")
-    return parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
 
 
 def summary(folder: str | os.PathLike) -> pd.DataFrame:
@@ -79,11 +73,3 @@ def _statistics(group: pd.DataFrame) -> dict:
 
 def _over_seeds(values: pd.Series, how: str) -> float:
     return float(getattr(values.astype(float), how)()) if len(values) else np.nan
-
-
-def _text(value) -> object:
-    """Components as `adding(length=100)`, lists as text: what a table can group by."""
-    if isinstance(value, dict) and "name" in value:
-        arguments = ", ".join(f"{k}={v}" for k, v in flatten(value.get("kwargs", {})).items())
-        return f"{value['name']}({arguments})" if arguments else value["name"]
-    return str(value) if isinstance(value, list | dict) else value

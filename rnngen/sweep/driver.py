@@ -29,7 +29,7 @@ class Trial(NamedTuple):
 
 
 def plan(base: dict, space: Space) -> list[Trial]:
-    """The trials of a space over a resolved base config.
+    """The trials of a space over a complete base config.
 
     Raises ConfigError where one cannot be built, or is there twice: before any of them has begun.
     """

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from rnngen.records import describe, short
 from rnngen.sweep.driver import Trial
 
 
@@ -40,7 +41,7 @@ class Progress:
             state = self._state()
             self._bars.update(self._task, completed=self._completed(), state=state)
             if status in ("diverged", "failed") or (status == "finished" and not self._console.is_terminal):
-                changes = ", ".join(f"{k}={v}" for k, v in trial.overrides.items())
+                changes = ", ".join(f"{short(k)}={describe(v)}" for k, v in trial.overrides.items())
                 self._console.print(
                     f"{self._completed()}/{self._total}  {status}  {trial.id}  {changes}  ({state})",
                     soft_wrap=True, highlight=False, markup=False,

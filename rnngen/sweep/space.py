@@ -1,8 +1,8 @@
 """The trials of a sweep, as a list of overrides `{dotted name: value}` of a config.
 
-    product(axis("cell.name", ["rnn", "lstm"]), axis("seed", range(5)))     ten trials
-    zipped(axis("task.kwargs.length", [50, 100]), axis("train.steps", [1000, 4000]))     two
-    chain(a, b)     those of a, then those of b
+product(axis("cell.name", ["rnn", "lstm"]), axis("seed", range(5)))     ten trials
+zipped(axis("task.kwargs.length", [50, 100]), axis("train.steps", [1000, 4000]))     two
+chain(a, b)     those of a, then those of b
 """
 
 import itertools

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
+from typing import Any
 
 from rnngen.records import RunFolder
 
@@ -19,8 +20,8 @@ class Worker:
 
     def __init__(self, cores: list[int], cache: str):
         self._cores, self._cache = cores, cache
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self._process: Any = None
+        self._pipe: Any = None
         self._stopped = False
 
     def run(self, config: dict, folder: RunFolder) -> None:
@@ -28,16 +29,16 @@ class Worker:
         if self._stopped:
             return
         if self._process is None:
-            self._start()
-        assert self._process is not None and self._pipe is not None
+            self._process, self._pipe = self._start()
+        process, pipe = self._process, self._pipe
         try:
-            self._pipe.send((config, os.fspath(folder.path)))
-            self._pipe.recv()
+            pipe.send((config, os.fspath(folder.path)))
+            pipe.recv()
         except (EOFError, OSError):
-            self._process.join()
-            code, self._process = self._process.exitcode, None
+            process.join()
+            self._process = None
             if not self._stopped:
-                fail(folder, f"its process died: {_cause(code)}")
+                fail(folder, f"its process died: {_cause(process.exitcode)}")
 
     def stop(self) -> None:
         """End the process at once."""
@@ -46,12 +47,19 @@ class Worker:
             self._process.terminate()
             self._process.join()
 
-    def _start(self) -> None:
+    def _start(self) -> tuple[Any, Any]:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._cores, self._cache), daemon=True)
-        self._process.start()
-        theirs.close()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._cores, self._cache), daemon=True)
+        process.start()
+        theirs.close()  # or the death of the process would not close the pipe
+        return process, ours
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"killed by {signal.Signals(-exitcode).name}"
+    return f"exit status {exitcode}"
 
 
 def fail(folder: RunFolder, reason: str, **details: str) -> None:

@@ -83,10 +83,11 @@ def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict
             key_length, key_draw = jax.random.split(key)
             return draw(key_draw, high, jax.random.randint(key_length, (), low, high + 1))
 
-        if sizes[split] is None:
-            keys, real = jax.random.split(jax.random.fold_in(key, step), batch_size), None
+        size, real = sizes[split], None
+        if size is None:
+            keys = jax.random.split(jax.random.fold_in(key, step), batch_size)
         else:
-            index, real = finite_indices(split, key, step, batch_size, sizes[split])
+            index, real = finite_indices(split, key, step, batch_size, size)
             base = jax.random.fold_in(jax.random.key(1), SPLITS.index(split))
             keys = jax.vmap(lambda i: jax.random.fold_in(base, i))(index)
         batch = jax.vmap(example, out_axes=1)(keys)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from rnngen.diagnostics import flow_record, lag_norms
 from rnngen.models import Model
@@ -104,7 +105,7 @@ def compile_programs(experiment: Experiment, state: TrainState) -> Programs:
     train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every)
 
     def flow(params):
-        batch = task.sample("valid", jax.random.key(0), 0, diagnose.examples)
+        batch = task.sample("valid", jax.random.key(0), jnp.int32(0), diagnose.examples)
         return lag_norms(model, params, batch, task, diagnose.sources)
 
     def compiled(function):

@@ -61,6 +61,7 @@ def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int,
 def evaluate(model: Model, task: Task, split: str, batch_size: int) -> Callable:
     """`params -> sums` over the whole of an evaluation split, `{metric: (sum, count)}`."""
     size = task.sizes[split]
+    assert size is not None, "an evaluation split is finite"
     batches = math.ceil(size / batch_size)
 
     def one(params, index):
