@@ -10,7 +10,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen.config import ConfigError, base_config, call, check_name, complete, load_module, resolve
+from rnngen.config import base_config, complete, resolve
+from rnngen.configcheck import ConfigError, call, check_name, load_module
 from rnngen.lookup import nearest
 
 USAGE = """usage: rnngen <command> [options]

@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from rnngen.config import ConfigError, build, difference
+from rnngen.config import build, difference
+from rnngen.configcheck import ConfigError
 from rnngen.records import RunFolder
 from rnngen.train import fit
 

@@ -22,7 +22,10 @@ def axes(folder: str | os.PathLike) -> pd.DataFrame:
 
 
 def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
-    """`axes` and those of its columns, seed apart, that tell settings apart; one that follows from the others is left out."""
+    """`axes`, and the names of its columns that tell settings apart.
+
+    The seed is none of them, nor is a column that follows from the others.
+    """
     frame = axes(folder)
     names = [name for name in frame.columns if name != "seed" and frame[name].nunique(dropna=False) > 1]
     for name in reversed(names):

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from rnngen.config import ConfigError, build, config_id, difference, resolve, set_override
+from rnngen.config import build, config_id, difference, resolve
+from rnngen.configcheck import ConfigError, set_override
 from rnngen.records import RunFolder, read_json, write_json
 from rnngen.run import check_writable
 from rnngen.sweep.space import Space

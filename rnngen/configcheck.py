@@ -1,0 +1,161 @@
+"""What a config may hold: keys, types and arguments checked, each complaint one line that names the place."""
+
+import difflib
+import importlib.util
+import inspect
+import traceback
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rnngen.lookup import nearest
+
+
+class ConfigError(ValueError):
+    """A config, or a folder that was made for another one, is wrong; the message is one line for a person."""
+
+
+def load_module(path: str) -> types.ModuleType:
+    """The config file as a module. Raises ConfigError naming the file, and the line where it fails."""
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"{path}: no such config file{_nearest_file(file)}")
+    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+    loader = spec.loader if spec else None
+    if spec is None or loader is None:
+        raise ConfigError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    _calling(path, lambda: loader.exec_module(module))
+    if not callable(getattr(module, "get_config", None)):
+        raise ConfigError(f"{path}: has no get_config(){nearest('get_config', _functions(module))}")
+    return module
+
+
+def call(path: str, module: types.ModuleType, function: str) -> Any:
+    """`module.function()`; raises ConfigError naming the file, and the line where it fails."""
+    if not callable(getattr(module, function, None)):
+        raise ConfigError(f"{path}: has no {function}(){nearest(function, _functions(module))}")
+    return _calling(path, getattr(module, function))
+
+
+def set_override(config: dict, name: str, value: Any) -> None:
+    """Set a dotted name in a plain config. Raises ConfigError where no such key can be."""
+    check_name(config, name)
+    *groups, last = name.split(".")
+    for group in groups:
+        config = config.setdefault(group, {})
+    config[last] = value
+
+
+def check_name(config: Mapping, name: str) -> None:
+    """Raise ConfigError unless the dotted name exists, or lies in some `kwargs`, whose keys a factory decides."""
+    at, where = config, "config"
+    for part in name.split("."):
+        if where.endswith(".kwargs") or ".kwargs." in where:
+            return
+        if not isinstance(at, Mapping) or part not in at:
+            known = at if isinstance(at, Mapping) else ()
+            raise ConfigError(f"{where}.{part}: no such key{nearest(part, known)}")
+        at, where = at[part], f"{where}.{part}"
+
+
+def merge(base: dict, given: Mapping, where: str) -> dict:
+    """`base` with the values of `given`, each of a known key and of the type that `base` has there."""
+    merged = dict(base)
+    for key, value in given.items():
+        path = f"{where}.{key}"
+        if key not in base:
+            raise ConfigError(f"{path}: no such key{nearest(key, base)}")
+        if key == "kwargs":
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{path}: must be a mapping, got {value!r}")
+            # A default's kwargs belong to the default's name.
+            same = "name" not in given or given["name"] == base.get("name")
+            merged[key] = (base[key] if same else {}) | dict(value)
+        elif isinstance(base[key], dict):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{path}: must be a mapping with {', '.join(base[key])}, got {value!r}")
+            merged[key] = merge(base[key], value, path)
+        else:
+            merged[key] = _typed(path, value, type(base[key]))
+    return merged
+
+
+def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
+    """`kwargs` checked against the factory's signature, with its defaults filled in."""
+    signature = inspect.signature(factory)
+    parameters = {key: p for key, p in signature.parameters.items() if key not in supplied}
+    try:
+        hints = typing.get_type_hints(factory)
+    except Exception:  # annotations of a user's factory may name what is not there at run time
+        hints = {}
+    checked: dict[str, Any] = {
+        key: p.default for key, p in parameters.items() if isinstance(p.default, int | float | str | None)
+    }
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in kwargs.items():
+        if key not in parameters and not takes_any:
+            raise ConfigError(f"{where}.{key}: {name} has no such argument{nearest(key, parameters)}")
+        checked[key] = _typed(f"{where}.{key}", value, hints.get(key, Any))
+    missing = [
+        k for k, p in parameters.items() if p.default is p.empty and k not in kwargs and p.kind is not p.VAR_KEYWORD
+    ]
+    if missing:
+        raise ConfigError(f"{where}.{missing[0]}: {name} needs this argument")
+    return checked
+
+
+def _typed(path: str, value: Any, hint: Any) -> Any:
+    """`value` as the type that `hint` asks for: whole numbers pass for floats, lists for tuples."""
+    allowed = (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
+    kinds = tuple(
+        kind for kind in (typing.get_origin(a) or a for a in allowed) if isinstance(kind, type) and kind is not Any
+    )
+    if len(kinds) < len(allowed) or not kinds:
+        return value  # Any, a callable, a type variable: the factory judges
+    if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
+        return value
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if tuple in kinds and isinstance(value, list | str):
+        return (value,) if isinstance(value, str) else tuple(value)
+    wanted = " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in kinds)
+    raise ConfigError(f"{path}: must be {wanted}, got {value!r}")
+
+
+def at_place(where: str, make: Callable[[], Any]) -> Any:
+    """`make()`, its complaints about values headed by the place in the config."""
+    try:
+        return make()
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _calling(path: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except ConfigError:
+        raise
+    except Exception as error:  # a config file is a program and may fail in any way
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == Path(path)]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+        raise ConfigError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
+
+
+def _functions(module: types.ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if inspect.isfunction(value)]
+
+
+def _nearest_file(file: Path) -> str:
+    folder = file.parent
+    names = [p.name for p in folder.glob("*.py")] if folder.is_dir() else []
+    close = difflib.get_close_matches(file.name, names, n=1)
+    return f"; did you mean {folder / close[0]}?" if close else ""

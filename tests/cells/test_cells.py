@@ -1,0 +1,162 @@
+"""Each cell against its equation written again in NumPy, and against Flax's implementation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close, random_params
+from flax import nnx
+
+from rnngen.cells import CELLS, Cell, gru, lstm, rnn
+from rnngen.engines import unroll
+
+D, H, B, T = 3, 4, 2, 5
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def one_step(cell, params, carry, x):
+    params = cell.prepare(params)
+    return cell.step(params, carry, cell.project(params, x))
+
+
+def inputs(shape=(B, D), seed=1):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def numpy_params(params):
+    return {name: np.asarray(value, np.float64) for name, value in params.items()}
+
+
+@pytest.mark.parametrize(("activation", "function"), [("tanh", np.tanh), ("relu", lambda x: np.maximum(x, 0)), ("sigmoid", sigmoid)])
+def test_rnn_is_its_equation(activation, function):
+    cell = rnn(H, activation=activation)
+    params, h, x = random_params(cell, D), inputs((B, H), 2), inputs()
+    p = numpy_params(params)
+    expected = function(np.asarray(x) @ p["kernel"] + np.asarray(h) @ p["recurrent_kernel"] + p["bias"])
+    new, y = one_step(cell, params, h, x)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(new, y)
+
+
+def test_gru_is_its_equation():
+    cell = gru(H)
+    params, h, x = random_params(cell, D), inputs((B, H), 2), inputs()
+    p, h64, x64 = numpy_params(params), np.asarray(h, np.float64), np.asarray(x, np.float64)
+    u_r, u_z, u_n = np.split(x64 @ p["kernel"] + p["bias"], 3, axis=-1)
+    a_r, a_z, a_n = np.split(h64 @ p["recurrent_kernel"], 3, axis=-1)
+    r, z = sigmoid(u_r + a_r), sigmoid(u_z + a_z)
+    n = np.tanh(u_n + r * (a_n + p["recurrent_bias"]))
+    np.testing.assert_allclose(one_step(cell, params, h, x)[1], (1 - z) * n + z * h64, rtol=1e-5, atol=1e-6)
+
+
+def test_lstm_is_its_equation():
+    cell = lstm(H)
+    params, x = random_params(cell, D), inputs()
+    carry = {"h": inputs((B, H), 2), "c": inputs((B, H), 3)}
+    p, h, c = numpy_params(params), np.asarray(carry["h"], np.float64), np.asarray(carry["c"], np.float64)
+    i, f, g, o = np.split(np.asarray(x, np.float64) @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    new, y = one_step(cell, params, carry, x)
+    np.testing.assert_allclose(new["c"], c, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(y, sigmoid(o) * np.tanh(c), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(new["h"], y)
+
+
+def test_gru_equals_flax():
+    cell, theirs = gru(H), nnx.GRUCell(D, H, rngs=nnx.Rngs(0))
+    params = random_params(cell, D)
+    theirs.dense_i.kernel[...], theirs.dense_i.bias[...] = params["kernel"], params["bias"]
+    theirs.dense_h.kernel[...] = params["recurrent_kernel"]
+    no_recurrent_bias = params | {"recurrent_bias": jnp.zeros(H)}  # nnx.GRUCell has none
+    h, x = inputs((B, H), 2), inputs()
+    assert_close(one_step(cell, no_recurrent_bias, h, x)[1], theirs(h, x)[1], 1e-5)
+
+
+def test_lstm_equals_flax():
+    cell, theirs = lstm(H), nnx.OptimizedLSTMCell(D, H, rngs=nnx.Rngs(0))
+    params = random_params(cell, D)
+    theirs.dense_i.kernel[...], theirs.dense_h.kernel[...] = params["kernel"], params["recurrent_kernel"]
+    theirs.dense_h.bias[...] = params["bias"]
+    h, c, x = inputs((B, H), 2), inputs((B, H), 3), inputs()
+    (their_c, their_h), _ = theirs((c, h), x)
+    assert_close(one_step(cell, params, {"h": h, "c": c}, x)[0], {"h": their_h, "c": their_c}, 1e-5)
+
+
+def test_layout_is_public(cell_name):
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}[cell_name]
+    params = CELLS[cell_name](H).init(jax.random.key(0), D)
+    assert params["kernel"].shape == (D, gates * H)
+    assert params["recurrent_kernel"].shape == (H, gates * H)
+    assert params["bias"].shape == (gates * H,)
+    assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+
+
+def test_forget_bias_is_in_the_forget_block_only():
+    bias = lstm(H, forget_bias=5.0).init(jax.random.key(0), D)["bias"]
+    np.testing.assert_array_equal(bias, np.repeat([0.0, 5.0, 0.0, 0.0], H))
+
+
+def test_learned_carry_starts_every_sequence_and_gets_a_gradient(cell_name):
+    cell = CELLS[cell_name](H, learned_carry=True)
+    params, xs = random_params(cell, D), inputs((T, B, D))
+    start = cell.init_carry(params, (B,))
+    first = jax.tree.leaves(params["initial_carry"])
+    for leaf, learned in zip(jax.tree.leaves(start), first, strict=True):
+        np.testing.assert_array_equal(leaf, jnp.broadcast_to(learned, (B, H)))
+    gradient = jax.grad(lambda p: jnp.sum(unroll(cell, p, xs)[1]))(params)["initial_carry"]
+    assert all(bool((jnp.abs(g) > 0).all()) for g in jax.tree.leaves(gradient))
+
+
+def test_step_keeps_the_carry(cell_name):
+    cell = CELLS[cell_name](H)
+    params = cell.prepare(cell.init(jax.random.key(0), D))
+    carry = cell.init_carry(params, (B,))
+    after, _ = cell.step(params, carry, cell.project(params, inputs()))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), carry)
+
+
+def test_structure_claims_hold(cell_name):
+    """Gated: step is combine after one product, and combine mixes no features."""
+    cell = CELLS[cell_name](H)
+    params = cell.prepare(random_params(cell, D))
+    carry = jax.tree.map(lambda c: inputs(c.shape, 4), cell.init_carry(params, ()))
+    u = cell.project(params, inputs((D,)))
+    product = cell.structure.hidden(carry) @ params["recurrent_kernel"]
+    without = {name: p for name, p in params.items() if name != "recurrent_kernel"}
+    assert_close(cell.structure.combine(without, carry, u, product), cell.step(params, carry, u))
+    jacobian = jax.jacobian(lambda c: cell.structure.combine(without, c, u, product)[1])(carry)
+    for leaf in jax.tree.leaves(jacobian):
+        np.testing.assert_array_equal(leaf * (1 - jnp.eye(H)), 0)
+
+
+def test_a_cell_of_ones_own_needs_only_three_functions():
+    leaky = Cell(
+        init=lambda key, input_dim: {"decay": jnp.array(0.5)},
+        init_carry=lambda params, batch_shape: jnp.zeros((*batch_shape, D)),
+        step=lambda params, carry, x: (params["decay"] * carry + x,) * 2,
+        output_dim=D,
+    )
+    xs = jnp.zeros((4, B, D)).at[0].set(1.0)
+    _, ys = unroll(leaky, leaky.init(jax.random.key(0), D), xs)
+    np.testing.assert_allclose(ys[:, 0, 0], [1, 0.5, 0.25, 0.125])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden_dim": 0}, "hidden_dim must be a positive whole number, got 0"),
+        ({"hidden_dim": 2.0}, "hidden_dim must be a positive whole number"),
+        ({"hidden_dim": 3, "recurrent_init": "ortogonal"}, "did you mean 'orthogonal'"),
+    ],
+)
+def test_bad_arguments(cell_name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CELLS[cell_name](**arguments)
+
+
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="unknown activation 'tanhh'; did you mean 'tanh'"):
+        rnn(3, activation="tanhh")
