@@ -76,10 +76,11 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
     """
     log_norms = np.asarray(log_norms, np.float64)
     if last_lag is None:
-        last_lag = int(np.flatnonzero(np.mean(~np.isnan(log_norms), axis=1) >= 0.5)[-1])
+        reached = np.flatnonzero(np.mean(~np.isnan(log_norms), axis=1) >= 0.5)
+        last_lag = int(reached[-1]) if len(reached) else first_lag - 1
     window = log_norms[first_lag : last_lag + 1]
-    curve = np.nanmedian(window, axis=1)
-    finite = len(curve) if np.isfinite(curve).all() else int(np.argmin(np.isfinite(curve)))
+    curve = np.nanmedian(window, axis=1) if len(window) else np.zeros(0)
+    finite = int(np.argmin(np.append(np.isfinite(curve), False)))
     last_lag = first_lag + finite - 1
     if finite < 2:
         return HalfLife(np.nan, np.nan, np.nan, first_lag, last_lag, np.nan)
@@ -109,8 +110,8 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
     lag. half_life: name -> the fields of `HalfLife`.
     """
     flat = {name: np.concatenate(list(np.asarray(norm)), axis=1) for name, norm in norms.items()}
-    reached = np.isfinite(flat["all"]).any(axis=1)
-    lags = int(np.flatnonzero(reached)[-1]) + 1 if reached.any() else 1
+    reached = np.flatnonzero(~np.isnan(flat["all"]).all(axis=1))
+    lags = int(reached[-1]) + 1 if len(reached) else 0
     return {
         "curves": {name: _curve(norm[:lags] / np.log(10)) for name, norm in flat.items()},
         "half_life": {name: half_life(norm[:lags])._asdict() for name, norm in flat.items()},
@@ -118,6 +119,8 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
 
 
 def _curve(log10_norms: np.ndarray) -> dict[str, list[float]]:
+    if not len(log10_norms):
+        return {"median": [], "low": [], "high": []}
     # Order statistics rather than interpolation: between a number and the -inf of an exact zero lies nan.
     low, median, high = np.nanquantile(log10_norms, [0.1, 0.5, 0.9], axis=1, method="lower")
     return {"median": median.tolist(), "low": low.tolist(), "high": high.tolist()}

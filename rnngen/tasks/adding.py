@@ -69,7 +69,7 @@ def _marks(variant, key_first, key_second, length):
         return first, jax.random.randint(key_second, (), length // 2, length)
     first = jax.random.randint(key_first, (), 0, length)
     second = jax.random.randint(key_second, (), 0, length - 1)
-    return first, second + (second >= first)
+    return first, jnp.where(second >= first, second + 1, second)
 
 
 def _loss(outputs, batch):

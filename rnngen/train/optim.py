@@ -7,7 +7,7 @@ import jax
 import optax
 
 from rnngen.lookup import find
-from rnngen.types import Array, Params, PyTree
+from rnngen.types import Params, PyTree
 
 
 def momentum(learning_rate, decay: float = 0.9, nesterov: bool = False) -> optax.GradientTransformation:
@@ -98,14 +98,15 @@ def build_optimizer(
     rate = find(SCHEDULES, schedule, "schedule")(learning_rate, steps, **(schedule_kwargs or {}))
     # A constant stays a number in the state, where a pack can give each trial its own.
     rate = learning_rate if schedule == "constant" else rate
-    clip = optax.chain(*_clips(clip_norm, clip_value))
+    clip = optax.chain(optax.identity(), *_clips(clip_norm, clip_value))
     rule = optax.inject_hyperparams(rule)(learning_rate=rate, **(kwargs or {}))
 
+    # optax mixes its integer step count with injected float hyperparameters.
     def init(params):
-        return clip.init(params), rule.init(params)
+        with jax.numpy_dtype_promotion("standard"):
+            return clip.init(params), rule.init(params)
 
     def update(gradients, state, params):
-        # optax mixes its integer step count with injected float hyperparameters.
         with jax.numpy_dtype_promotion("standard"):
             clipped, clip_state = clip.update(gradients, state[0], params)
             updates, rule_state = rule.update(clipped, state[1], params)
@@ -121,8 +122,3 @@ def _clips(clip_norm, clip_value) -> list[optax.GradientTransformation]:
     if clip_norm:
         clips.append(optax.inject_hyperparams(optax.clip_by_global_norm)(max_norm=clip_norm))
     return clips
-
-
-def global_norm(tree: PyTree) -> Array:
-    """Square root of the sum of squares over all leaves."""
-    return optax.global_norm(tree)

@@ -10,7 +10,7 @@ import optax
 
 from rnngen.models import Model
 from rnngen.tasks import Task
-from rnngen.train.optim import Optimizer, global_norm
+from rnngen.train.optim import Optimizer
 from rnngen.types import Array, Key, Params, PyTree
 
 
@@ -38,7 +38,7 @@ def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int,
     """
 
     def one(state: TrainState, _):
-        key_data, key_noise = jax.random.split(state.key)
+        key_data, key_noise = (jax.random.fold_in(state.key, use) for use in (0, 1))
         batch = task.sample("train", key_data, state.step, batch_size)
 
         def objective(params):
@@ -47,8 +47,8 @@ def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int,
         (_, (_, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        one = jnp.ones(())
-        sums = sums | {"grad_norm": (global_norm(gradients), one), "clipped_grad_norm": (global_norm(clipped), one)}
+        norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
+        sums = sums | {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
         return TrainState(state.step + 1, params, opt_state, state.key), sums
 
     def run(state: TrainState):
