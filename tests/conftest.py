@@ -1,5 +1,7 @@
 """Strict JAX for every test, and the small pieces that many of them share."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -11,6 +13,9 @@ from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
+# Compiling is most of what the tests do, and many compile the same.
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture
