@@ -131,17 +131,16 @@ class Options:
 
 def _parse(arguments: list[str], sweeping: bool = False) -> Options:
     """Parse with absl and config_flags. Raises ConfigError with one line for all that they would complain of."""
-    path = _config_path(arguments)
+    path, rest = _config_path(arguments)
     module = load_module(path)
     config = call(path, module, "get_config")
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"{path}: get_config() must return a ConfigDict, got {type(config).__name__}")
-    _check_overrides(arguments, config)
-    values = flags.FlagValues()
-    argv = ["rnngen", *arguments]
+    _check_overrides(rest, config)
+    values, argv = flags.FlagValues(), ["rnngen", *rest]
     # Not locked: a kwarg that the file leaves at its default may be set; resolve() checks every name.
-    config_flags.DEFINE_config_file(
-        "config", None, "config file", lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
+    config_flags.DEFINE_config_dict(
+        "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
     )
     flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
     if sweeping:
@@ -158,14 +157,15 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
     return Options(values, path, module)
 
 
-def _config_path(arguments: list[str]) -> str:
+def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
+    """The file that --config names, and the other arguments."""
     for number, argument in enumerate(arguments):
         match = re.fullmatch(r"--?config(=(.*))?", argument)
         if match:
-            following = arguments[number + 1] if number + 1 < len(arguments) else ""
-            path = match[2] if match[1] else following
+            end = number + (1 if match[1] else 2)
+            path = match[2] if match[1] else "".join(arguments[number + 1 : end])
             if path:
-                return path
+                return path, arguments[:number] + arguments[end:]
     raise ConfigError("--config=FILE is needed: a Python file with get_config()")
 
 

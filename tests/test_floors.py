@@ -68,5 +68,11 @@ def test_orbax_flax_and_config_dicts_stay_where_they_belong():
 
 def test_cells_import_jax_and_nothing_else():
     for path in (ROOT / "cells").glob("*.py"):
-        outside = {(name or "").split(".")[0] for name in imports(path)} - {"rnngen", "jax", "numpy", "typing", "collections"}
+        outside = {(name or "").split(".")[0] for name in imports(path)} - {
+            "rnngen",
+            "jax",
+            "numpy",
+            "typing",
+            "collections",
+        }
         assert not outside, f"{path} imports {outside}"

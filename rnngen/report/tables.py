@@ -17,8 +17,9 @@ def axes(folder: str | os.PathLike) -> pd.DataFrame:
     if sweep is None:
         config = runs(folder)[0].config() or {}
         return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
-    ids = [trial["id"] for trial in sweep["trials"]]
-    return pd.DataFrame([{k: describe(v) for k, v in t["overrides"].items()} for t in sweep["trials"]], index=ids)
+    names = list(dict.fromkeys(name for trial in sweep["trials"] for name in trial["overrides"]))
+    rows = [[describe(_value(sweep["config"], t["overrides"], name)) for name in names] for t in sweep["trials"]]
+    return pd.DataFrame(rows, columns=names, index=[trial["id"] for trial in sweep["trials"]])
 
 
 def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
@@ -76,3 +77,14 @@ def _statistics(group: pd.DataFrame) -> dict:
 
 def _over_seeds(values: pd.Series, how: str) -> float:
     return float(getattr(values.astype(float), how)()) if len(values) else np.nan
+
+
+def _value(config: dict, overrides: dict, name: str) -> object:
+    """What a trial has at a dotted name, whether it overrides that, a part around it, or nothing there."""
+    if name in overrides:
+        return overrides[name]
+    whole = next((outer for outer in overrides if name.startswith(f"{outer}.")), None)
+    at: object = config if whole is None else overrides[whole]
+    for part in (name if whole is None else name.removeprefix(f"{whole}.")).split("."):
+        at = at.get(part) if isinstance(at, dict) else None
+    return at

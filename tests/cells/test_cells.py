@@ -30,7 +30,9 @@ def numpy_params(params):
     return {name: np.asarray(value, np.float64) for name, value in params.items()}
 
 
-@pytest.mark.parametrize(("activation", "function"), [("tanh", np.tanh), ("relu", lambda x: np.maximum(x, 0)), ("sigmoid", sigmoid)])
+@pytest.mark.parametrize(
+    ("activation", "function"), [("tanh", np.tanh), ("relu", lambda x: np.maximum(x, 0)), ("sigmoid", sigmoid)]
+)
 def test_rnn_is_its_equation(activation, function):
     cell = rnn(H, activation=activation)
     params, h, x = random_params(cell, D), inputs((B, H), 2), inputs()

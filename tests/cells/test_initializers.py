@@ -8,6 +8,7 @@ import pytest
 from rnngen.cells import INITIALIZERS, get_initializer, gru, rnn
 from rnngen.cells.initializers import gate_kernel, identity, normal, orthogonal, sparse
 
+
 def fresh_key():
     return jax.random.key(3)
 

@@ -49,7 +49,9 @@ def test_a_step_is_gradient_descent_on_the_tasks_loss():
         gradient = jax.grad(lambda p: model.loss(p, batch)[0])(params)  # noqa: B023
         shrink = jnp.minimum(1.0, 1.0 / optax.tree.norm(gradient))
         params = jax.tree.map(lambda p, g: p - 1e-2 * shrink * g, params, gradient)  # noqa: B023
-    after, sums = jax.jit(train_steps(model, task, experiment.optimizer, 4, 2))(init_state(model, experiment.optimizer, 0))
+    after, sums = jax.jit(train_steps(model, task, experiment.optimizer, 4, 2))(
+        init_state(model, experiment.optimizer, 0)
+    )
     assert_close(after.params, params, 1e-5)
     assert int(after.step) == 2
     assert float(sums["grad_norm"][1]) == 2
@@ -74,7 +76,9 @@ def test_evaluation_covers_the_split_once():
 
 def test_learns(tmp_path):
     """A GRU beats the predictor without memory on a short adding problem."""
-    experiment = make_experiment("gru", steps=300, task=adding(6, eval_size=100), log_every=100, eval_every=100, batch_size=32)
+    experiment = make_experiment(
+        "gru", steps=300, task=adding(6, eval_size=100), log_every=100, eval_every=100, batch_size=32
+    )
     _, result = fitted(tmp_path, experiment)
     assert result["metrics"]["test"]["loss"] < 0.5 * result["baseline"]
 
@@ -95,7 +99,10 @@ def test_the_run_folder(tmp_path):
         (0, "valid"), (2, "train"), (2, "valid"), (4, "train"), (4, "valid"), (4, "test")
     ]  # fmt: skip
     assert {"loss", "accuracy"} <= set(rows[-1])
-    assert [(row["step"], row["what"]) for row in folder.rows("diagnoses")] == [(0, "gradient_flow"), (4, "gradient_flow")]
+    assert [(row["step"], row["what"]) for row in folder.rows("diagnoses")] == [
+        (0, "gradient_flow"),
+        (4, "gradient_flow"),
+    ]
     curves = folder.rows("diagnoses")[0]["curves"]
     assert len(curves["layer_0/h"]["median"]) == 8
     assert folder.result() == result
@@ -130,7 +137,9 @@ def test_resumed_is_uninterrupted_to_the_bit(tmp_path, cell_name):
 
 
 def test_another_seed_is_another_run(tmp_path):
-    losses = [fitted(tmp_path / str(seed), make_experiment(seed=seed))[1]["metrics"]["train"]["loss"] for seed in (0, 0, 1)]
+    losses = [
+        fitted(tmp_path / str(seed), make_experiment(seed=seed))[1]["metrics"]["train"]["loss"] for seed in (0, 0, 1)
+    ]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -139,7 +148,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     poisoned = experiment.model._replace(
         init=lambda key: jax.tree.map(lambda p: p * jnp.nan, experiment.model.init(key))
     )
-    folder, result = fitted(tmp_path, experiment._replace(model=poisoned, diagnose=Diagnose(what=("gradient_flow",), examples=4)))
+    folder, result = fitted(
+        tmp_path, experiment._replace(model=poisoned, diagnose=Diagnose(what=("gradient_flow",), examples=4))
+    )
     assert (result["status"], result["step"], result["solved"]) == ("diverged", 2, False)
     assert np.isnan(folder.result()["metrics"]["test"]["loss"])
 

@@ -1,0 +1,58 @@
+"""A cell, a task and an initialiser from outside the repository, as a user would write them."""
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.tasks import latch
+
+
+def leaky(hidden_dim: int, *, leak: float = 0.9) -> Cell:
+    """h' = leak h + (1 - leak) tanh(x W)."""
+
+    def step(params, h, x):
+        h = leak * h + (1 - leak) * jnp.tanh(x @ params["kernel"])
+        return h, h
+
+    return Cell(
+        init=lambda key, input_dim: {"kernel": jax.random.normal(key, (input_dim, hidden_dim))},
+        init_carry=lambda params, batch_shape: jnp.zeros((*batch_shape, hidden_dim), params["kernel"].dtype),
+        step=step,
+        output_dim=hidden_dim,
+    )
+
+
+def short_latch(length: int = 6):
+    """A latch with a small evaluation set."""
+    return latch(length, eval_size=20)
+
+
+def halves():
+    """An initialiser that fills with 1/2."""
+    return lambda key, shape, dtype: jnp.full(shape, 0.5, dtype)
+
+
+def not_a_cell(hidden_dim: int):
+    """What a mistake looks like."""
+    return hidden_dim
+
+
+def exploding(hidden_dim: int) -> Cell:
+    """Fails when it is traced, after its config was found good."""
+
+    def step(params, h, x):
+        raise RuntimeError("this cell cannot step")
+
+    return leaky(hidden_dim)._replace(step=step)
+
+
+def deadly(hidden_dim: int) -> Cell:
+    """Kills its process, as an out-of-memory killer would."""
+
+    def step(params, h, x):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return leaky(hidden_dim)._replace(step=step)

@@ -1,0 +1,209 @@
+"""The command line as a person types it: what it makes, what it refuses, and that it goes on after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnngen.cli import main
+from rnngen.records import RunFolder, load
+
+ROOT = Path(__file__).parent.parent
+ADDING = f"--config={ROOT}/configs/adding.py"
+SMALL = [
+    "--config.cell.name=rnn",
+    "--config.cell.kwargs={'hidden_dim': 4}",
+    "--config.task.kwargs.length=6",
+    "--config.train.steps=4",
+    "--config.train.log_every=2",
+    "--config.train.eval_every=2",
+    "--config.train.batch_size=4",
+    "--config.diagnose.examples=4",
+]
+
+
+def test_train_then_again_then_another_config(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["train", ADDING, f"--workdir={folder}", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "finished at step 4: test" in out
+    assert "half-life of the gradient" in out
+    assert RunFolder(folder).config()["cell"]["kwargs"]["hidden_dim"] == 4
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+    assert main(["train", ADDING, f"--workdir={folder}", *SMALL]) == 0
+    assert main(["train", ADDING, f"--workdir={folder}", *SMALL, "--config.seed=3"]) == 2
+    assert "holds a run of a different config: seed is 0 there, 3 here" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
+
+    assert main(["report", str(folder)]) == 0
+    assert (folder / "figures" / "gradient_norms.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([ADDING, "--config.cell.nam=gru"], "config.cell.nam: no such key; did you mean 'name'?"),
+        ([ADDING, "--config.trian.steps=3"], "config.trian: no such key; did you mean 'train'?"),
+        ([ADDING, "--config.cell.name=gruu"], "unknown cell 'gruu'; did you mean 'gru'?"),
+        ([ADDING, "--config.task.name=addin"], "unknown task 'addin'; did you mean 'adding'?"),
+        ([ADDING, "--config.optim.name=adm"], "unknown optimiser 'adm'; did you mean 'adam'?"),
+        ([ADDING, "--config.train.steps=many"], "config.train.steps=many"),
+        ([ADDING, "--config.cell.kwargs.hidden_dim=-4"], "hidden_dim must be a positive whole number, got -4"),
+        ([ADDING, "--config.cell.kwargs.forget_bas=1.0"], "did you mean 'forget_bias'?"),
+        ([ADDING, "--config.model.head_init.name=lecu"], "config.model.head_init.name: unknown initialiser 'lecu'"),
+        ([f"--config={ROOT}/configs/addin.py"], "no such config file; did you mean"),
+        ([f"--config={ROOT}/tests/my_lab.py"], "has no get_config()"),
+        ([], "--config=FILE is needed"),
+        ([ADDING, "--wrkdir=x"], "Did you mean: workdir"),
+        ([ADDING, "more"], "unexpected argument 'more'"),
+    ],
+)
+def test_bad_input_is_one_line_status_2_and_nothing_written(tmp_path, capsys, arguments, message):
+    assert main(["train", *arguments, f"--workdir={tmp_path / 'run'}"]) == 2
+    caught = capsys.readouterr()
+    assert message in caught.err
+    assert caught.err.startswith("rnngen: ")
+    assert caught.err.count("\n") == 1
+    assert caught.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["train", ADDING, f"--workdir={tmp_path / 'file' / 'run'}", *SMALL]) == 2
+    assert main(["sweep", f"--config={ROOT}/configs/sweeps/demo.py", f"--workdir={tmp_path / 'file'}"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert all("is not a folder" in line for line in lines)
+    assert len(lines) == 2
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_read_only_folder():
+    """In a process without root's rights, since root may write anywhere."""
+    code = (
+        "import os, pathlib, sys\n"
+        "from rnngen.run import check_writable\n"
+        "os.getuid() or os.setuid(65534)\n"
+        "check_writable(pathlib.Path(sys.argv[1]) / 'run')\n"
+    )
+    with tempfile.TemporaryDirectory() as closed:
+        os.chmod(closed, 0o555)
+        done = subprocess.run([sys.executable, "-c", code, closed], capture_output=True, text=True)
+        assert f"ConfigError: {closed}/run: {closed} cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no such command 'trian'; did you mean 'train'?"),
+        (["report", "nowhere"], "nowhere holds neither a run (config.json) nor a sweep (sweep.json)"),
+        (["report"], "report takes one folder"),
+        (["list", "cells"], "list takes no arguments"),
+        (["train", ADDING], "--workdir=DIR is needed"),
+        (["sweep", ADDING, "--workdir=nowhere"], "has no get_sweep()"),
+        (["sweep", ADDING, "--workdir=nowhere", "--workers=-1"], "workers"),
+    ],
+)
+def test_bad_commands(capsys, arguments, message):
+    assert main(arguments) == 2
+    caught = capsys.readouterr().err
+    assert message in caught
+    assert caught.count("\n") == 1
+    assert not Path("nowhere").exists()
+
+
+def test_help(capsys):
+    assert main(["--help"]) == 0
+    assert main([]) == 2
+    assert capsys.readouterr().out.count("usage: rnngen") == 2
+
+
+def test_list_names_everything_with_its_arguments(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "lstm(hidden_dim, forget_bias=1.0," in out
+    assert "copy_memory(length=100," in out
+    for word in ("orthogonal(gain=1.0)", "adam(b1=0.9", "cosine(final=0.0)", "engines\n  scan"):
+        assert word in out
+
+
+def test_sweep_from_a_file_of_ones_own(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "from rnngen.config import base_config, component\n"
+        "from rnngen.sweep import axis, product\n"
+        "def get_config():\n"
+        "    config = base_config()\n"
+        "    config.cell = component('rnn', hidden_dim=4)\n"
+        "    config.task = component('latch', length=5, eval_size=10)\n"
+        "    config.train.update(steps=2, log_every=2, eval_every=2, batch_size=4)\n"
+        "    config.diagnose.examples = 4\n"
+        "    return config\n"
+        "def get_sweep():\n"
+        "    return product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))\n"
+    )
+    command = ["sweep", f"--config={tmp_path}/mine.py", f"--workdir={tmp_path}/out", "--workers=1"]
+    assert main(command) == 1
+    caught = capsys.readouterr()
+    assert "1/2  finished" in caught.out
+    assert "RuntimeError: this cell cannot step" in caught.err
+    assert "success" in (tmp_path / "out" / "table.csv").read_text().splitlines()[0]
+    frame = load(tmp_path / "out", "results")
+    assert frame["status"].tolist() == ["finished", "failed"]
+    assert main([*command, "--config.optim.learning_rate=0.5"]) == 2
+    assert "holds a different sweep" in capsys.readouterr().err
+
+
+def run_process(folder, *more):
+    command = [sys.executable, "-m", "rnngen.cli", "train", ADDING, f"--workdir={folder}", *SMALL, *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def test_killed_and_started_again_is_the_undisturbed_run(tmp_path):
+    longer = ["--config.train.steps=600", "--config.train.save_every=20", "--config.train.log_every=20",
+              "--config.train.eval_every=200", "--config.diagnose.every=1000"]  # fmt: skip
+    process = run_process(tmp_path / "cut", *longer)
+    while (
+        not (tmp_path / "cut" / "checkpoints").is_dir()
+        or len(list((tmp_path / "cut" / "checkpoints").glob("step_*"))) < 2
+    ):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert RunFolder(tmp_path / "cut").result() is None
+    for name in ("cut", "whole"):
+        again = run_process(tmp_path / name, *longer)
+        _, errors = again.communicate(timeout=300)
+        assert again.returncode == 0, errors
+    assert len(RunFolder(tmp_path / "cut").rows("provenance")) == 2
+    clock = ["trial", "seconds", "steps_per_second"]
+    cut, whole = (load(tmp_path / name).drop(columns=clock) for name in ("cut", "whole"))
+    assert len(cut) == len(whole)
+    for column in cut.select_dtypes("number"):
+        np.testing.assert_array_equal(cut[column], whole[column])
+
+
+def test_interrupted_by_ctrl_c_says_how_to_go_on(tmp_path):
+    process = run_process(tmp_path / "run", "--config.train.steps=1000000")
+    while len(RunFolder(tmp_path / "run").rows("metrics")) < 3:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+
+
+def test_scripts_are_the_same_by_another_name(capsys):
+    for name in ("train", "sweep"):
+        done = subprocess.run([sys.executable, ROOT / "scripts" / f"{name}.py"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--config=FILE is needed" in done.stderr

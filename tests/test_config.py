@@ -1,0 +1,174 @@
+"""A config becomes objects, or one line that names the place and the nearest right thing."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rnngen.config import base_config, build, complete, component, config_id, difference, resolve
+from rnngen.configcheck import ConfigError, call, check_name, load_module, set_override
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(ROOT.glob("configs/*.py"))
+
+
+def changed(**groups):
+    config = base_config().to_dict()
+    for name, value in groups.items():
+        set_override(config, name.replace("__", "."), value)
+    return config
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, *sorted(ROOT.glob("configs/sweeps/*.py"))], ids=lambda p: p.stem)
+def test_shipped_configs_resolve_and_build(path):
+    module = load_module(str(path))
+    resolved = resolve(call(str(path), module, "get_config"))
+    experiment = build(resolved)
+    assert experiment.schedule.steps == resolved["train"]["steps"]
+    assert resolve(resolved) == resolved
+
+
+def test_resolved_is_json_with_every_default():
+    resolved = resolve(changed(cell=component("lstm", hidden_dim=8).to_dict()))
+    assert json.loads(json.dumps(resolved)) == resolved
+    assert resolved["cell"]["kwargs"]["forget_bias"] == 1.0
+    assert resolved["task"]["kwargs"]["length"] == 100
+
+
+def test_numbers_reach_the_objects():
+    config = changed(cell__name="rnn", cell__kwargs__hidden_dim=5, task__kwargs__length=12, model__num_layers=3, seed=4)
+    experiment = build(resolve(config))
+    params = experiment.model.init(jax.random.key(0))
+    assert params["layer_2"]["recurrent_kernel"].shape == (5, 5)
+    assert experiment.task.lengths["train"] == (12, 12)
+    assert experiment.seed == 4
+
+
+def test_dtype_reaches_the_model():
+    model = build(resolve(changed(dtype="bfloat16"))).model
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    carry = jax.eval_shape(lambda p: model.init_carry(p, (2,)), params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_components_from_outside():
+    config = changed(
+        cell={"name": "my_lab:leaky", "kwargs": {"hidden_dim": 3, "leak": 0.5}},
+        task={"name": "my_lab:short_latch", "kwargs": {}},
+        model__head_init={"name": "my_lab:halves", "kwargs": {}},
+    )
+    resolved = resolve(config)
+    assert resolved["task"]["kwargs"] == {"length": 6}
+    params = build(resolved).model.init(jax.random.key(0))
+    np.testing.assert_array_equal(params["head"]["kernel"], 0.5)
+
+
+def test_the_id_depends_on_values_and_not_on_order_or_type():
+    one = resolve(changed(seed=3))
+    other = resolve(ConfigDict(dict(reversed(list(changed(seed=3).items())))))
+    assert config_id(one) == config_id(other) != config_id(resolve(changed(seed=4)))
+    assert config_id(resolve(changed(optim__learning_rate=1))) == config_id(resolve(changed(optim__learning_rate=1.0)))
+
+
+def test_switching_the_cell_drops_the_other_cells_arguments():
+    with pytest.raises(ConfigError, match="config.cell.kwargs.forget_bias: gru has no such argument"):
+        resolve(changed(cell={"name": "gru", "kwargs": {"hidden_dim": 3, "forget_bias": 1.0}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell__name": "lstmm"}, "config.cell.name: unknown cell 'lstmm'; did you mean 'lstm'?"),
+        ({"task__name": "ading"}, "config.task.name: unknown task 'ading'; did you mean 'adding'?"),
+        ({"optim__name": "adm"}, "config.optim.name: unknown optimiser 'adm'; did you mean 'adam'?"),
+        ({"optim__schedule": {"name": "cosin", "kwargs": {}}}, "config.optim.schedule.name: unknown schedule"),
+        ({"cell__kwargs__hidden_dmi": 3}, "config.cell.kwargs.hidden_dmi: lstm has no such argument; did you mean"),
+        ({"cell__kwargs__hidden_dim": "3"}, "config.cell.kwargs.hidden_dim: must be int, got '3'"),
+        ({"cell__kwargs__hidden_dim": True}, "config.cell.kwargs.hidden_dim: must be int, got True"),
+        ({"task__kwargs__min_length": 2.5}, "config.task.kwargs.min_length: must be int or None, got 2.5"),
+        ({"optim__kwargs__learning_rate": 0.1}, "config.optim.kwargs.learning_rate: adam has no such argument"),
+        ({"optim__learning_rate": "fast"}, "config.optim.learning_rate: must be float, got 'fast'"),
+        ({"train__steps": 1.5}, "config.train.steps: must be int, got 1.5"),
+        ({"train": 3}, "config.train: must be a mapping"),
+        ({"dtype": "float8"}, "config.dtype: 'float8' is not one of float32, bfloat16"),
+        ({"seed": -1}, "config.seed: must not be negative"),
+        ({"cell": {"name": "my_lab:leaky", "kwargs": {}}}, "config.cell.kwargs.hidden_dim: my_lab:leaky needs this"),
+        ({"cell__name": "my_lab:leakyy"}, "my_lab has no 'leakyy'; did you mean 'leaky'?"),
+        ({"cell__name": "my_lob:leaky"}, "cannot import 'my_lob'"),
+    ],
+)
+def test_what_resolve_refuses(change, message):
+    with pytest.raises(ConfigError) as caught:
+        resolve(changed(**change))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell__kwargs__hidden_dim": 0}, "config.cell.kwargs: hidden_dim must be a positive whole number, got 0"),
+        ({"task__kwargs__length": -5}, "config.task.kwargs: length must be a positive whole number, got -5"),
+        ({"model__num_layers": 0}, "config.model: num_layers must be"),
+        ({"model__dropout": 1.5}, "config.model: dropout must be"),
+        ({"train__batch_size": 0}, "config.train: batch_size must be positive, got 0"),
+        ({"train__steps": 150}, "config.train: steps must be a multiple of log_every=100"),
+        ({"diagnose__every": 50}, "config.train: diagnose.every must be a multiple"),
+        ({"diagnose__what": ("x",)}, "config.diagnose: unknown diagnosis 'x'"),
+        ({"optim__learning_rate": -1.0}, "config.optim: learning_rate must be positive"),
+        ({"cell": {"name": "my_lab:not_a_cell", "kwargs": {"hidden_dim": 2}}}, "makes a int, not a Cell"),
+    ],
+)
+def test_what_build_refuses(change, message):
+    resolved = resolve(changed(**change))
+    with pytest.raises(ConfigError) as caught:
+        build(resolved)
+    assert message in str(caught.value)
+
+
+def test_unknown_keys_and_groups():
+    with pytest.raises(ConfigError, match=r"config\.trian: no such key; did you mean 'train'\?"):
+        complete({"trian": {}})
+    with pytest.raises(ConfigError, match=r"config\.train\.step: no such key; did you mean 'steps'\?"):
+        check_name(base_config().to_dict(), "train.step")
+    check_name(base_config().to_dict(), "cell.kwargs.anything")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", "has no get_config()"),
+        ("def get_confg():\n    pass\n", "did you mean 'get_confg'?"),
+        ("import nowhere_at_all\n", "line 1: ModuleNotFoundError"),
+        ("def get_config(:\n", "line 1: SyntaxError"),
+    ],
+)
+def test_files_that_are_no_configs(tmp_path, text, message):
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_module(str(tmp_path / "broken.py"))
+    assert message in str(caught.value)
+    assert str(tmp_path / "broken.py") in str(caught.value)
+
+
+def test_a_config_that_fails_names_its_line(tmp_path):
+    (tmp_path / "failing.py").write_text("def get_config():\n    return 1 / 0\n")
+    path = str(tmp_path / "failing.py")
+    with pytest.raises(ConfigError, match="failing.py, line 2: ZeroDivisionError"):
+        call(path, load_module(path), "get_config")
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    (tmp_path / "adding.py").write_text("")
+    with pytest.raises(ConfigError, match=r"addding\.py: no such config file; did you mean .*adding\.py\?"):
+        load_module(str(tmp_path / "addding.py"))
+
+
+def test_difference_names_what_differs():
+    one, two = resolve(changed(seed=1)), resolve(changed(seed=2))
+    assert difference(one, two) == "seed is 1 there, 2 here"
+    assert difference(one, one) == ""

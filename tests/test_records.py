@@ -1,0 +1,94 @@
+"""Run folders are read back as they were written, whole or not at all."""
+
+import json
+import math
+
+import pytest
+
+from rnngen.records import RunFolder, describe, dumps, flatten, load, provenance, read_json, runs, short, write_json
+
+
+def make_run(path, seed=0, **result):
+    run = RunFolder(path)
+    run.start({"seed": seed, "cell": {"name": "gru", "kwargs": {"hidden_dim": 4}}})
+    for step in (1, 2):
+        run.append("metrics", {"step": step, "split": "train", "loss": 1.0 / step})
+    if result:
+        run.finish(result)
+    return run
+
+
+def test_load_a_run(tmp_path):
+    make_run(tmp_path / "a", status="finished", metrics={"test": {"loss": 0.25}})
+    frame = load(tmp_path / "a")
+    assert frame["loss"].tolist() == [1.0, 0.5]
+    assert frame["config.cell.kwargs.hidden_dim"].tolist() == [4, 4]
+    results = load(tmp_path / "a", "results")
+    assert results.loc[0, "metrics.test.loss"] == 0.25
+    assert results.loc[0, "trial"] == "a"
+    assert load(tmp_path / "a", "provenance").loc[0, "git_dirty"] in (True, False)
+
+
+def test_load_a_sweep_in_its_order(tmp_path):
+    for name, seed in (("b", 1), ("a", 2)):
+        make_run(tmp_path / "trials" / name, seed)
+    write_json(tmp_path / "sweep.json", {"trials": [{"id": "b"}, {"id": "a"}]})
+    assert load(tmp_path)["config.seed"].tolist() == [1, 1, 2, 2]
+    assert load(tmp_path, "results")["status"].tolist() == ["unfinished", "unfinished"]
+    assert [run.path.name for run in runs(tmp_path)] == ["b", "a"]
+
+
+def test_what_is_neither_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds neither a run"):
+        load(tmp_path)
+    make_run(tmp_path / "a")
+    with pytest.raises(ValueError, match="table must be one of results, metrics"):
+        load(tmp_path / "a", "metric")
+
+
+def test_numbers_that_json_lacks(tmp_path):
+    write_json(tmp_path / "x.json", {"a": [math.inf, -math.inf, math.nan, 1.5, "text"]})
+    a = read_json(tmp_path / "x.json")["a"]
+    assert a[0] == math.inf
+    assert a[1] == -math.inf
+    assert math.isnan(a[2])
+    assert a[3:] == [1.5, "text"]
+    json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda name: pytest.fail(f"not JSON: {name}"))
+
+
+def test_a_torn_last_row_is_passed_over_and_rewound(tmp_path):
+    run = make_run(tmp_path)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 3, "lo')
+    assert [row["step"] for row in run.rows("metrics")] == [1, 2]
+    run.rewind(1)
+    run.append("metrics", {"step": 2, "loss": 0.0})
+    assert [row["step"] for row in run.rows("metrics")] == [1, 2]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"a": object()})
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_missing_files():
+    assert RunFolder("/nonexistent").config() is None
+    assert RunFolder("/nonexistent").rows("metrics") == []
+
+
+def test_provenance_answers_a_reviewer():
+    found = provenance()
+    assert found["versions"]["jax"]
+    assert set(found) >= {"time", "command", "python", "platform", "git_commit", "git_dirty", "xla_flags"}
+
+
+def test_words():
+    assert flatten({"a": {"b": 1, "c": {"d": 2}}}) == {"a.b": 1, "a.c.d": 2}
+    assert describe({"name": "adding", "kwargs": {"length": 5}}) == "adding(length=5)"
+    assert describe({"name": "digits", "kwargs": {}}) == "digits"
+    assert describe(3) == 3
+    assert [short(n) for n in ("cell.name", "task.kwargs.length", "task", "seed")] == ["cell", "length", "task", "seed"]
+    assert dumps({"x": (1, 2)}) == '{"x": [1, 2]}'
