@@ -75,7 +75,7 @@ def test_the_id_depends_on_values_and_not_on_order_or_type():
 
 
 def test_switching_the_cell_drops_the_other_cells_arguments():
-    with pytest.raises(ConfigError, match="config.cell.kwargs.forget_bias: gru has no such argument"):
+    with pytest.raises(ConfigError, match=r"config\.cell\.kwargs\.forget_bias: gru has no such argument"):
         resolve(changed(cell={"name": "gru", "kwargs": {"hidden_dim": 3, "forget_bias": 1.0}}))
 
 
@@ -158,7 +158,7 @@ def test_files_that_are_no_configs(tmp_path, text, message):
 def test_a_config_that_fails_names_its_line(tmp_path):
     (tmp_path / "failing.py").write_text("def get_config():\n    return 1 / 0\n")
     path = str(tmp_path / "failing.py")
-    with pytest.raises(ConfigError, match="failing.py, line 2: ZeroDivisionError"):
+    with pytest.raises(ConfigError, match=r"failing\.py, line 2: ZeroDivisionError"):
         call(path, load_module(path), "get_config")
 
 

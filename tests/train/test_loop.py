@@ -1,5 +1,6 @@
 """Training: the steps themselves, what is recorded, resuming to the bit, and that nothing compiles late."""
 
+import itertools
 import shutil
 
 import jax
@@ -11,8 +12,7 @@ from conftest import assert_close, make_experiment
 
 from rnngen.records import RunFolder
 from rnngen.tasks import adding
-from rnngen.train import Diagnose, Schedule, fit, init_state
-from rnngen.train import checkpoint
+from rnngen.train import Diagnose, Schedule, checkpoint, fit, init_state
 from rnngen.train.state import evaluate, means, train_steps
 
 WALL_CLOCK = ("seconds", "steps_per_second", "cost_seconds")
@@ -89,7 +89,7 @@ def test_full_batch_descent_never_goes_up(tmp_path):
     folder, _ = fitted(tmp_path, experiment)
     losses = [row["loss"] for row in folder.rows("metrics") if row["split"] == "train"]
     assert len(losses) == 20
-    assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(losses))
 
 
 def test_the_run_folder(tmp_path):
