@@ -34,7 +34,7 @@ def write_run(path, cell, length, seed):
     for step, loss in ((0, 1.0), (100, 0.1 * (seed + 1))):
         run.append("metrics", {"step": step, "split": "valid", "loss": loss})
         curve = [SLOPE[cell] * lag - seed for lag in range(length)]
-        curves = dict.fromkeys(("layer_0/h", "all"), {"median": curve})
+        curves = {leaf: {"median": curve} for leaf in ("layer_0/h", "all")}
         run.append("diagnoses", {"step": step, "what": "gradient_flow", "curves": curves})
     if (cell, length, seed) == ("rnn", 40, 2):
         run.finish({"status": "failed", "reason": "MemoryError: no room"})
