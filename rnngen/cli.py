@@ -31,7 +31,7 @@ exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopp
 def main(argv: list[str] | None = None) -> int:
     """Run one command line (default: this process's); returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments or {"-h", "--help", "help"} & set(arguments):
         print(USAGE)
         return 0 if arguments else 2
     # As `python -m` does: cells and tasks of one's own are found from where one stands.

@@ -120,7 +120,7 @@ def test_bad_commands(capsys, arguments, message):
 
 
 def test_help(capsys):
-    assert main(["--help"]) == 0
+    assert main(["train", "--help"]) == 0
     assert main([]) == 2
     assert capsys.readouterr().out.count("usage: rnngen") == 2
 
@@ -200,6 +200,24 @@ def test_interrupted_by_ctrl_c_says_how_to_go_on(tmp_path):
     assert process.returncode == 130
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
+
+
+def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path):
+    config = (ROOT / "configs" / "adding.py").read_text().replace("steps = 5000", "steps = 1000000")
+    (tmp_path / "long.py").write_text(
+        config + "\ndef get_sweep():\n    return [{'seed': 0}, {'seed': 1}, {'seed': 2}]\n"
+    )
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "rnngen.cli", "sweep", f"--config={tmp_path}/long.py", f"--workdir={folder}"]
+    process = subprocess.Popen([*command, "--workers=2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(list(folder.glob("trials/*/metrics.jsonl"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)  # returns only when no worker holds the pipes any more
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert set(load(folder, "results")["status"]) == {"unfinished"}
 
 
 def test_scripts_are_the_same_by_another_name(capsys):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rnngen.cells.activations import ACTIVATIONS, get_activation
 from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.gru import gru
-from rnngen.cells.initializers import INITIALIZERS, gate_kernel, get_initializer
+from rnngen.cells.initializers import INITIALIZERS, gate_params, get_initializer
 from rnngen.cells.lstm import lstm
 from rnngen.cells.rnn import rnn
 
@@ -17,7 +17,7 @@ __all__ = [
     "INITIALIZERS",
     "Cell",
     "Gated",
-    "gate_kernel",
+    "gate_params",
     "gated_cell",
     "get_activation",
     "get_initializer",

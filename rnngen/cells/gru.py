@@ -6,11 +6,10 @@ n  = tanh(x W_n + b_n + r * (h U_n + c_n))
 h' = (1 - z) * n + z * h
 """
 
-import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
-from rnngen.cells.initializers import gate_kernel, get_initializer
+from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
 
@@ -23,17 +22,12 @@ def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", l
     Raises ValueError for a non-positive size or an unknown initialiser.
     """
     check_positive(hidden_dim=hidden_dim)
-    kernel_init, recurrent_init = get_initializer(kernel_init), get_initializer(recurrent_init)
+    inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
+    learned = ("h",) if learned_carry else ()
 
     def init(key, input_dim):
-        key_kernel, key_recurrent = jax.random.split(key)
-        params = {
-            "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, 3),
-            "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, 3),
-            "bias": jnp.zeros(3 * hidden_dim, jnp.float32),
-            "recurrent_bias": jnp.zeros(hidden_dim, jnp.float32),
-        }
-        return params | ({"initial_carry": {"h": jnp.zeros(hidden_dim, jnp.float32)}} if learned_carry else {})
+        shared = gate_params(key, input_dim, hidden_dim, 3, learned=learned, **inits)
+        return shared | {"recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)}
 
     def init_carry(params, batch_shape):
         return initial_state(params, batch_shape, hidden_dim)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.lookup import find
-from rnngen.types import Array, Key, check_positive
+from rnngen.types import Array, Key, Params, check_positive
 
 Initializer = Callable[..., Array]
 
@@ -107,6 +107,28 @@ def get_initializer(spec: str | Mapping | Initializer) -> Initializer:
     if callable(spec):
         return spec
     return find(INITIALIZERS, spec, "initialiser")()
+
+
+def gate_params(
+    key: Key,
+    input_dim: int,
+    hidden_dim: int,
+    gates: int,
+    *,
+    kernel_init: Initializer,
+    recurrent_init: Initializer,
+    learned: tuple[str, ...] = (),
+) -> Params:
+    """The parameters that gated cells share: `kernel [d, g*h]`, `recurrent_kernel [h, g*h]`, `bias [g*h]`, and
+    `initial_carry.<name> [h]` for each name in `learned`, biases and carries at 0."""
+    key_kernel, key_recurrent = jax.random.split(key)
+    params = {
+        "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, gates),
+        "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, gates),
+        "bias": jnp.zeros(gates * hidden_dim, jnp.float32),
+    }
+    carry = {name: jnp.zeros(hidden_dim, jnp.float32) for name in learned}
+    return params | ({"initial_carry": carry} if learned else {})
 
 
 def gate_kernel(init: Initializer, key: Key, rows: int, hidden_dim: int, gates: int) -> Array:

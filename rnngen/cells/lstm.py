@@ -6,11 +6,10 @@ c'      = f * c + i * g
 h'      = o * tanh(c')
 """
 
-import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
-from rnngen.cells.initializers import gate_kernel, get_initializer
+from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
 
@@ -31,17 +30,12 @@ def lstm(
     Raises ValueError for a non-positive size or an unknown initialiser.
     """
     check_positive(hidden_dim=hidden_dim)
-    kernel_init, recurrent_init = get_initializer(kernel_init), get_initializer(recurrent_init)
+    inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
+    learned = ("h", "c") if learned_carry else ()
 
     def init(key, input_dim):
-        key_kernel, key_recurrent = jax.random.split(key)
-        params = {
-            "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, 4),
-            "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, 4),
-            "bias": jnp.zeros(4 * hidden_dim, jnp.float32).at[hidden_dim : 2 * hidden_dim].set(forget_bias),
-        }
-        start = {name: jnp.zeros(hidden_dim, jnp.float32) for name in ("h", "c")}
-        return params | ({"initial_carry": start} if learned_carry else {})
+        params = gate_params(key, input_dim, hidden_dim, 4, learned=learned, **inits)
+        return params | {"bias": params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget_bias)}
 
     def init_carry(params, batch_shape):
         return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}

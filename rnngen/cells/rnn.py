@@ -1,11 +1,8 @@
 """The vanilla recurrent network of Elman 1990: `h' = f(x W + h U + b)`."""
 
-import jax
-import jax.numpy as jnp
-
 from rnngen.cells.activations import get_activation
 from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
-from rnngen.cells.initializers import gate_kernel, get_initializer
+from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
 
@@ -30,16 +27,11 @@ def rnn(
     """
     check_positive(hidden_dim=hidden_dim)
     activate = get_activation(activation)
-    kernel_init, recurrent_init = get_initializer(kernel_init), get_initializer(recurrent_init)
+    inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
+    learned = ("h",) if learned_carry else ()
 
     def init(key, input_dim):
-        key_kernel, key_recurrent = jax.random.split(key)
-        params = {
-            "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, 1),
-            "recurrent_kernel": gate_kernel(recurrent_init, key_recurrent, hidden_dim, hidden_dim, 1),
-            "bias": jnp.zeros(hidden_dim, jnp.float32),
-        }
-        return params | ({"initial_carry": {"h": jnp.zeros(hidden_dim, jnp.float32)}} if learned_carry else {})
+        return gate_params(key, input_dim, hidden_dim, 1, learned=learned, **inits)
 
     def init_carry(params, batch_shape):
         return initial_state(params, batch_shape, hidden_dim)
