@@ -117,7 +117,7 @@ def build(resolved: dict) -> Experiment:
     )
     schedule = Schedule(**resolved["train"])
     diagnose = Diagnose(**resolved["diagnose"] | {"what": tuple(resolved["diagnose"]["what"])})
-    at_place("config.diagnose", diagnose.check)
+    at_place("config.diagnose", lambda: diagnose.check(task))
     at_place("config.train", lambda: schedule.check(task, diagnose.every))
     return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"])
 

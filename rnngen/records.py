@@ -134,7 +134,7 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in _PACKAGES},
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(_git("status", "--porcelain")),
+        "git_dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

@@ -32,6 +32,8 @@ def run(config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = l
 def claim(folder: RunFolder, config: dict) -> dict | None:
     """The folder's result if it has one. Raises ConfigError where the folder is another run's or not writable."""
     check_writable(folder.path)
+    if (folder.path / "sweep.json").exists():
+        raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
     there = folder.config()
     if there is not None and there != config:
         raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, config)}")

@@ -75,6 +75,13 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(tmp_path, capsys, ar
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_does_not_go_into_a_sweeps_folder(tmp_path, capsys):
+    (tmp_path / "sweep.json").write_text("{}")
+    assert main(["train", ADDING, f"--workdir={tmp_path}", *SMALL]) == 2
+    assert "holds a sweep, not a single run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
+
+
 def test_folders_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert main(["train", ADDING, f"--workdir={tmp_path / 'file' / 'run'}", *SMALL]) == 2

@@ -68,13 +68,16 @@ class Diagnose(NamedTuple):
     examples: int = 64
     sources: int = 1
 
-    def check(self) -> None:
+    def check(self, task: Task) -> None:
         """Raise ValueError naming the first value that makes no sense."""
         for name in ("examples", "sources"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.every < 0:
             raise ValueError(f"every must not be negative, got {self.every}")
+        size = task.sizes["valid"]
+        if size is not None and self.examples > size:
+            raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
         for what in self.what:
             if what != "gradient_flow":
                 raise ValueError(f"unknown diagnosis {what!r}; there is gradient_flow")

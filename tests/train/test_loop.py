@@ -214,8 +214,9 @@ def test_a_batch_cannot_exceed_the_training_set():
         (Diagnose(what=("flow",)), "unknown diagnosis 'flow'"),
         (Diagnose(examples=0), "examples must be positive"),
         (Diagnose(every=-1), "every must not be negative"),
+        (Diagnose(examples=2000), "examples must be at most the 1000 of the valid split, got 2000"),
     ],
 )
 def test_diagnoses_that_cannot_be(diagnose, message):
     with pytest.raises(ValueError, match=message):
-        diagnose.check()
+        diagnose.check(adding(5))
