@@ -5,6 +5,7 @@ nested dict of arrays; the cells are pure functions already. Parameters of the w
 `{"embed": ..., "layer_0": <the cell's>, ..., "head": ...}`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -41,11 +42,13 @@ class Model(NamedTuple):
 class _Ends(nnx.Module):
     """What stands before and after the recurrent layers."""
 
-    def __init__(self, spec: InputSpec, head: Head, hidden_dim: int, embed_dim, dropout, head_init, dtype, *, rngs):
+    def __init__(
+        self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, dropout, head_init, dtype, *, rngs
+    ):
         self.spec, self.dtype = spec, dtype
         self.embed = nnx.Embed(spec.dim, embed_dim, rngs=rngs) if embed_dim else None
         self.dropout = nnx.Dropout(dropout)
-        self.head = nnx.Linear(hidden_dim, head.num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
+        self.head = nnx.Linear(hidden_dim, num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
 
     def encode(self, inputs):
         if not self.spec.tokens:
@@ -79,38 +82,57 @@ def build_model(
     """
     _check(cells, spec, embed_dim, dropout)
     get_engine(engine)
-    compute_dtype = jnp.dtype(dtype)
-    head_init = get_initializer(head_init)
-    names = [f"layer_{i}" for i in range(len(cells))]
-    layers = dict(zip(names, cells, strict=True))
+    ends = functools.partial(
+        _Ends,
+        spec,
+        head.num_params,
+        cells[-1].output_dim,
+        embed_dim,
+        dropout,
+        get_initializer(head_init),
+        jnp.dtype(dtype),
+    )
+    stack = _Stack(cells, embed_dim or spec.dim, ends, loss, dropout > 0, jnp.dtype(dtype), engine)
+    whole = stack.as_cell(head.num_params)
+    return Model(stack.init, stack.init_carry, stack.apply, stack.step, stack.loss, whole)
 
-    def ends(rngs):
-        hidden_dim = cells[-1].output_dim
-        return _Ends(spec, head, hidden_dim, embed_dim, dropout, head_init, compute_dtype, rngs=rngs)
 
-    graph, _ = nnx.split(nnx.eval_shape(lambda: ends(nnx.Rngs(0))))
+class _Stack:
+    """What a model's functions close over; nothing in it changes, so its methods are pure."""
 
-    def merged(params):
-        return nnx.merge(graph, {name: p for name, p in params.items() if name not in layers})
+    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, drops: bool, dtype, engine: str):
+        self.layers = {f"layer_{i}": cell for i, cell in enumerate(cells)}
+        self.input_dim, self.ends, self.task_loss = input_dim, ends, loss
+        self.drops, self.dtype, self.engine = drops, dtype, engine
+        self.graph, _ = nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))
 
-    def init(key):
-        key_ends, *keys = jax.random.split(key, 1 + len(cells))
-        params = nnx.to_pure_dict(nnx.state(ends(nnx.Rngs(key_ends)), nnx.Param))
-        input_dim = embed_dim or spec.dim
-        for name, cell, key_layer in zip(names, cells, keys, strict=True):
+    def merged(self, params):
+        """The modules at the ends, with their parameters in them."""
+        return nnx.merge(self.graph, {name: p for name, p in params.items() if name not in self.layers})
+
+    def init(self, key):
+        key_ends, *keys = jax.random.split(key, 1 + len(self.layers))
+        params = nnx.to_pure_dict(nnx.state(self.ends(rngs=nnx.Rngs(key_ends)), nnx.Param))
+        input_dim = self.input_dim
+        for (name, cell), key_layer in zip(self.layers.items(), keys, strict=True):
             params[name] = cell.init(key_layer, input_dim)
             input_dim = cell.output_dim
         return params
 
-    def init_carry(params, batch_shape):
-        return whole.init_carry(whole.prepare(params), batch_shape)
+    def prepare(self, params):
+        like = jnp.zeros((), self.dtype)
+        layers = {name: cast_params(cell.prepare(params[name]), like) for name, cell in self.layers.items()}
+        return params | layers
 
-    def apply(params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
-        net = merged(params)
+    def init_carry(self, params, batch_shape):
+        return self._first_carry(self.prepare(params), batch_shape)
+
+    def apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
+        net = self.merged(params)
         ys, last = net.encode(inputs), {}
-        keys = [None] * len(cells) if key is None else jax.random.split(key, (len(cells), 2))
-        for (name, cell), layer_key in zip(layers.items(), keys, strict=True):
-            key_cell, key_dropout = (None, None) if layer_key is None else layer_key
+        count = len(self.layers)
+        keys = [(None, None)] * count if key is None else jax.random.split(key, (count, 2))
+        for (name, cell), (key_cell, key_dropout) in zip(self.layers.items(), keys, strict=True):
             last[name], ys = unroll(
                 cell,
                 params[name],
@@ -120,45 +142,40 @@ def build_model(
                 resets=resets,
                 key=key_cell if train else None,
                 probes=None if probes is None else probes[name],
-                engine=engine,
+                engine=self.engine,
             )
-            ys = net.dropout(ys, deterministic=not (train and dropout), rngs=key_dropout)
+            ys = net.dropout(ys, deterministic=not (train and self.drops), rngs=key_dropout)
         return last, net.decode(ys)
 
-    def step(params, carry, x):
-        prepared = whole.prepare(params)
-        return whole.step(prepared, carry, whole.project(prepared, x))
+    def step(self, params, carry, x):
+        prepared = self.prepare(params)
+        return self._step(prepared, carry, self._project(prepared, x))
 
-    def batch_loss(params, batch, carry=None, *, key=None, train=False):
-        carry, outputs = apply(params, batch.inputs, carry, mask=batch.mask, resets=batch.resets, key=key, train=train)
-        scalar, sums = loss(outputs, batch)
+    def loss(self, params, batch, carry=None, *, key=None, train=False):
+        options = {"mask": batch.mask, "resets": batch.resets, "key": key, "train": train}
+        carry, outputs = self.apply(params, batch.inputs, carry, **options)
+        scalar, sums = self.task_loss(outputs, batch)
         return scalar, (carry, sums)
 
-    whole = _as_cell(layers, merged, init, compute_dtype, head.num_params)
-    return Model(init, init_carry, apply, step, batch_loss, whole)
+    def as_cell(self, output_dim: int) -> Cell:
+        """The whole model as one cell: the carry of all layers, a step through all of them, no noise."""
+        # A model's input is its task's: its init takes no width, but a Cell's does.
+        init = lambda key, input_dim: self.init(key)  # noqa: E731
+        return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare)
 
+    # The three functions below see prepared parameters, as a cell's do.
 
-def _as_cell(layers: dict[str, Cell], merged: Callable, init: Callable, dtype, output_dim: int) -> Cell:
-    """The whole stack as one cell: carry of all layers, step through all layers, no noise."""
+    def _first_carry(self, prepared, batch_shape):
+        return {name: cell.init_carry(prepared[name], batch_shape) for name, cell in self.layers.items()}
 
-    def prepare(params):
-        like = jnp.zeros((), dtype)
-        return params | {name: cast_params(cell.prepare(params[name]), like) for name, cell in layers.items()}
+    def _project(self, prepared, xs, key=None):
+        return self.merged(prepared).encode(xs)
 
-    def init_carry(params, batch_shape):
-        return {name: cell.init_carry(params[name], batch_shape) for name, cell in layers.items()}
-
-    def project(params, xs, key=None):
-        return merged(params).encode(xs)
-
-    def step(params, carry, u):
+    def _step(self, prepared, carry, u):
         new = {}
-        for name, cell in layers.items():
-            new[name], u = cell.step(params[name], carry[name], cell.project(params[name], u))
-        return new, merged(params).decode(u)
-
-    # A model's inputs are its task's: init takes no width, but a Cell's does.
-    return Cell(lambda key, input_dim: init(key), init_carry, step, output_dim, project, prepare)
+        for name, cell in self.layers.items():
+            new[name], u = cell.step(prepared[name], carry[name], cell.project(prepared[name], u))
+        return new, self.merged(prepared).decode(u)
 
 
 def _check(cells, spec: InputSpec, embed_dim: int, dropout: float) -> None:

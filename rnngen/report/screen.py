@@ -7,6 +7,7 @@ from rich.table import Table
 _HEADINGS = {"success_rate": "solved", "baseline": "no memory", "half_life_initial": "half-life before",
              "half_life_final": "after"}  # fmt: skip
 _ONLY_IF_ANY = ("diverged", "failed")
+_ONE_LINE = 140  # columns that medians and ranges side by side take
 
 
 def show(summary: pd.DataFrame, console: Console | None = None) -> None:
@@ -16,21 +17,24 @@ def show(summary: pd.DataFrame, console: Console | None = None) -> None:
         console.width = 160  # a file or a pipe has no width of its own
     spreads = [c.removesuffix("_median") for c in summary if c.endswith("_median")]
     of_spreads = {f"{spread}_{key}" for spread in spreads for key in ("median", "min", "max")}
-    plain = [c for c in summary if c not in of_spreads and (c not in _ONLY_IF_ANY or summary[c].any())]
+    hidden = {c for c in _ONLY_IF_ANY if not summary[c].any()}
+    hidden |= {"finished"} if summary["finished"].equals(summary["trials"]) else set()
+    plain = [c for c in summary if c not in of_spreads | hidden]
+    between = " " if console.width >= _ONE_LINE else "\n"
     table = Table(box=None, pad_edge=False)
     for name in [*plain, *spreads]:
         text = name in summary and not pd.api.types.is_numeric_dtype(summary[name])
         table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify="left" if text else "right")
     for _, row in summary.iterrows():
         cells = [_number(row[c]) for c in plain]
-        table.add_row(*cells, *(_spread(row, s) for s in spreads))
+        table.add_row(*cells, *(_spread(row, s, between) for s in spreads))
     console.print(table)
 
 
-def _spread(row: pd.Series, name: str) -> str:
-    median, low, high = (_number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
+def _spread(row: pd.Series, name: str, between: str) -> str:
+    median, low, high = _number(row[f"{name}_median"]), f"{row[f'{name}_min']:.2g}", f"{row[f'{name}_max']:.2g}"
     # Rich would read plain brackets as markup.
-    return f"{median} \\[{low}, {high}]"
+    return f"{median}{between}\\[{low}, {high}]"
 
 
 def _number(value: object) -> str:
