@@ -10,9 +10,12 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen.config import base_config, complete, resolve
+from rnngen.config import COMPONENTS, base_config, complete, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module
+from rnngen.engines import ENGINES
 from rnngen.lookup import nearest
+from rnngen.run import run
+from rnngen.sweep import driver, progress
 
 USAGE = """usage: rnngen <command> [options]
 
@@ -55,8 +58,6 @@ def train(arguments: list[str]) -> int:
     """`rnngen train`."""
     options = _parse(arguments)
     config = resolve(options.config)
-    from rnngen.run import run  # the libraries of training load only once the config is known to be good
-
     result = run(config, options.workdir, _print_row)
     test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
     solved = "solved" if result["solved"] else "not solved"
@@ -76,8 +77,7 @@ def train(arguments: list[str]) -> int:
 def sweep(arguments: list[str]) -> int:
     """`rnngen sweep`."""
     options = _parse(arguments, sweeping=True)
-    from rnngen import report
-    from rnngen.sweep import driver, progress
+    from rnngen import report  # here, as in report(): Matplotlib takes longer to load than most commands run
 
     folder, base = Path(options.workdir), complete(options.config)
     trials = driver.plan(base, call(options.path, options.module, "get_sweep"))
@@ -101,9 +101,6 @@ def list_all(arguments: list[str]) -> int:
     """`rnngen list`."""
     if arguments:
         raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
-    from rnngen.config import COMPONENTS
-    from rnngen.engines import ENGINES
-
     for what, table, supplied in COMPONENTS.values():
         print(f"{what}s")
         for name, factory in sorted(table.items()):

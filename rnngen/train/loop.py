@@ -30,7 +30,7 @@ class Schedule(NamedTuple):
     log_every: int = 100
     eval_every: int = 500
     eval_batch_size: int = 250
-    save_every: int = 0
+    save_every: int = 500
 
     def check(self, task: Task, diagnose_every: int) -> None:
         """Raise ValueError naming the first number that does not fit."""
