@@ -32,7 +32,7 @@ def show(summary: pd.DataFrame, console: Console | None = None) -> None:
 
 
 def _spread(row: pd.Series, name: str, between: str) -> str:
-    median, low, high = _number(row[f"{name}_median"]), f"{row[f'{name}_min']:.2g}", f"{row[f'{name}_max']:.2g}"
+    median, low, high = (_number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
     # Rich would read plain brackets as markup.
     return f"{median}{between}\\[{low}, {high}]"
 
