@@ -60,6 +60,7 @@ def test_components_from_outside():
         cell={"name": "my_lab:leaky", "kwargs": {"hidden_dim": 3, "leak": 0.5}},
         task={"name": "my_lab:short_latch", "kwargs": {}},
         model__head_init={"name": "my_lab:halves", "kwargs": {}},
+        diagnose__examples=20,
     )
     resolved = resolve(config)
     assert resolved["task"]["kwargs"] == {"length": 6}
