@@ -76,6 +76,8 @@ def _serve(pipe: Connection, cores: list[int], cache: str) -> None:
     if cores:
         # Before JAX starts, since XLA sizes its thread pools once.
         os.sched_setaffinity(0, cores)
+    # Workers may share a GPU, so none takes most of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Trials that differ in their seed are the same programs: compiled by one worker, loaded by all.
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
