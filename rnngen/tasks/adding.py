@@ -27,7 +27,7 @@ def adding(
 
     Loss: squared error at the last step. Baseline: always answering 1, Var(U + U) = 1/6. `accuracy`
     counts errors below 4 % of the targets' range, the criterion of Hochreiter and Schmidhuber 1997;
-    solved when it exceeds 99 % (the share of Martens and Sutskever 2011 and Pascanu et al. 2013).
+    solved when it exceeds 99 %, the share that Pascanu et al. 2013 ask for.
 
     Raises ValueError for an unknown variant or an impossible length or size.
     """

@@ -30,7 +30,7 @@ def copy_memory(
 
     Loss: cross-entropy over all steps. Baseline: knowing when to answer but not what,
     10 ln 8 / (length + 20). `accuracy` is over the ten recalled symbols, `sequence_accuracy` asks
-    for all ten; solved when that exceeds 99 % (the share of Martens and Sutskever 2011).
+    for all ten; solved when that exceeds 99 %, the share that Pascanu et al. 2013 ask for.
 
     Raises ValueError for an unknown variant or an impossible length or size.
     """
