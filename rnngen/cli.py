@@ -4,13 +4,13 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen.config import COMPONENTS, base_config, complete, resolve
+from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module
 from rnngen.engines import ENGINES
 from rnngen.lookup import nearest
@@ -167,21 +167,11 @@ def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
-    known = base_config().to_dict()
+    known = complete(config)
     for argument in arguments:
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if match:
-            check_name(_over(known, config.to_dict()), match[1])
-
-
-def _over(base: Mapping, given: Mapping) -> dict:
-    """`given` with what it leaves out of `base`."""
-    merged = dict(base)
-    for key, value in given.items():
-        merged[key] = (
-            _over(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
-        )
-    return merged
+            check_name(known, match[1])
 
 
 def _print_row(row: dict) -> None:

@@ -26,6 +26,8 @@ import pandas as pd
 
 _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 _NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+# The statuses of a run that trained to an end; "failed" is the third, and one without a result is unfinished.
+TRAINED = ("finished", "diverged")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
 
 

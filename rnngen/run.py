@@ -9,7 +9,7 @@ import jax
 
 from rnngen.config import build, difference
 from rnngen.configcheck import ConfigError
-from rnngen.records import RunFolder
+from rnngen.records import TRAINED, RunFolder
 from rnngen.train import fit
 
 
@@ -23,7 +23,7 @@ def run(config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = l
     experiment = build(config)
     folder = RunFolder(path)
     done = claim(folder, config)
-    if done is not None and done["status"] in ("finished", "diverged"):
+    if done is not None and done["status"] in TRAINED:
         return done
     folder.start(config, seed=config["seed"], device=device())
     return fit(experiment, folder, on_row)

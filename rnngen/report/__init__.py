@@ -17,8 +17,8 @@ def write(folder: str | os.PathLike) -> list[Path]:
     folder = Path(folder)
     summary(folder).to_csv(folder / "table.csv", index=False)
     written = [folder / "table.csv"]
-    written += figures.save(figures.learning_curves(folder), folder / "figures" / "learning_curves")
-    norms = figures.gradient_norms(folder)
-    if norms is not None:
-        written += figures.save(norms, folder / "figures" / "gradient_norms")
+    for draw in (figures.learning_curves, figures.gradient_norms):
+        figure = draw(folder)
+        if figure is not None:
+            written += figures.save(figure, folder / "figures" / draw.__name__)
     return written

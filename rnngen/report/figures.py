@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rnngen.records import load, short
+from rnngen.records import TRAINED, load, short
 from rnngen.report.tables import settings
 
 # Okabe and Ito's colours, told apart by everyone; the three classic cells always have the same ones.
@@ -31,37 +31,45 @@ def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str
     leaf: a leaf of the carry as in `layer_0/h`, or "all". against: "lag", or "t" for tasks whose loss is
     read at the last step.
     """
-    rows, curve_of, panel_of = _labelled(folder, "diagnoses")
+    rows = _labelled(folder, "diagnoses")
     if rows.empty:
         return None
-    panels = list(dict.fromkeys(rows[panel_of]))
+    results = load(folder, "results")
+    trained = results["trial"][results["status"].isin(TRAINED)]
+    panels = list(dict.fromkeys(rows["panel"]))
     figure, grid = plt.subplots(
         len(panels), 2, figsize=(9, 0.6 + 2.9 * len(panels)), squeeze=False, sharey="row", layout="constrained"
     )
     for line, panel in zip(grid, panels, strict=True):
-        here = rows[rows[panel_of] == panel]
+        here = rows[rows["panel"] == panel]
         first, last = here["step"].min(), here.groupby("trial")["step"].transform("max")
-        moments = {"at initialisation": here[here["step"] == first], "after training": here[here["step"] == last]}
+        ended = here["trial"].isin(trained) & (here["step"] == last)
+        moments = {"at initialisation": here[here["step"] == first], "after training": here[ended]}
         for axes, (moment, chosen) in zip(line, moments.items(), strict=True):
-            _draw_norms(axes, chosen, curve_of, leaf, against)
+            _draw_norms(axes, chosen, leaf, against)
             axes.set_title(f"{panel}, {moment}" if panel else moment, fontsize=10)
         _decorate_norms(line, leaf, against)
     grid[0][0].legend(frameon=False, fontsize=9)
     return figure
 
 
-def learning_curves(folder: str | os.PathLike) -> Figure:
-    """Validation loss against training steps, with the loss of the best predictor without memory."""
-    rows, curve_of, panel_of = _labelled(folder, "metrics")
+def learning_curves(folder: str | os.PathLike) -> Figure | None:
+    """Validation loss against training steps, with that of the best predictor without memory.
+
+    None where nothing was recorded.
+    """
+    rows = _labelled(folder, "metrics")
+    if rows.empty:
+        return None
     rows = rows[rows["split"] == "valid"]
     baselines = load(folder, "results").set_index("trial").get("baseline", pd.Series(dtype=float))
-    panels = list(dict.fromkeys(rows[panel_of]))
+    panels = list(dict.fromkeys(rows["panel"]))
     figure, grid = plt.subplots(
         1, len(panels), figsize=(0.6 + 4.2 * len(panels), 3.4), squeeze=False, layout="constrained"
     )
     for axes, panel in zip(grid[0], panels, strict=True):
-        here = rows[rows[panel_of] == panel]
-        for label, group in here.groupby(curve_of, sort=False):
+        here = rows[rows["panel"] == panel]
+        for label, group in here.groupby("curve", sort=False):
             losses = group.groupby("step")["loss"]
             _band(axes, label, losses.median(), losses.min(), losses.max())
         baseline = baselines.reindex(here["trial"]).dropna()
@@ -83,8 +91,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def _labelled(folder: str | os.PathLike, table: str) -> tuple[pd.DataFrame, str, str]:
-    """Records with the label of their curve and of their panel: the first axis, and the others together."""
+def _labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
+    """Records with the labels of their `curve` and their `panel`: the first axis, and the others together."""
     frame, names = settings(folder)
     first = "cell.name" if "cell.name" in names else names[0]
     others = [name for name in names if name != first]
@@ -96,17 +104,15 @@ def _labelled(folder: str | os.PathLike, table: str) -> tuple[pd.DataFrame, str,
     else:
         labels["panel"] = ""
     records = load(folder, table)
-    if records.empty:
-        return records, "curve", "panel"
-    return records.merge(labels, left_on="trial", right_index=True), "curve", "panel"
+    return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
 
 
 def _words(name: str, value: object) -> str:
     return str(value) if name in ("task", "task.name") else f"{short(name)} {value}"
 
 
-def _draw_norms(axes: Axes, rows: pd.DataFrame, curve_of: str, leaf: str, against: str) -> None:
-    for label, group in rows.groupby(curve_of, sort=False):
+def _draw_norms(axes: Axes, rows: pd.DataFrame, leaf: str, against: str) -> None:
+    for label, group in rows.groupby("curve", sort=False):
         curves = [c[leaf]["median"] for c in group["curves"] if leaf in c]
         if not curves:
             continue

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _HEADINGS = {"success_rate": "solved", "baseline": "no memory", "half_life_initial": "half-life before",
@@ -27,14 +28,14 @@ def show(summary: pd.DataFrame, console: Console | None = None) -> None:
         table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify="left" if text else "right")
     for _, row in summary.iterrows():
         cells = [_number(row[c]) for c in plain]
-        table.add_row(*cells, *(_spread(row, s, between) for s in spreads))
+        cells += [_spread(row, spread, between) for spread in spreads]
+        table.add_row(*map(escape, cells))  # or Rich would read [inf, inf] as markup
     console.print(table)
 
 
 def _spread(row: pd.Series, name: str, between: str) -> str:
     median, low, high = (_number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
-    # Rich would read plain brackets as markup.
-    return f"{median}{between}\\[{low}, {high}]"
+    return f"{median}{between}[{low}, {high}]"
 
 
 def _number(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.records import describe, load, read_json, runs, short
+from rnngen.records import TRAINED, describe, load, read_json, runs, short
 
 SPREAD = {"median": "median", "min": "min", "max": "max"}
 
@@ -61,7 +61,7 @@ def failures(folder: str | os.PathLike) -> list[str]:
 
 
 def _statistics(group: pd.DataFrame) -> dict:
-    over = group[group["status"].isin(["finished", "diverged"])]
+    over = group[group["status"].isin(TRAINED)]
     row: dict = {"trials": len(group)}
     row |= {status: int((group["status"] == status).sum()) for status in ("finished", "diverged", "failed")}
     for metric in [c for c in group if c.startswith("metrics.test.")]:

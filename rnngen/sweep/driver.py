@@ -13,12 +13,10 @@ from ml_collections import ConfigDict
 
 from rnngen.config import build, config_id, difference, resolve
 from rnngen.configcheck import ConfigError, set_override
-from rnngen.records import RunFolder, read_json, write_json
+from rnngen.records import TRAINED, RunFolder, read_json, write_json
 from rnngen.run import check_writable
 from rnngen.sweep.space import Space
 from rnngen.sweep.worker import Worker
-
-OVER = ("finished", "diverged", "failed")
 
 
 class Trial(NamedTuple):
@@ -79,7 +77,7 @@ def claim(folder: Path, base: dict, trials: list[Trial]) -> None:
 
 def pending(folder: Path, trials: list[Trial], retry_failed: bool) -> list[Trial]:
     """The trials that have no result yet, and the failed ones too if asked."""
-    over = {"finished", "diverged"} if retry_failed else set(OVER)
+    over = TRAINED if retry_failed else (*TRAINED, "failed")
     return [t for t in trials if status_of(folder, t) not in over]
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from rnngen.records import RunFolder, write_json
-from rnngen.report import failures, figures, screen, summary
+from rnngen.report import failures, figures, screen, summary, write
 from rnngen.report.tables import settings
 
 CELLS, SEEDS, LENGTHS = ("rnn", "lstm"), range(3), (20, 40)
@@ -100,8 +100,28 @@ def test_learning_curves_carry_the_baseline(sweep):
 
 
 def test_no_records_no_figure(tmp_path):
-    RunFolder(tmp_path).start({"cell": {"name": "gru"}})
+    """As when every trial of a sweep fails before its first step: the table and the reasons are still there."""
+    trials = [{"id": "x", "overrides": {"cell.name": "gru", "seed": 0}}]
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
+    run = RunFolder(tmp_path / "trials" / "x")
+    run.path.mkdir(parents=True)
+    run.finish({"status": "failed", "reason": "no"})
     assert figures.gradient_norms(tmp_path) is None
+    assert figures.learning_curves(tmp_path) is None
+    assert [path.name for path in write(tmp_path)] == ["table.csv"]
+    assert summary(tmp_path)["failed"].tolist() == [1]
+    assert failures(tmp_path) == ["x (cell=gru, seed=0): no"]
+    screen.show(summary(tmp_path))
+
+
+def test_a_trial_that_has_not_ended_is_not_drawn_as_trained(sweep):
+    alone = {"rnn200", "rnn201", "rnn202"}
+    for name in alone:
+        (sweep / "trials" / name / "result.json").unlink()
+    figure = figures.gradient_norms(sweep)
+    labels = [[line.get_label() for line in axes.get_lines()] for axes in figure.axes[:2]]
+    assert labels == [["rnn", "lstm"], ["lstm"]]
+    plt.close("all")
 
 
 def test_saved_as_png_and_svg(sweep, tmp_path):
