@@ -10,9 +10,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from rnngen import process
 from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module
-from rnngen.engines import ENGINES
 from rnngen.lookup import nearest
 from rnngen.run import run
 from rnngen.sweep import driver, progress
@@ -58,6 +58,7 @@ def train(arguments: list[str]) -> int:
     """`rnngen train`."""
     options = _parse(arguments)
     config = resolve(options.config)
+    process.prepare()
     result = run(config, options.workdir, _print_row)
     test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
     solved = "solved" if result["solved"] else "not solved"
@@ -84,7 +85,7 @@ def sweep(arguments: list[str]) -> int:
     driver.claim(folder, base, trials)
     todo = driver.pending(folder, trials, options.retry_failed)
     with progress.Progress(len(trials), len(trials) - len(todo)) as shown:
-        driver.run_trials(folder, todo, options.workers or driver.count_cores(), shown.event)
+        driver.run_trials(folder, todo, options.workers or process.count_cores(), shown.event)
     return _show_report(folder, report)
 
 
@@ -106,9 +107,6 @@ def list_all(arguments: list[str]) -> int:
         for name, factory in sorted(table.items()):
             print(f"  {name}({_signature(factory, supplied)})")
             print(f"      {_first_line(factory)}")
-    print("engines")
-    for name, engine in ENGINES.items():
-        print(f"  {name}\n      {_first_line(sys.modules[engine.__module__])}")
     return 0
 
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
+from rnngen.engines import ENGINES
 from rnngen.lookup import find
 from rnngen.models import build_model
 from rnngen.records import dumps, flatten
@@ -28,6 +29,7 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "cell": ("cell", CELLS, ()),
     "task": ("task", TASKS, ()),
     "model.head_init": ("initialiser", INITIALIZERS, ()),
+    "model.engine": ("engine", ENGINES, ()),
     "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
 }
@@ -51,7 +53,7 @@ def base_config() -> ConfigDict:
                 "embed_dim": 0,  # 0: tokens enter one-hot
                 "dropout": 0.0,
                 "head_init": component("lecun"),
-                "engine": "auto",
+                "engine": component("auto"),
             },
             "optim": {
                 "name": "adam",

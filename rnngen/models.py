@@ -6,7 +6,7 @@ nested dict of arrays; the cells are pure functions already. Parameters of the w
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnngen.cells import Cell, get_initializer
-from rnngen.engines import cast_params, get_engine, unroll
+from rnngen.engines import cast_params, get_engine, unroll, unroll_noted
 from rnngen.heads import Head
 from rnngen.types import InputSpec
 
@@ -72,16 +72,17 @@ def build_model(
     dropout: float = 0.0,
     head_init="lecun",
     dtype: str = "float32",
-    engine: str = "auto",
+    engine: str | Mapping | Callable = "auto",
 ) -> Model:
     """Stack `cells` between an input of `spec` and `head`; `loss` is the task's (outputs, batch) -> (scalar, sums).
 
     embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
     dropout: rate on every layer's output while training. dtype: what layers and head compute in;
-    parameters stay float32. Raises ValueError where an argument makes no sense.
+    parameters stay float32. engine: as in `unroll`; what it has to say (see `unroll_noted`) is among the metrics of
+    `loss`. Raises ValueError where an argument makes no sense, or an engine cannot run a cell.
     """
     _check(cells, spec, embed_dim, dropout)
-    get_engine(engine)
+    _check_engine(cells, embed_dim or spec.dim, engine)
     ends = functools.partial(
         _Ends,
         spec,
@@ -100,7 +101,7 @@ def build_model(
 class _Stack:
     """What a model's functions close over; nothing in it changes, so its methods are pure."""
 
-    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, drops: bool, dtype, engine: str):
+    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, drops: bool, dtype, engine):
         self.layers = {f"layer_{i}": cell for i, cell in enumerate(cells)}
         self.input_dim, self.ends, self.task_loss = input_dim, ends, loss
         self.drops, self.dtype, self.engine = drops, dtype, engine
@@ -127,13 +128,18 @@ class _Stack:
     def init_carry(self, params, batch_shape):
         return self._first_carry(self.prepare(params), batch_shape)
 
-    def apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
+    def apply(self, params, inputs, carry=None, **options):
+        return self._apply(params, inputs, carry, **options)[:2]
+
+    def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
+        """(carry, outputs, notes of the layers' engines)."""
         net = self.merged(params)
         ys, last = net.encode(inputs), {}
+        notes: dict = {}
         count = len(self.layers)
         keys = [(None, None)] * count if key is None else jax.random.split(key, (count, 2))
         for (name, cell), (key_cell, key_dropout) in zip(self.layers.items(), keys, strict=True):
-            last[name], ys = unroll(
+            last[name], ys, said = unroll_noted(
                 cell,
                 params[name],
                 ys,
@@ -144,8 +150,9 @@ class _Stack:
                 probes=None if probes is None else probes[name],
                 engine=self.engine,
             )
+            notes |= {f"{name}/{what}": value for what, value in said.items()}
             ys = net.dropout(ys, deterministic=not (train and self.drops), rngs=key_dropout)
-        return last, net.decode(ys)
+        return last, net.decode(ys), notes
 
     def step(self, params, carry, x):
         prepared = self.prepare(params)
@@ -153,9 +160,9 @@ class _Stack:
 
     def loss(self, params, batch, carry=None, *, key=None, train=False):
         options = {"mask": batch.mask, "resets": batch.resets, "key": key, "train": train}
-        carry, outputs = self.apply(params, batch.inputs, carry, **options)
+        carry, outputs, notes = self._apply(params, batch.inputs, carry, **options)
         scalar, sums = self.task_loss(outputs, batch)
-        return scalar, (carry, sums)
+        return scalar, (carry, sums | {what: (value, jnp.ones(())) for what, value in notes.items()})
 
     def as_cell(self, output_dim: int) -> Cell:
         """The whole model as one cell: the carry of all layers, a step through all of them, no noise."""
@@ -185,3 +192,15 @@ def _check(cells, spec: InputSpec, embed_dim: int, dropout: float) -> None:
         raise ValueError(f"embed_dim must be 0, or positive where inputs are tokens, got {embed_dim}")
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+
+
+def _check_engine(cells: Sequence[Cell], input_dim: int, engine) -> None:
+    """Have an engine that may refuse a cell do so now, by the shapes alone."""
+    get_engine(engine)
+    if (engine.get("name") if isinstance(engine, Mapping) else engine) in ("auto", "scan"):
+        return
+    for cell, width in zip(cells, [input_dim, *(cell.output_dim for cell in cells)], strict=False):
+        xs = jnp.zeros((2, 1, width))
+        jax.eval_shape(
+            lambda key, c=cell, xs=xs: unroll(c, c.init(key, xs.shape[-1]), xs, engine=engine), jax.random.key(0)
+        )

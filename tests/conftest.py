@@ -13,6 +13,8 @@ from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
+# So that training shares its batches between devices, as it does wherever there are two cores.
+jax.config.update("jax_num_cpu_devices", 2)
 # Compiling is most of what the tests do, and many compile the same.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

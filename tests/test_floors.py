@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rnngen"
 FLOORS = [
-    {"types", "lookup", "records"},
+    {"types", "lookup", "records", "process"},
     {"cells"},
     {"engines"},
     {"heads", "data"},

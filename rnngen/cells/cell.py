@@ -6,8 +6,9 @@ exponential, a folded constant) is computed once per unroll.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rnngen.types import Array, Carry, Key, Params, PyTree
@@ -23,6 +24,24 @@ def no_preparation(params: Params) -> Params:
     return params
 
 
+class Backward(NamedTuple):
+    """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine.
+
+    All but `pull` work on any leading axes, time among them. W is `recurrent_kernel`, a is `hidden @ W`.
+
+    keep: (params, carry, u, a) -> (carry, y, kept): `combine`, and what the reverse pass will want.
+    local: (params, carry, new_carry, kept) -> J, the local derivatives, for a chunk of steps at once.
+    pull: (J, dcarry, dy, through) -> (dcarry, da, extra): one step back. `through(da)` is `da @ W.T`.
+    inputs: (J, da, extra) -> (du, dparams): gradients in u, and in the parameters that `combine` reads,
+      summed over all leading axes (only those parameters, as a dict).
+    """
+
+    keep: Callable[[Params, Carry, PyTree, Array], tuple[Carry, Array, PyTree]]
+    local: Callable[[Params, Carry, Carry, PyTree], PyTree]
+    pull: Callable[[PyTree, Carry, Array, Callable[[Array], Array]], tuple[Carry, Array, PyTree]]
+    inputs: Callable[[PyTree, Array, PyTree], tuple[PyTree, Params]]
+
+
 class Gated(NamedTuple):
     """A cell whose only recurrent matrix product is `hidden(carry) @ recurrent_kernel`.
 
@@ -30,11 +49,39 @@ class Gated(NamedTuple):
     combine: (params, carry, u, a) -> (carry, y), with a `[*b, g*h]` that product; it may read
       the whole carry and any parameter except `recurrent_kernel`.
     pointwise: feature i of what comes out depends on feature i of what goes in.
+    backward: a reverse pass by hand; None: derived by JAX.
     """
 
     hidden: Callable[[Carry], Array]
     combine: Callable[[Params, Carry, PyTree, Array], tuple[Carry, Array]]
     pointwise: bool = True
+    backward: Backward | None = None
+
+
+def multiply_add(element: tuple[Carry, Carry], carry: Carry) -> Carry:
+    """The default `act`: `a * carry + b`, leaf by leaf."""
+    return jax.tree.map(lambda a, b, c: a * c + b, *element, carry)
+
+
+def compose_affine(later: tuple[Carry, Carry], earlier: tuple[Carry, Carry]) -> tuple[Carry, Carry]:
+    """The default `compose`: a_2 (a_1 c + b_1) + b_2, leaf by leaf."""
+    return jax.tree.map(lambda a, e: a * e, later[0], earlier[0]), multiply_add(later, earlier[1])
+
+
+class Affine(NamedTuple):
+    """A cell whose carry is moved by an element of a monoid that does not depend on the carry.
+
+    terms: (params, us) -> element; by default a pair (a, b) of trees like the carry, for carry' = a * carry + b.
+    readout: (params, carries, us) -> ys, from the carries that leave the steps.
+    compose: (later, earlier) -> element, associative. act: (element, carry) -> carry.
+
+    All four work on any leading axes, time among them.
+    """
+
+    terms: Callable[[Params, PyTree], Any]
+    readout: Callable[[Params, Carry, PyTree], PyTree]
+    compose: Callable[[Any, Any], Any] = compose_affine
+    act: Callable[[Any, Carry], Carry] = multiply_add
 
 
 class Cell(NamedTuple):
@@ -49,6 +96,7 @@ class Cell(NamedTuple):
       at once; also the only place where noise is drawn.
     prepare: (params) -> params, once per unroll, differentiable.
     structure: what faster engines may rely on.
+    diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
     """
 
     init: Callable[[Key, int], Params]
@@ -57,7 +105,8 @@ class Cell(NamedTuple):
     output_dim: int
     project: Callable[..., PyTree] = no_projection
     prepare: Callable[[Params], Params] = no_preparation
-    structure: Gated | None = None
+    structure: Gated | Affine | None = None
+    diagonal: bool = False
 
 
 def gated_cell(*, init, init_carry, structure: Gated, output_dim: int, project=no_projection, prepare=no_preparation):
@@ -70,6 +119,17 @@ def gated_cell(*, init, init_carry, structure: Gated, output_dim: int, project=n
     return Cell(init, init_carry, step, output_dim, project, prepare, structure)
 
 
+def affine_cell(*, init, init_carry, structure: Affine, output_dim: int, project=no_projection, prepare=no_preparation):
+    """A Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree."""
+
+    def step(params, carry, u):
+        carry = structure.act(structure.terms(params, u), carry)
+        return carry, structure.readout(params, carry, u)
+
+    diagonal = structure.act is multiply_add
+    return Cell(init, init_carry, step, output_dim, project, prepare, structure, diagonal)
+
+
 def project_input(params: Params, xs: Array, key: Key | None = None) -> Array:
     """`xs @ kernel + bias` over all steps at once: xs `[*t, *b, d]` -> `[*t, *b, g*h]`."""
     return xs @ params["kernel"] + params["bias"]
@@ -77,8 +137,6 @@ def project_input(params: Params, xs: Array, key: Key | None = None) -> Array:
 
 def initial_state(params: Params, batch_shape: tuple[int, ...], hidden_dim: int, name: str = "h") -> Array:
     """`[*b, h]`: the learned initial state `params["initial_carry"][name]` if there is one, else zeros."""
-    if "initial_carry" in params:
-        state = params["initial_carry"][name]
-    else:
-        state = jnp.zeros(hidden_dim, params["recurrent_kernel"].dtype)
+    zeros = jnp.zeros(hidden_dim, params["bias"].dtype)
+    state = params["initial_carry"][name] if "initial_carry" in params else zeros
     return jnp.broadcast_to(state, (*batch_shape, hidden_dim))

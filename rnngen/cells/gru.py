@@ -6,11 +6,13 @@ n  = tanh(x W_n + b_n + r * (h U_n + c_n))
 h' = (1 - z) * n + z * h
 """
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
-from rnngen.types import check_positive
+from rnngen.types import Array, check_positive
 
 
 def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", learned_carry: bool = False) -> Cell:
@@ -38,14 +40,7 @@ def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", l
         scale = jnp.ones(3 * hidden_dim, params["bias"].dtype).at[: 2 * hidden_dim].set(0.5)
         return params | {name: params[name] * scale for name in ("kernel", "recurrent_kernel", "bias")}
 
-    def combine(params, h, u, a):
-        gates = jnp.tanh((u + a)[..., : 2 * hidden_dim]) * 0.5 + 0.5
-        r, z = jnp.split(gates, 2, axis=-1)
-        n = jnp.tanh(u[..., 2 * hidden_dim :] + r * (a[..., 2 * hidden_dim :] + params["recurrent_bias"]))
-        h = n + z * (h - n)
-        return h, h
-
-    structure = Gated(hidden=lambda h: h, combine=combine)
+    structure = Gated(hidden=lambda h: h, combine=_combine, backward=Backward(_keep, _local, _pull, _inputs))
     return gated_cell(
         init=init,
         init_carry=init_carry,
@@ -54,3 +49,53 @@ def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", l
         project=project_input,
         prepare=prepare,
     )
+
+
+class _Kept(NamedTuple):
+    """gates: tanh of half the sums of r and z; q: h U_n + c_n; n: the candidate."""
+
+    gates: Array
+    q: Array
+    n: Array
+
+
+def _keep(params, h, u, a):
+    width = h.shape[-1]
+    gates = jnp.tanh((u + a)[..., : 2 * width])
+    r, z = jnp.split(gates * 0.5 + 0.5, 2, axis=-1)
+    q = a[..., 2 * width :] + params["recurrent_bias"]
+    n = jnp.tanh(u[..., 2 * width :] + r * q)
+    new = n + z * (h - n)
+    return new, new, _Kept(gates, q, n)
+
+
+def _combine(params, h, u, a):
+    return _keep(params, h, u, a)[:2]
+
+
+class _Local(NamedTuple):
+    """Derivatives of the new h: da in a, dn in the candidate's sum, z in the old h."""
+
+    da: Array
+    dn: Array
+    z: Array
+
+
+def _local(params, h, new, kept: _Kept) -> _Local:
+    t_r, t_z = jnp.split(kept.gates, 2, axis=-1)
+    r, z = t_r * 0.5 + 0.5, t_z * 0.5 + 0.5
+    dn = (1 - z) * (1 - kept.n**2)
+    da = jnp.concatenate([dn * kept.q * (1 - t_r**2) * 0.5, (h - kept.n) * (1 - t_z**2) * 0.5, dn * r], axis=-1)
+    return _Local(da, dn, z)
+
+
+def _pull(local: _Local, dh, dy, through):
+    dh = dh + dy
+    da = local.da * jnp.concatenate([dh, dh, dh], axis=-1)
+    return through(da) + dh * local.z, da, dh
+
+
+def _inputs(local: _Local, da, dh):
+    width = dh.shape[-1]
+    du = jnp.concatenate([da[..., : 2 * width], dh * local.dn], axis=-1)
+    return du, {"recurrent_bias": jnp.sum(da[..., 2 * width :], axis=tuple(range(da.ndim - 1)))}

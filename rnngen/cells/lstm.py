@@ -6,11 +6,13 @@ c'      = f * c + i * g
 h'      = o * tanh(c')
 """
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
-from rnngen.types import check_positive
+from rnngen.types import Array, check_positive
 
 
 def lstm(
@@ -45,13 +47,9 @@ def lstm(
         scale = jnp.full(4 * hidden_dim, 0.5, params["bias"].dtype).at[2 * hidden_dim : 3 * hidden_dim].set(1)
         return params | {name: params[name] * scale for name in ("kernel", "recurrent_kernel", "bias")}
 
-    def combine(params, carry, u, a):
-        i, f, g, o = jnp.split(jnp.tanh(u + a), 4, axis=-1)
-        c = (f * 0.5 + 0.5) * carry["c"] + (i * 0.5 + 0.5) * g
-        h = (o * 0.5 + 0.5) * jnp.tanh(c)
-        return {"h": h, "c": c}, h
-
-    structure = Gated(hidden=lambda carry: carry["h"], combine=combine)
+    structure = Gated(
+        hidden=lambda carry: carry["h"], combine=_combine, backward=Backward(_keep, _local, _pull, _inputs)
+    )
     return gated_cell(
         init=init,
         init_carry=init_carry,
@@ -60,3 +58,41 @@ def lstm(
         project=project_input,
         prepare=prepare,
     )
+
+
+def _keep(params, carry, u, a):
+    tanhs = jnp.tanh(u + a)
+    i, f, g, o = jnp.split(tanhs, 4, axis=-1)
+    c = (f * 0.5 + 0.5) * carry["c"] + (i * 0.5 + 0.5) * g
+    h = (o * 0.5 + 0.5) * jnp.tanh(c)
+    return {"h": h, "c": c}, h, tanhs
+
+
+def _combine(params, carry, u, a):
+    return _keep(params, carry, u, a)[:2]
+
+
+class _Local(NamedTuple):
+    """dz: derivatives of c (i, f, g) and of h (o) in the gates' sums; c_in_h: of h in c; forget: of c in the old c."""
+
+    dz: Array
+    c_in_h: Array
+    forget: Array
+
+
+def _local(params, carry, new, tanhs) -> _Local:
+    i, f, g, o = jnp.split(tanhs, 4, axis=-1)
+    i, f, o, c = i * 0.5 + 0.5, f * 0.5 + 0.5, o * 0.5 + 0.5, jnp.tanh(new["c"])
+    dz = jnp.concatenate([g * 0.5, carry["c"] * 0.5, i, c * 0.5], axis=-1) * (1 - tanhs**2)
+    return _Local(dz, o * (1 - c**2), f)
+
+
+def _pull(local: _Local, d, dy, through):
+    dh = d["h"] + dy
+    dc = d["c"] + dh * local.c_in_h
+    dz = local.dz * jnp.concatenate([dc, dc, dc, dh], axis=-1)
+    return {"h": through(dz), "c": dc * local.forget}, dz, None
+
+
+def _inputs(local: _Local, dz, _):
+    return dz, {}

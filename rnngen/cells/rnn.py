@@ -1,7 +1,9 @@
 """The vanilla recurrent network of Elman 1990: `h' = f(x W + h U + b)`."""
 
+import jax.numpy as jnp
+
 from rnngen.cells.activations import get_activation
-from rnngen.cells.cell import Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
@@ -40,7 +42,29 @@ def rnn(
         h = activate(u + a)
         return h, h
 
-    structure = Gated(hidden=lambda h: h, combine=combine)
+    backward = Backward(_keep, _local, _pull, _inputs) if activate is jnp.tanh else None
+    structure = Gated(hidden=lambda h: h, combine=combine, backward=backward)
     return gated_cell(
         init=init, init_carry=init_carry, structure=structure, output_dim=hidden_dim, project=project_input
     )
+
+
+# The reverse pass for tanh units, whose derivative can be read off their output.
+
+
+def _keep(params, h, u, a):
+    new = jnp.tanh(u + a)
+    return new, new, None
+
+
+def _local(params, h, new, kept):
+    return 1 - new**2
+
+
+def _pull(local, dh, dy, through):
+    dz = (dh + dy) * local
+    return through(dz), dz, None
+
+
+def _inputs(local, dz, _):
+    return dz, {}

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.gradient_flow import zero_probes
-from rnngen.engines import batch_shape, prepare_unroll
+from rnngen.engines import batch_shape, prepare_unroll, trees
+from rnngen.engines.steps import full_step, project
 from rnngen.types import Array, Carry, Params, PyTree
 
 
@@ -36,22 +37,24 @@ def log_gradient_norms(
     probes = zero_probes(start, jax.tree.leaves(xs)[0].shape[0])
     run = prepare_unroll(cell, params, xs, carry, probes=probes, **options)
 
-    def forward(carry, u):
-        after, y = run.cell.step(run.params, carry, u)
+    step, inputs = full_step(run.cell), project(run.cell, run.params, run.inputs)
+
+    def forward(carry, inputs):
+        after, y = step(run.params, carry, inputs)
         return after, (carry, y)
 
-    _, (carries, ys) = jax.lax.scan(forward, run.carry, run.us)
+    _, (carries, ys) = jax.lax.scan(forward, run.carry, inputs)
     batch = batch_shape(xs, mask, resets)
-    nothing = jax.tree.map(jnp.zeros_like, _floats(start)), jnp.full(batch, -jnp.inf)
+    nothing = jax.tree.map(jnp.zeros_like, trees.floats(start)), jnp.full(batch, -jnp.inf)
 
-    def backward(state, inputs):
-        return _step_back(lambda c, u: run.cell.step(run.params, c, u), state, *inputs)
+    def backward(state, at_step):
+        return _step_back(lambda c, i: step(run.params, c, i), state, *at_step)
 
-    _, norms = jax.lax.scan(backward, nothing, (carries, run.us, jax.grad(loss)(ys)), reverse=True)
+    _, norms = jax.lax.scan(backward, nothing, (carries, inputs, jax.grad(loss)(ys)), reverse=True)
     return norms
 
 
-def _step_back(step, state, carry, u, dy):
+def _step_back(step, state, carry, inputs, dy):
     """One rescaled step of the reverse pass: (direction, log scale) after a step -> the same before it."""
     (direction, scale), (dy, dy_scale) = state, _normalise(dy, state[1].shape)
     top = jnp.maximum(scale, dy_scale)
@@ -59,11 +62,7 @@ def _step_back(step, state, carry, u, dy):
     reference = jnp.where(jnp.isneginf(top), 0.0, top)
     direction, dy = _scale(direction, jnp.exp(scale - reference)), _scale(dy, jnp.exp(dy_scale - reference))
 
-    def floats_step(floats, probe):
-        after, y = step(_merge(floats, carry), u._replace(probe=_merge(probe, u.probe)))
-        return _floats(after), y
-
-    _, pull_back = jax.vjp(floats_step, _floats(carry), _floats(u.probe))
+    _, pull_back = trees.vjp(lambda c, probe: step(c, inputs._replace(probe=probe)), carry, inputs.probe)
     before, entering = pull_back((direction, dy))
     norms = {name: _log_norm([leaf], scale.shape) + reference for name, leaf in _named(entering)}
     norms["all"] = _log_norm(jax.tree.leaves(entering), scale.shape) + reference
@@ -92,16 +91,6 @@ def _scale(tree: PyTree, factor: Array) -> PyTree:
         return x * factor.reshape(factor.shape + (1,) * (x.ndim - factor.ndim)).astype(x.dtype)
 
     return jax.tree.map(scale, tree)
-
-
-def _floats(tree: PyTree) -> PyTree:
-    """The tree with None in place of what has no gradient (integers)."""
-    return jax.tree.map(lambda x: x if jnp.issubdtype(x.dtype, jnp.inexact) else None, tree)
-
-
-def _merge(floats: PyTree, tree: PyTree) -> PyTree:
-    """`tree` with its float leaves replaced by those of `floats`."""
-    return jax.tree.map(lambda f, x: x if f is None else f, floats, tree, is_leaf=lambda f: f is None)
 
 
 def _named(tree: PyTree) -> list[tuple[str, Array]]:

@@ -1,42 +1,29 @@
-"""`unroll`: the one door to running a cell through time, whatever engine does the running.
+"""`unroll`: the one door to running a cell through time, whatever engine does the running."""
 
-Mask, resets, probes and direction are one wrapper around the cell's step, so every engine has them.
-"""
-
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
-from rnngen.engines.scan import scan
-from rnngen.lookup import find
+from rnngen.cells.cell import no_projection
+from rnngen.engines.checks import check_inputs, projected
+from rnngen.engines.steps import StepInput, where
+from rnngen.engines.table import get_engine
 from rnngen.types import Array, Carry, Key, Params, PyTree
-
-ENGINES = {"scan": scan}
 
 
 class Prepared(NamedTuple):
-    """What an engine runs: a (wrapped) cell, its prepared parameters, first carry and step inputs."""
+    """What an engine runs: a cell, its prepared parameters, its first carry, and the inputs of all steps.
+
+    The inputs are not projected yet (see `steps.project`), except where that needs a key.
+    """
 
     cell: Cell
     params: Params
     carry: Carry
-    us: PyTree
-
-
-class StepInput(NamedTuple):
-    """The input of one wrapped step; None where the unroll has no such thing."""
-
-    u: PyTree
-    mask: Array | None
-    reset: Array | None
-    probe: PyTree | None
-
-
-def get_engine(name: str):
-    """The engine of that name; `auto` picks the fastest that keeps `scan`'s results (today: `scan`)."""
-    return scan if name == "auto" else find(ENGINES, name, "engine")
+    inputs: StepInput
 
 
 def unroll(
@@ -50,7 +37,7 @@ def unroll(
     key: Key | None = None,
     reverse: bool = False,
     probes: PyTree | None = None,
-    engine: str = "auto",
+    engine: str | Mapping | Callable = "auto",
 ) -> tuple[Carry, PyTree]:
     """Run a cell over a sequence: xs `[t, *b, d]` -> (last carry, ys `[t, *b, h]`).
 
@@ -62,54 +49,43 @@ def unroll(
     reverse: run from the last step to the first; `resets` still mark where a sequence *begins*.
     probes: like the carry with a leading `t`, added to the carry that enters each step. The gradient
       with respect to a probe of zeros is the gradient with respect to that carry.
-    engine: a name in `ENGINES`, or "auto".
+    engine: what `get_engine` takes: a name in `ENGINES`, or a name and arguments.
 
     Where xs is of a narrower float type than the parameters (bfloat16), the prepared parameters are
-    cast to it. Raises ValueError for an unknown engine.
+    cast to it. Raises ValueError for an unknown engine, one that the cell's structure does not allow, and arrays
+    that do not fit each other.
     """
+    options: dict[str, Any] = {"mask": mask, "resets": resets, "key": key, "reverse": reverse, "probes": probes}
+    return unroll_noted(cell, params, xs, carry, engine=engine, **options)[:2]
+
+
+def unroll_noted(
+    cell, params, xs, carry=None, *, engine: str | Mapping | Callable = "auto", reverse: bool = False, **options
+) -> tuple[Carry, PyTree, dict[str, Array]]:
+    """`unroll`, and what its engine has to say: for `newton` its iterations, its error and whether it fell back."""
     run = get_engine(engine)
-    wrapped = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets, key=key, reverse=reverse, probes=probes)
-    last, ys = run(*wrapped)
-    return last, _flip(ys) if reverse else ys
+    last, ys, notes = run(*prepare_unroll(cell, params, xs, carry, reverse=reverse, **options))
+    return last, _flip(ys) if reverse else ys, notes
 
 
 def prepare_unroll(
     cell, params, xs, carry=None, *, mask=None, resets=None, key=None, reverse=False, probes=None
 ) -> Prepared:
     """Everything of `unroll` that comes before an engine runs; arguments as there."""
-    params = cast_params(cell.prepare(params), xs)
-    if carry is None:
-        carry = cell.init_carry(params, batch_shape(xs, mask, resets))
+    original, params = params, cast_params(cell.prepare(params), xs)
+    first = cell.init_carry(params, batch_shape(xs, mask, resets))
+    carry = first if carry is None else carry
+    check_inputs(xs, first, carry, mask, resets, probes)
     if mask is not None:
-        xs = jax.tree.map(lambda x: _where(mask, x, jnp.zeros_like(x)), xs)
-    us = cell.project(params, xs, key)
+        xs = where(mask, xs, 0)
+    us = projected(cell, original, params, xs, key)
+    if key is not None:
+        cell, xs = cell._replace(project=no_projection), us
     if resets is not None and reverse:
         # Read backwards, a sequence begins after the step that ends it: one step later in time.
         resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
-    if mask is not None or resets is not None or probes is not None:
-        cell, us = _wrap(cell), StepInput(us, mask, resets, probes)
-    return Prepared(cell, params, carry, _flip(us) if reverse else us)
-
-
-def _wrap(cell: Cell) -> Cell:
-    def step(params, carry, inputs: StepInput):
-        if inputs.reset is not None:
-            fresh = cell.init_carry(params, inputs.reset.shape)
-            carry = jax.tree.map(lambda new, old: _where(inputs.reset, new, old), fresh, carry)
-        if inputs.probe is not None:
-            carry = jax.tree.map(jnp.add, carry, inputs.probe)
-        new, y = cell.step(params, carry, inputs.u)
-        if inputs.mask is not None:
-            new = jax.tree.map(lambda new, old: _where(inputs.mask, new, old), new, carry)
-            y = jax.tree.map(lambda y: _where(inputs.mask, y, jnp.zeros_like(y)), y)
-        return new, y
-
-    return cell._replace(step=step, structure=None)
-
-
-def _where(condition: Any, x: Array, y: Array) -> Array:
-    """`jnp.where` with a condition `[*b]` over arrays `[*b, ...]`."""
-    return jnp.where(condition.reshape(condition.shape + (1,) * (x.ndim - condition.ndim)), x, y)
+    inputs = StepInput(xs, mask, resets, probes)
+    return Prepared(cell, params, carry, StepInput(*map(_flip, inputs)) if reverse else inputs)
 
 
 def cast_params(params: Params, xs: PyTree) -> Params:

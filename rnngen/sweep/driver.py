@@ -1,7 +1,6 @@
 """Plans a sweep's trials, keeps the workers busy with those that are not done, and counts the outcomes."""
 
 import copy
-import os
 import queue
 import tempfile
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from rnngen import process
 from rnngen.config import build, config_id, difference, resolve
 from rnngen.configcheck import ConfigError, set_override
 from rnngen.records import TRAINED, RunFolder, read_json, write_json
@@ -99,7 +99,7 @@ def run_trials(folder: Path, trials: list[Trial], workers: int, on_event: Callab
     """
     cache = tempfile.TemporaryDirectory(prefix="rnngen-compiled-")
     idle: queue.Queue[Worker] = queue.Queue()
-    crew = [Worker(cores, cache.name) for cores in share_cores(workers)]
+    crew = [Worker(cores, devices, cache.name) for cores, devices in share_cores(workers)]
     for worker in crew:
         idle.put(worker)
 
@@ -124,12 +124,12 @@ def run_trials(folder: Path, trials: list[Trial], workers: int, on_event: Callab
         cache.cleanup()
 
 
-def share_cores(workers: int) -> list[list[int]]:
-    """The cores of this process dealt out to workers; where there are fewer cores, each may use all."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return [cores[i::workers] if workers <= len(cores) else cores for i in range(workers)]
+def share_cores(workers: int) -> list[tuple[list[int], int]]:
+    """The cores of this process dealt out to workers, and how many devices each makes of its own.
 
-
-def count_cores() -> int:
-    """How many cores this process may use: the default number of workers."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    Where there are fewer cores than workers, each may use all, as one device.
+    """
+    cores = process.cores()
+    if workers > len(cores):
+        return [(cores, 1)] * workers
+    return [(mine, len(mine)) for mine in (cores[i::workers] for i in range(workers))]

@@ -18,8 +18,8 @@ from rnngen.records import RunFolder
 class Worker:
     """The driver's end. `run` blocks until the trial is over; `stop` may be called from another thread."""
 
-    def __init__(self, cores: list[int], cache: str):
-        self._cores, self._cache = cores, cache
+    def __init__(self, cores: list[int], devices: int, cache: str):
+        self._given = cores, devices, cache
         self._process: Any = None
         self._pipe: Any = None
         self._stopped = False
@@ -50,7 +50,7 @@ class Worker:
     def _start(self) -> tuple[Any, Any]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._cores, self._cache), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, *self._given), daemon=True)
         process.start()
         theirs.close()  # or the death of the process would not close the pipe
         return process, ours
@@ -68,14 +68,17 @@ def fail(folder: RunFolder, reason: str, **details: str) -> None:
     folder.finish({"status": "failed", "reason": reason, **details})
 
 
-def _serve(pipe: Connection, cores: list[int], cache: str) -> None:
+def _serve(pipe: Connection, cores: list[int], devices: int, cache: str) -> None:
     """The worker's end: trials come in, a token goes back for each."""
     import jax
+
+    from rnngen import process
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     if cores:
         # Before JAX starts, since XLA sizes its thread pools once.
         os.sched_setaffinity(0, cores)
+    process.prepare(devices)
     # Workers may share a GPU, so none takes most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Trials that differ in their seed are the same programs: compiled by one worker, loaded by all.

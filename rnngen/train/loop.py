@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
 
 from rnngen.diagnostics import flow_record, lag_norms
 from rnngen.models import Model
 from rnngen.records import RunFolder
 from rnngen.tasks import Task
-from rnngen.train import checkpoint
+from rnngen.train import checkpoint, sharding
 from rnngen.train.optim import Optimizer
 from rnngen.train.state import TrainState, evaluate, init_state, means, train_steps
 from rnngen.types import Params
@@ -102,21 +103,22 @@ class Programs(NamedTuple):
     flow: Callable | None
 
 
-def compile_programs(experiment: Experiment, state: TrainState) -> Programs:
-    """Compile all that a run will call, so that nothing compiles later."""
+def compile_programs(experiment: Experiment, state: TrainState, mesh: Mesh) -> Programs:
+    """Compile all that a run will call, so that nothing compiles later. state: replicated over the mesh."""
     model, task, optimizer, schedule, diagnose, _ = experiment
-    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every)
+    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh)
+    norms_of = sharding.per_example(lambda p, b: lag_norms(model, p, b, task, diagnose.sources), mesh, axis=2)
 
     def flow(params):
-        batch = task.sample("valid", jax.random.key(0), jnp.int32(0), diagnose.examples)
-        return lag_norms(model, params, batch, task, diagnose.sources)
+        return norms_of(params, task.sample("valid", jax.random.key(0), jnp.int32(0), diagnose.examples))
 
     def compiled(function):
         return jax.jit(function).lower(state.params).compile()
 
+    everywhere = NamedSharding(mesh, sharding.REPLICATED)
     return Programs(
-        jax.jit(train, donate_argnums=0).lower(state).compile(),
-        {split: compiled(evaluate(model, task, split, schedule.eval_batch_size)) for split in ("valid", "test")},
+        jax.jit(train, donate_argnums=0, out_shardings=everywhere).lower(state).compile(),
+        {split: compiled(evaluate(model, task, split, schedule.eval_batch_size, mesh)) for split in ("valid", "test")},
         compiled(flow) if "gradient_flow" in diagnose.what else None,
     )
 
@@ -134,7 +136,9 @@ def fit(experiment: Experiment, folder: RunFolder, on_row: Callable[[dict], Any]
     folder.rewind(saved[-1] if saved else -1)
     if saved:
         state = checkpoint.load(folder.checkpoints, saved[-1], state)
-    run = _Run(experiment, folder, on_row, compile_programs(experiment, state))
+    mesh = _mesh(experiment)
+    state = sharding.replicate(state, mesh)
+    run = _Run(experiment, folder, on_row, compile_programs(experiment, state, mesh))
     compile_seconds = time.perf_counter() - began
     state, status = run.to_the_end(state)
     result = run.result(state, status) | {"compile_seconds": compile_seconds}
@@ -209,6 +213,13 @@ class _Run:
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
             "train_seconds": self.seconds,
         }
+
+
+def _mesh(experiment: Experiment) -> Mesh:
+    """The devices that divide every batch of a run."""
+    schedule, diagnose = experiment.schedule, experiment.diagnose
+    examples = [diagnose.examples] if diagnose.what else []
+    return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
 
 
 def _due(every: int, step: int) -> bool:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from rnngen.models import Model
 from rnngen.tasks import Task
+from rnngen.train import sharding
 from rnngen.train.optim import Optimizer
 from rnngen.types import Array, Key, Params, PyTree
 
@@ -30,21 +32,20 @@ def init_state(model: Model, optimizer: Optimizer, seed: int) -> TrainState:
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run)
 
 
-def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int, count: int) -> Callable:
+def train_steps(
+    model: Model, task: Task, optimizer: Optimizer, batch_size: int, count: int, mesh: Mesh | None = None
+) -> Callable:
     """`state -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
     Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
-    resumed anywhere is the same run.
+    resumed anywhere is the same run. mesh: the devices that share each batch (default: all that divide it).
     """
+    gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size))
 
     def one(state: TrainState, _):
         key_data, key_noise = (jax.random.fold_in(state.key, use) for use in (0, 1))
         batch = task.sample("train", key_data, state.step, batch_size)
-
-        def objective(params):
-            return model.loss(params, batch, key=jax.random.fold_in(key_noise, state.step), train=True)
-
-        (_, (_, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        gradients, sums = gradient_of(state.params, batch, jax.random.fold_in(key_noise, state.step))
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
@@ -58,16 +59,16 @@ def train_steps(model: Model, task: Task, optimizer: Optimizer, batch_size: int,
     return run
 
 
-def evaluate(model: Model, task: Task, split: str, batch_size: int) -> Callable:
+def evaluate(model: Model, task: Task, split: str, batch_size: int, mesh: Mesh | None = None) -> Callable:
     """`params -> sums` over the whole of an evaluation split, `{metric: (sum, count)}`."""
     size = task.sizes[split]
     assert size is not None, "an evaluation split is finite"
     batches = math.ceil(size / batch_size)
+    sums_of = sharding.loss_sums(model, mesh or sharding.mesh_for(batch_size))
 
     def one(params, index):
         # Evaluation sets ignore the key: they are the same for every run.
-        batch = task.sample(split, jax.random.key(0), index, batch_size)
-        return model.loss(params, batch)[1][1]
+        return sums_of(params, task.sample(split, jax.random.key(0), index, batch_size))
 
     def run(params: Params):
         sums = jax.lax.map(lambda index: one(params, index), jnp.arange(batches))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import assert_close, random_params
 from flax import nnx
+from jax.flatten_util import ravel_pytree
 
-from rnngen.cells import CELLS, Cell, gru, lstm, rnn
+from rnngen.cells import CELLS, Cell, Gated, gru, lstm, rnn
 from rnngen.engines import unroll
 
 D, H, B, T = 3, 4, 2, 5
@@ -67,6 +68,15 @@ def test_lstm_is_its_equation():
     np.testing.assert_array_equal(new["h"], y)
 
 
+def test_mingru_is_its_equation():
+    cell = CELLS["mingru"](H)
+    params, h, x = random_params(cell, D), inputs((B, H), 2), inputs()
+    p, h64 = numpy_params(params), np.asarray(h, np.float64)
+    z, candidate = np.split(np.asarray(x, np.float64) @ p["kernel"] + p["bias"], 2, axis=-1)
+    expected = (1 - sigmoid(z)) * h64 + sigmoid(z) * candidate
+    np.testing.assert_allclose(one_step(cell, params, h, x)[1], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_gru_equals_flax():
     cell, theirs = gru(H), nnx.GRUCell(D, H, rngs=nnx.Rngs(0))
     params = random_params(cell, D)
@@ -88,10 +98,11 @@ def test_lstm_equals_flax():
 
 
 def test_layout_is_public(cell_name):
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[cell_name]
+    gates = {"rnn": 1, "gru": 3, "lstm": 4, "mingru": 2}[cell_name]
     params = CELLS[cell_name](H).init(jax.random.key(0), D)
     assert params["kernel"].shape == (D, gates * H)
-    assert params["recurrent_kernel"].shape == (H, gates * H)
+    if cell_name != "mingru":
+        assert params["recurrent_kernel"].shape == (H, gates * H)
     assert params["bias"].shape == (gates * H,)
     assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
 
@@ -120,18 +131,35 @@ def test_step_keeps_the_carry(cell_name):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), carry)
 
 
-def test_structure_claims_hold(cell_name):
-    """Gated: step is combine after one product, and combine mixes no features."""
-    cell = CELLS[cell_name](H)
-    params = cell.prepare(random_params(cell, D))
-    carry = jax.tree.map(lambda c: inputs(c.shape, 4), cell.init_carry(params, ()))
-    u = cell.project(params, inputs((D,)))
+@pytest.mark.parametrize("name", [name for name in CELLS if isinstance(CELLS[name](H).structure, Gated)])
+def test_gated_claims_hold(name):
+    """Step is combine after one product, and combine mixes no features."""
+    cell = CELLS[name](H)
+    params, carry, u = at_a_step(cell)
     product = cell.structure.hidden(carry) @ params["recurrent_kernel"]
     without = {name: p for name, p in params.items() if name != "recurrent_kernel"}
     assert_close(cell.structure.combine(without, carry, u, product), cell.step(params, carry, u))
     jacobian = jax.jacobian(lambda c: cell.structure.combine(without, c, u, product)[1])(carry)
     for leaf in jax.tree.leaves(jacobian):
         np.testing.assert_array_equal(leaf * (1 - jnp.eye(H)), 0)
+
+
+@pytest.mark.parametrize("name", [name for name in CELLS if CELLS[name](H).diagonal])
+def test_diagonal_claims_hold(name):
+    """Number i of the new carry depends on number i of the old one, and on no other."""
+    cell = CELLS[name](H)
+    params, carry, u = at_a_step(cell)
+    flat, unflat = ravel_pytree(carry)
+    jacobian = jax.jacobian(lambda c: ravel_pytree(cell.step(params, unflat(c), u)[0])[0])(flat)
+    assert jnp.abs(jnp.diag(jacobian)).min() > 0
+    np.testing.assert_array_equal(jacobian - jnp.diag(jnp.diag(jacobian)), 0)
+
+
+def at_a_step(cell):
+    """Prepared parameters, a carry and a step's input with no zeros in them."""
+    params = cell.prepare(random_params(cell, D))
+    carry = jax.tree.map(lambda c: inputs(c.shape, 4), cell.init_carry(params, ()))
+    return params, carry, cell.project(params, inputs((D,)))
 
 
 def test_a_cell_of_ones_own_needs_only_three_functions():
@@ -151,7 +179,7 @@ def test_a_cell_of_ones_own_needs_only_three_functions():
     [
         ({"hidden_dim": 0}, "hidden_dim must be a positive whole number, got 0"),
         ({"hidden_dim": 2.0}, "hidden_dim must be a positive whole number"),
-        ({"hidden_dim": 3, "recurrent_init": "ortogonal"}, "did you mean 'orthogonal'"),
+        ({"hidden_dim": 3, "kernel_init": "ortogonal"}, "did you mean 'orthogonal'"),
     ],
 )
 def test_bad_arguments(cell_name, arguments, message):

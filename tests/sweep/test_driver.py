@@ -101,5 +101,6 @@ def test_plans_that_cannot_be(space, message):
 def test_cores_are_dealt_out():
     cores = sorted(os.sched_getaffinity(0))
     dealt = share_cores(len(cores))
-    assert sorted(c for share in dealt for c in share) == cores
-    assert share_cores(len(cores) + 1) == [cores] * (len(cores) + 1)
+    assert sorted(c for mine, _ in dealt for c in mine) == cores
+    assert all(devices == len(mine) for mine, devices in dealt)
+    assert share_cores(len(cores) + 1) == [(cores, 1)] * (len(cores) + 1)

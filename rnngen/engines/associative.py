@@ -1,0 +1,102 @@
+"""The associative engine: for `Affine` cells, all steps of a chunk at once, in logarithmic depth."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Affine, Cell
+from rnngen.cells.cell import compose_affine, multiply_add
+from rnngen.engines import trees
+from rnngen.engines.recurrence import linear_recurrence, solve
+from rnngen.engines.steps import StepInput, project, where
+from rnngen.types import Array, Carry, Params
+
+CHUNK, BLOCK = 16384, 64
+
+
+def associative(*, chunk: int = CHUNK, block: int = BLOCK):
+    """All steps of a chunk at once, for `Affine` cells; memory grows with t.
+
+    chunk: steps a chunk: bounds what is held beyond inputs, carries and outputs, and compile time.
+    block: how many steps of a chunk are composed one after another, see `recurrence`; 1 for a GPU.
+    Raises ValueError for sizes below one.
+    """
+    for name, size in (("chunk", chunk), ("block", block)):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a positive whole number, got {size!r}")
+
+    def run(cell, params, carry, inputs):
+        if not isinstance(cell.structure, Affine):
+            raise ValueError("engine 'associative' needs a cell with an Affine structure, see affine_cell; try 'fused'")
+        plain = cell.structure.compose is compose_affine and cell.structure.act is multiply_add
+        if not plain and inputs.probe is not None:
+            raise ValueError("engine 'associative' takes no probes where a cell brings its own compose; use 'scan'")
+        carries_of = _plain_carries if plain else jax.checkpoint(_own_carries, static_argnums=(0, 4))
+
+        def one_chunk(carry, inputs):
+            inputs = project(cell, params, inputs)
+            carries = carries_of(cell, params, carry, inputs, block)
+            ys = cell.structure.readout(params, carries, inputs.u)
+            last = jax.tree.map(lambda c: c[-1], carries)
+            return last, ys if inputs.mask is None else where(inputs.mask, ys, 0)
+
+        whole, rest = trees.chunked(inputs, min(chunk, trees.length(inputs)))
+        carry, ys = jax.lax.scan(one_chunk, carry, whole)
+        carry, more = (carry, None) if rest is None else one_chunk(carry, rest)
+        return carry, trees.unchunked(ys, more), {}
+
+    return run
+
+
+def _plain_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, block: int) -> Carry:
+    """Carries that leave the steps, of carry' = a carry + b: entering and masking are such maps too."""
+    structure: Any = cell.structure
+    steps = trees.length(inputs)
+    terms = structure.terms(params, inputs.u)
+    a, b = (jax.tree.map(lambda c, x: jnp.broadcast_to(x, (steps, *c.shape)), carry, term) for term in terms)
+    ones, zeros = jax.tree.map(jnp.ones_like, a), jax.tree.map(jnp.zeros_like, b)
+    if inputs.mask is not None:
+        a, b = where(inputs.mask, a, ones), where(inputs.mask, b, zeros)
+    if inputs.reset is not None or inputs.probe is not None:
+        keep, start = ones, zeros
+        if inputs.reset is not None:
+            fresh = cell.init_carry(params, inputs.reset.shape)
+            keep, start = where(inputs.reset, zeros, ones), where(inputs.reset, fresh, zeros)
+        start = start if inputs.probe is None else jax.tree.map(jnp.add, start, inputs.probe)
+        a, b = compose_affine((a, b), (keep, start))
+    return linear_recurrence(a, b, carry, block)
+
+
+class _Flagged(NamedTuple):
+    """The map carry -> act(element, fresh if reset else carry), without the act where `idle`."""
+
+    element: Any
+    idle: Array
+    reset: Array
+
+
+def _own_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, block: int) -> Carry:
+    """Carries that leave the steps, for a cell with its own compose and act."""
+    structure: Any = cell.structure
+    terms = structure.terms(params, inputs.u)
+    if inputs.mask is None and inputs.reset is None:
+        return solve(structure.compose, structure.act, terms, carry, block)
+    known: Any = inputs.reset if inputs.mask is None else inputs.mask
+    never = jnp.zeros_like(known)
+    idle = never if inputs.mask is None else ~inputs.mask
+    elements = _Flagged(terms, idle, never if inputs.reset is None else inputs.reset)
+    fresh = cell.init_carry(params, known.shape[1:])
+
+    def act(flagged: _Flagged, carry):
+        first = jax.tree.map(lambda f, c: jnp.broadcast_to(f, c.shape), fresh, carry)
+        entering = where(flagged.reset, first, carry)
+        return where(flagged.idle, entering, structure.act(flagged.element, entering))
+
+    def compose(later: _Flagged, earlier: _Flagged):
+        both = structure.compose(later.element, earlier.element)
+        element = where(later.idle, earlier.element, where(earlier.idle | later.reset, later.element, both))
+        idle = later.idle & (later.reset | earlier.idle)
+        return _Flagged(element, idle, later.reset | earlier.reset)
+
+    return solve(compose, act, elements, carry, block)

@@ -1,0 +1,86 @@
+"""What `unroll` refuses, in one line that names the argument, the axis, what was expected and what came."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.cells import Cell
+from rnngen.types import Array, Carry, Key, Params, PyTree
+
+
+def check_inputs(xs, first: Carry, carry: Carry, mask, resets, probes) -> None:
+    """Raise ValueError unless all that goes through time with xs fits it, and the carry fits the cell's first one."""
+    steps = _steps(xs)
+    for name, flags in (("mask", mask), ("resets", resets)):
+        if flags is not None:
+            _check_flags(name, flags, xs, steps)
+    if mask is not None and resets is not None:
+        _check_shape("resets", resets.shape, mask.shape, "tb")
+    check_like("carry", carry, first)
+    if probes is not None:
+        with_time = jax.tree.map(lambda c: jax.ShapeDtypeStruct((steps, *c.shape), c.dtype), first)
+        check_like("probes", probes, with_time, time=True)
+
+
+def _steps(xs: PyTree) -> int:
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(xs)}
+    if len(lengths) != 1 or lengths == {()}:
+        raise ValueError(f"xs: expected arrays with one leading axis t, got lengths {sorted(lengths)}")
+    return lengths.pop()[0]
+
+
+def _check_flags(name: str, flags: Array, xs: PyTree, steps: int) -> None:
+    if flags.dtype != jnp.bool_:
+        raise ValueError(f"{name}: expected booleans, got {flags.dtype}")
+    if flags.shape[:1] != (steps,):
+        raise ValueError(f"{name}: axis t: expected {steps} as in xs, got {flags.shape[0] if flags.ndim else 'none'}")
+    for leaf in jax.tree.leaves(xs):
+        if leaf.shape[: flags.ndim] != flags.shape:
+            _check_shape(name, flags.shape, leaf.shape[: max(flags.ndim, leaf.ndim - 1)], "tb")
+
+
+def check_like(name: str, tree: PyTree, expected: PyTree, time: bool = False) -> None:
+    """Raise ValueError unless `tree` has the structure, shapes and dtypes of `expected`."""
+    wanted, got = str(jax.tree.structure(expected)), str(jax.tree.structure(tree))
+    if got != wanted:
+        raise ValueError(f"{name}: expected the structure {wanted}, got {got}")
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    for (path, leaf), like in zip(paths, jax.tree.leaves(expected), strict=True):
+        place = name + jax.tree_util.keystr(path)
+        _check_shape(place, jnp.shape(leaf), like.shape, "t" if time else "")
+        if jnp.result_type(leaf) != like.dtype:
+            raise ValueError(f"{place}: expected {like.dtype}, got {jnp.result_type(leaf)}")
+
+
+def _check_shape(name: str, shape: tuple, expected: tuple, letters: str) -> None:
+    """Names the first axis that differs: by its letter where it has one, by its number otherwise."""
+    if len(shape) != len(expected):
+        raise ValueError(f"{name}: expected {len(expected)} axes, {list(expected)}, got {len(shape)}, {list(shape)}")
+    for axis, (size, wanted) in enumerate(zip(shape, expected, strict=True)):
+        if size != wanted:
+            letter = letters[min(axis, len(letters) - 1)] if letters and (axis == 0 or len(letters) > 1) else str(axis)
+            raise ValueError(f"{name}: axis {letter}: expected {wanted}, got {size} (of {list(shape)})")
+
+
+def projected(cell: Cell, original: Params, params: Params, xs: PyTree, key: Key | None) -> PyTree:
+    """`cell.project(params, xs, key)`; ValueError where params were made for another number of features."""
+    try:
+        return cell.project(params, xs, key)
+    except (TypeError, ValueError) as error:
+        wrong = _other_width(cell, original, xs)
+        if wrong is None:
+            raise
+        raise ValueError(wrong) from error
+
+
+def _other_width(cell: Cell, params: Params, xs: PyTree) -> str | None:
+    """What is wrong with the parameters if they were made for another number of features than xs has."""
+    if not hasattr(xs, "shape") or xs.ndim < 2:
+        return None
+    d = xs.shape[-1]
+    made = jax.eval_shape(lambda: cell.init(jax.random.key(0), d))
+    try:
+        check_like("params", params, made)
+    except ValueError as error:
+        return f"xs: axis d has {d} features, for which {error}"
+    return None

@@ -1,0 +1,83 @@
+"""The fused engine: a forward scan that keeps little, and a backward pass of its own over chunks of time.
+
+In each chunk, from the last to the first, what does not depend on the gradient is computed for all steps at once, then
+a thin reverse scan carries the gradient through them, and then the parameters get theirs from one product over the
+whole chunk instead of one a step. What to keep and how to go back is derived from `step` alone (`derived.py`), or read
+off a cell's hand-written `Backward` (`sharpened.py`).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Gated
+from rnngen.engines import trees
+from rnngen.engines.derived import Derived
+from rnngen.engines.reverse import Gradient, Kept
+from rnngen.engines.sharpened import Sharpened
+from rnngen.engines.steps import StepInput
+from rnngen.types import Carry
+
+CHUNK = 16
+
+
+def fused(*, chunk: int = CHUNK, recompute: bool = False, by_hand: bool = True):
+    """`scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
+
+    chunk: steps a chunk, about. recompute: keep the carries alone, and compute the rest again in each chunk: less
+      memory, about as fast. by_hand: use the cell's hand-written `Backward` if it has one.
+    Raises ValueError for a chunk below one.
+    """
+    if not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk must be a positive whole number, got {chunk!r}")
+
+    def run(cell, params, carry, inputs):
+        sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
+        method = Sharpened(cell, recompute) if sharp else Derived(cell)
+        last, ys = _differentiable(method, chunk)(params, carry, inputs)
+        return last, ys, {}
+
+    return run
+
+
+def _differentiable(method, chunk: int):
+    """(params, carry, inputs) -> (carry, ys) with the method's own gradient."""
+
+    @jax.custom_vjp
+    def run(params, carry, inputs):
+        return forward(params, carry, inputs)[0]
+
+    def forward(params, carry, inputs):
+        last, ys, kept = method.forward(params, carry, inputs)
+        return (last, ys), (params, carry, inputs, kept)
+
+    def backward(residuals, gradients):
+        return _backward(method, chunk, *residuals, *gradients)
+
+    run.defvjp(forward, backward)
+    return run
+
+
+def _backward(method, chunk: int, params, carry, inputs: StepInput, kept: Kept, dlast, dys):
+    """Gradients in (params, carry, inputs), the chunks taken from the last to the first."""
+    size = trees.chunk_size(trees.length(inputs), chunk)
+    starts = _carries_before_chunks(carry, kept.carries, size)
+    whole, rest = trees.chunked((inputs, kept, trees.floats(dys)), size)
+
+    def one_chunk(gradient, parts):
+        start, (inputs, kept, dys) = parts
+        return method.backward(params, start, inputs, kept, gradient, dys)
+
+    gradient, drest = Gradient.start(params, dlast), None
+    if rest is not None:
+        gradient, drest = one_chunk(gradient, (jax.tree.map(lambda x: x[-1], starts), rest))
+        starts = jax.tree.map(lambda x: x[:-1], starts)
+    gradient, dwhole = jax.lax.scan(one_chunk, gradient, (starts, whole), reverse=True)
+    dparams = jax.tree.map(lambda d, p: d.astype(p.dtype), gradient.params, trees.floats(params))
+    dinputs = trees.unchunked(dwhole, drest)
+    return tuple(map(trees.cotangents, (params, carry, inputs), (dparams, gradient.carry, dinputs)))
+
+
+def _carries_before_chunks(carry: Carry, carries: Carry, size: int) -> Carry:
+    """The carry before the first step of each chunk, `[chunks, *b, ...]`."""
+    chunks = -(-trees.length(carries) // size)
+    return jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[size - 1 :: size]])[:chunks], carry, carries)

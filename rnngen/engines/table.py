@@ -1,0 +1,37 @@
+"""Every engine by name. An engine is (cell, params, carry, inputs) -> (carry, ys, notes), see `unroll.Prepared`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from rnngen.engines.associative import associative
+from rnngen.engines.auto import auto
+from rnngen.engines.fused import fused
+from rnngen.engines.newton import newton
+from rnngen.engines.scan import scan
+from rnngen.lookup import find, nearest
+
+ENGINES: dict[str, Callable] = {
+    "associative": associative,
+    "auto": auto,
+    "fused": fused,
+    "newton": newton,
+    "scan": scan,
+}
+
+
+def get_engine(spec: str | Mapping | Callable) -> Callable:
+    """The engine that `spec` names: `"scan"`, `{"name": "scan", "kwargs": {"remat": True}}`,
+    `"package.module:factory"`, or an engine itself.
+
+    Raises ValueError for an unknown name or argument.
+    """
+    if callable(spec):
+        return spec
+    if isinstance(spec, str):
+        return find(ENGINES, spec, "engine")()
+    kwargs, factory = spec.get("kwargs", {}), find(ENGINES, spec.get("name", ""), "engine")
+    known = inspect.signature(factory).parameters
+    for name in kwargs:
+        if name not in known:
+            raise ValueError(f"engine {spec['name']!r} has no argument {name!r}{nearest(name, known)}")
+    return factory(**kwargs)

@@ -1,0 +1,73 @@
+"""Trees with integer leaves in them, of which only the floats have gradients; and time cut into chunks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.types import PyTree
+
+
+def floats(tree: PyTree) -> PyTree:
+    """The tree with None in place of what has no gradient (integers, booleans, keys)."""
+    return jax.tree.map(lambda x: x if is_float(x) else None, tree)
+
+
+def others(tree: PyTree) -> PyTree:
+    """What `floats` leaves out."""
+    return jax.tree.map(lambda x: None if is_float(x) else x, tree)
+
+
+def merge(some: PyTree, rest: PyTree) -> PyTree:
+    """The tree whose parts these are: each leaf from `some`, or from `rest` where that is None there."""
+    return jax.tree.map(lambda s, r: r if s is None else s, some, rest, is_leaf=lambda x: x is None)
+
+
+def is_float(x) -> bool:
+    """Real or complex."""
+    return jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def vjp(function, *trees: PyTree):
+    """`jax.vjp` in the floats of each tree alone; the function may return other leaves too, which get no cotangent."""
+    rests = [others(tree) for tree in trees]
+
+    def of_floats(*parts):
+        out = function(*map(merge, parts, rests))
+        return floats(out), others(out)
+
+    out, pull, rest = jax.vjp(of_floats, *map(floats, trees), has_aux=True)
+    return merge(out, rest), pull
+
+
+def cotangents(tree: PyTree, gradients: PyTree) -> PyTree:
+    """`gradients` of the floats of `tree`, with the float0 zeros that JAX wants for the rest."""
+    return merge(gradients, jax.tree.map(lambda x: np.zeros(x.shape, jax.dtypes.float0), others(tree)))
+
+
+def add(tree: PyTree, other: PyTree) -> PyTree:
+    """Leafwise sum in the dtype of the first; None stays."""
+    return jax.tree.map(lambda a, b: a + b.astype(a.dtype), tree, other)
+
+
+def length(tree: PyTree) -> int:
+    """t, the leading axis."""
+    return jax.tree.leaves(tree)[0].shape[0]
+
+
+def chunked(tree: PyTree, chunk: int) -> tuple[PyTree, PyTree | None]:
+    """`[t, ...]` -> (`[n, chunk, ...]`, the remaining `[t % chunk, ...]` or None)."""
+    n, remainder = divmod(length(tree), chunk)
+    whole = jax.tree.map(lambda x: x[: n * chunk].reshape(n, chunk, *x.shape[1:]), tree)
+    return whole, jax.tree.map(lambda x: x[n * chunk :], tree) if remainder else None
+
+
+def unchunked(whole: PyTree, rest: PyTree | None) -> PyTree:
+    """The inverse of `chunked`."""
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), whole)
+    return flat if rest is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b]), flat, rest)
+
+
+def chunk_size(steps: int, wanted: int) -> int:
+    """The divisor of `steps` nearest to `wanted` if one lies within a factor of 1.6, else `wanted` itself."""
+    near = [n for n in range(1, steps + 1) if steps % n == 0 and wanted / 1.6 <= n <= wanted * 1.6]
+    return min(near, key=lambda n: abs(n - wanted), default=min(wanted, steps))

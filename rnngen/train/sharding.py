@@ -1,0 +1,75 @@
+"""One training on all local devices: parameters on each, the batch dealt out between them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rnngen.models import Model
+from rnngen.types import Array, Batch, Key, Params, PyTree
+
+AXIS = "batch"
+REPLICATED = PartitionSpec()
+
+
+def mesh_for(*batch_sizes: int) -> Mesh:
+    """The largest number of local devices that divides every batch."""
+    count = max(n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes))
+    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:count])
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The tree on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
+
+
+def loss_and_gradient(model: Model, mesh: Mesh) -> Callable:
+    """(params, batch, key) -> (gradient of the training loss, sums), as if one device had done the whole batch.
+
+    Rounding differs with the number of devices, and so does noise: each device draws its own.
+    """
+
+    def local(params: Params, batch: Batch, key: Key):
+        # The objective is a mean over weighted steps, of which this device may have more or fewer than its share.
+        weight = jnp.sum(batch.weights)
+        share = weight / jnp.maximum(_total(weight, mesh), jnp.finfo(weight.dtype).tiny)
+
+        def objective(params):
+            scalar, (_, sums) = model.loss(params, batch, key=_own(key, mesh), train=True)
+            return scalar * share, sums
+
+        gradient, sums = jax.grad(objective, has_aux=True)(params)
+        return _total((gradient, sums), mesh)
+
+    return _over_batch(local, mesh, REPLICATED)
+
+
+def loss_sums(model: Model, mesh: Mesh) -> Callable:
+    """(params, batch) -> sums of the loss, without training."""
+    return _over_batch(lambda params, batch: _total(model.loss(params, batch)[1][1], mesh), mesh, REPLICATED)
+
+
+def per_example(function: Callable[[Params, Batch], PyTree], mesh: Mesh, axis: int) -> Callable:
+    """(params, batch) -> trees of one number or more an example; `axis` is where the batch is in them."""
+    return _over_batch(function, mesh, PartitionSpec(*[None] * axis, AXIS))
+
+
+def _over_batch(function: Callable, mesh: Mesh, out: PartitionSpec) -> Callable:
+    """function (params, batch, ...) on each device with its part of the batch `[t, b, ...]`."""
+    if mesh.size == 1:
+        return function
+
+    def run(params, batch, *rest):
+        specs = (REPLICATED, PartitionSpec(None, AXIS), *[REPLICATED] * len(rest))
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(params, batch, *rest)
+
+    return run
+
+
+def _total(tree: PyTree, mesh: Mesh) -> PyTree:
+    return tree if mesh.size == 1 else jax.lax.psum(tree, AXIS)
+
+
+def _own(key: Key, mesh: Mesh) -> Array:
+    return key if mesh.size == 1 else jax.random.fold_in(key, jax.lax.axis_index(AXIS))

@@ -1,0 +1,332 @@
+"""One table of engines times properties: each gives `scan`'s values and gradients, whatever is asked of the unroll."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close, double, random_params
+from my_lab import leaky
+
+from rnngen.cells import CELLS, Affine, Cell, affine_cell, rnn
+from rnngen.engines import ENGINES, unroll, unroll_noted
+from rnngen.engines.auto import _pick
+from rnngen.engines.dependence import depends
+
+T, B, D, H = 13, 2, 3, 4  # a prime length: no chunk divides it
+
+
+def engine(name, **kwargs):
+    return {"name": name, "kwargs": kwargs}
+
+
+VARIANTS = {
+    "auto": "auto",
+    "remat": engine("scan", remat=True),
+    "fused": engine("fused", chunk=5),
+    "recomputed": engine("fused", chunk=5, recompute=True),
+    "derived": engine("fused", chunk=5, by_hand=False),
+    "associative": engine("associative", chunk=9, block=2),
+    "newton": engine("newton", tolerance=1e-12),
+    "quasi": engine("newton", tolerance=1e-12, jacobian="diagonal"),
+}
+
+
+def delta_rule(hidden_dim: int) -> Cell:
+    """A fast-weight memory with its own compose: S' = (I - beta k k^T) S + beta k v^T, read by a query."""
+
+    def project(params, xs, key=None):
+        k, q, v = jnp.split(xs @ params["kernel"], 3, axis=-1)
+        return k / jnp.sqrt(1e-6 + jnp.sum(k * k, axis=-1, keepdims=True)), q, v
+
+    def terms(params, us):
+        k, _, v = us
+        beta = jax.nn.sigmoid(params["beta"])
+        return jnp.eye(hidden_dim, dtype=k.dtype) - beta * outer(k, k), beta * outer(k, v)
+
+    outer = lambda a, b: a[..., :, None] * b[..., None, :]  # noqa: E731
+    act = lambda element, memory: element[0] @ memory + element[1]  # noqa: E731
+    structure = Affine(
+        terms,
+        readout=lambda params, memory, us: jnp.einsum("...ij,...i->...j", memory, us[1]),
+        compose=lambda later, earlier: (later[0] @ earlier[0], later[0] @ earlier[1] + later[1]),
+        act=act,
+    )
+    return affine_cell(
+        init=lambda key, d: {"kernel": jax.random.normal(key, (d, 3 * hidden_dim)), "beta": jnp.zeros(())},
+        init_carry=lambda params, batch: jnp.zeros((*batch, hidden_dim, hidden_dim), params["beta"].dtype),
+        structure=structure,
+        output_dim=hidden_dim,
+        project=project,
+    )
+
+
+def counting(hidden_dim: int) -> Cell:
+    """A leaky unit that forgets everything at every fourth of its own steps: an integer in a dict carry."""
+    base = leaky(hidden_dim)
+
+    def step(params, carry, x):
+        h, y = base.step(params, carry["h"], x)
+        awake = (carry["n"] % 4 != 3)[..., None]
+        return {"h": jnp.where(awake, h, 0), "n": carry["n"] + 1}, y
+
+    start = lambda params, batch: {"h": base.init_carry(params, batch), "n": jnp.zeros(batch, jnp.int32)}  # noqa: E731
+    return base._replace(init_carry=start, step=step)
+
+
+def normalised(hidden_dim: int) -> Cell:
+    """h' = tanh(x W + h U), divided by its own norm: features mix outside the matrix product."""
+
+    def step(params, h, x):
+        h = jnp.tanh(x @ params["kernel"] + h @ params["recurrent_kernel"])
+        h = h / jnp.sqrt(jnp.mean(h**2, axis=-1, keepdims=True) + 0.1)
+        return h, h
+
+    plain = rnn(hidden_dim)
+    return Cell(plain.init, plain.init_carry, step, hidden_dim)
+
+
+MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, "delta_rule": delta_rule}
+AFFINE = ("mingru", "delta_rule")
+PAIRS = [(cell, name) for cell in MAKERS for name in VARIANTS if name != "associative" or cell in AFFINE]
+EVERYTHING = ("mask", "resets", "probes", "reverse")
+
+
+def problem(cell_name, everything=False, dtype=jnp.float64, batch=(B,)):
+    """A cell, its parameters, inputs and options with something in all of them."""
+    cell = MAKERS[cell_name](H, **({"learned_carry": True} if cell_name in CELLS else {}))
+    params = jax.tree.map(lambda p: p.astype(jnp.float64), double(random_params(cell, D)))
+    xs = jax.random.normal(jax.random.key(7), (T, *batch, D), dtype)
+    if not everything:
+        return cell, params, xs, {}
+    flags = [jax.random.bernoulli(jax.random.key(n), p, (T, *batch)) for n, p in ((3, 0.7), (4, 0.2))]
+    start = cell.init_carry(cell.prepare(params), batch)
+    probes = jax.tree.map(lambda c: jnp.full((T, *c.shape), 0.1 if c.dtype == dtype else 0, c.dtype), start)
+    return cell, params, xs, {"mask": flags[0], "resets": flags[1], "probes": probes, "reverse": True}
+
+
+def objective(cell, how, options):
+    """(params, xs, float probes) -> a scalar of all outputs and the last carry."""
+
+    def loss(params, xs, probes):
+        given = options | ({"probes": probes} if probes is not None else {})
+        carry, ys = unroll(cell, params, xs, engine=how, **given)
+        ends = [jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(carry) if leaf.dtype == xs.dtype]
+        return jnp.sum(jnp.sin(ys)) + sum(ends)
+
+    return loss
+
+
+def has_no_place(cell_name, name, everything):
+    return everything and cell_name == "delta_rule" and name == "associative"
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["plain", "mask+resets+probes+reverse"])
+@pytest.mark.parametrize(("cell_name", "name"), PAIRS)
+def test_values_and_gradients_are_those_of_scan(x64, cell_name, name, everything):
+    cell, params, xs, options = problem(cell_name, everything)
+    if has_no_place(cell_name, name, everything):  # its own compose takes no probes: the next test has the rest
+        options.pop("probes")
+    probes = options.pop("probes", None)
+    results = [
+        jax.jit(jax.value_and_grad(objective(cell, how, options), argnums=(0, 1, 2), allow_int=True))(
+            params, xs, probes
+        )
+        for how in ("scan", VARIANTS[name])
+    ]
+    expected, actual = (
+        jax.tree.map(lambda g: g, [x for x in jax.tree.leaves(r) if x.dtype == xs.dtype]) for r in results
+    )
+    assert_close(actual, expected, 1e-9)
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_any_batch_axes(x64, name, batch):
+    cell, params, xs, options = problem("mingru" if name == "associative" else "lstm", True, batch=batch)
+    probes = options.pop("probes")
+    results = [
+        jax.grad(objective(cell, how, options), argnums=(0, 1, 2))(params, xs, probes)
+        for how in ("scan", VARIANTS[name])
+    ]
+    assert_close(results[1], results[0], 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("cell_name", "name"), [("gru", n) for n in VARIANTS if n != "associative"] + [("mingru", "associative")]
+)
+def test_bfloat16(cell_name, name):
+    """Within the rounding of bfloat16, 2^-8, of scan in bfloat16, and gradients of scan in float32."""
+    cell = CELLS[cell_name](H, learned_carry=True)
+    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(7), (T, B, D), jnp.bfloat16)
+    loss = lambda p, xs, how: jnp.sum(unroll(cell, p, xs, engine=how)[1].astype(jnp.float32) ** 2)  # noqa: E731
+    how = engine("newton", tolerance=0.01) if name in ("newton", "quasi") else VARIANTS[name]
+    (value, gradient), (expected, exact) = (
+        jax.value_and_grad(loss)(params, x, e) for x, e in ((xs, how), (xs.astype(jnp.float32), "scan"))
+    )
+    assert {g.dtype for g in jax.tree.leaves(gradient)} == {jnp.dtype(jnp.float32)}
+    assert float(value) == pytest.approx(float(expected), rel=0.03)
+    assert_close(gradient, exact, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("cell_name", "name"), [("lstm", n) for n in VARIANTS if n != "associative"] + [("mingru", "associative")]
+)
+def test_second_derivatives(x64, cell_name, name):
+    """Reverse over reverse: the gradient of a directional derivative."""
+    cell, params, xs, _ = problem(cell_name)
+
+    def curvature(how):
+        loss = objective(cell, how, {})
+        return jax.grad(lambda p: sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss)(p, xs, None))))(params)
+
+    assert_close(curvature(VARIANTS[name]), curvature("scan"), 1e-8)
+
+
+def test_forward_mode_runs_through_scan_and_is_refused_elsewhere():
+    cell, params = rnn(H), random_params(rnn(H), D)
+    xs = jax.random.normal(jax.random.key(7), (T, B, D))
+    run = lambda xs, how: unroll(cell, params, xs, engine=how)[1]  # noqa: E731
+    _, tangent = jax.jvp(lambda xs: run(xs, "scan"), (xs,), (jnp.ones_like(xs),))
+    slope = (run(xs + 1e-2, "scan") - run(xs - 1e-2, "scan")) / 2e-2
+    assert_close(tangent, slope, 1e-2)
+    for how in ("fused", "newton"):
+        with pytest.raises(TypeError, match="forward-mode"):
+            jax.jvp(lambda xs, how=how: run(xs, how), (xs,), (jnp.ones_like(xs),))
+
+
+@pytest.mark.parametrize("name", ["fused", "derived", "newton"])
+def test_packs_of_models(x64, name):
+    """vmap over parameters gives each model's own gradient."""
+    cell, params, xs, _ = problem("gru")
+    gradient = jax.grad(lambda p: objective(cell, VARIANTS[name], {})(p, xs, None))
+    pack = jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params)
+    packed = jax.vmap(gradient)(pack)
+    for n, factor in enumerate((1.0, 0.5)):
+        alone = gradient(jax.tree.map(lambda p, f=factor: f * p, params))
+        assert_close(jax.tree.map(lambda g, n=n: g[n], packed), alone, 1e-9)
+
+
+def test_noise_is_drawn_once_whatever_the_engine():
+    noisy = leaky(H)._replace(project=lambda p, xs, key: xs if key is None else xs + jax.random.normal(key, xs.shape))
+    params, xs = random_params(noisy, D), jnp.zeros((T, B, D))
+    run = lambda how: unroll(noisy, params, xs, key=jax.random.key(5), engine=how)  # noqa: E731
+    for name in ("fused", "remat", "newton"):
+        assert_close(run(VARIANTS[name] if name != "newton" else "newton"), run("scan"), 1e-5)
+
+
+# What belongs to one engine.
+
+
+def memory(cell, params, xs, how):
+    loss = lambda p: jnp.mean(unroll(cell, p, xs, engine=how)[1] ** 2)  # noqa: E731
+    return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_remat_memory_grows_with_the_square_root_of_length():
+    cell = CELLS["lstm"](16)
+    params = random_params(cell, D)
+    last = lambda t, how: memory(cell, params, jnp.ones((t, 8, D)), how)  # noqa: E731
+    plain, remat = ([last(t, how) for t in (256, 4096)] for how in ("scan", VARIANTS["remat"]))
+    carries = 4 * 8 * 16  # bytes of one h, which mean(y^2) needs at every step
+    assert plain[1] / plain[0] > 12
+    assert remat[1] - 2 * 4096 * carries < (plain[1] - 2 * 4096 * carries) / 5
+
+
+def test_fused_keeps_less_where_it_recomputes():
+    cell = CELLS["lstm"](16)
+    params, xs = random_params(cell, D), jnp.ones((512, 8, D))
+    assert memory(cell, params, xs, engine("fused", recompute=True)) < 0.7 * memory(cell, params, xs, "fused")
+
+
+def test_associative_refuses_what_is_not_affine():
+    cell = CELLS["gru"](H)
+    with pytest.raises(ValueError, match="'associative' needs a cell with an Affine structure"):
+        unroll(cell, random_params(cell, D), jnp.zeros((T, B, D)), engine="associative")
+    memory_cell = delta_rule(H)
+    probes = jnp.zeros((T, B, H, H))
+    with pytest.raises(ValueError, match="takes no probes where a cell brings its own compose"):
+        unroll(memory_cell, random_params(memory_cell, D), jnp.zeros((T, B, D)), probes=probes, engine="associative")
+
+
+def newton_notes(cell, params, xs, **kwargs):
+    carry, ys, notes = unroll_noted(cell, params, xs, engine=engine("newton", **kwargs))
+    return (carry, ys), {name: float(value) for name, value in notes.items()}
+
+
+def test_newton_says_how_many_iterations_it_took():
+    cell = CELLS["gru"](8)
+    params, xs = cell.init(jax.random.key(0), D), jax.random.normal(jax.random.key(1), (500, 1, D))
+    result, notes = newton_notes(cell, params, xs)
+    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-5)
+    assert 2 <= notes["newton_iterations"] <= 15
+    assert notes["newton_error"] <= 2e-6
+    assert notes["newton_fell_back"] == 0
+
+
+def test_newton_falls_back_and_says_so():
+    cell = rnn(8, recurrent_init={"name": "normal", "kwargs": {"stddev": 3.0}})  # chaotic
+    params, xs = cell.init(jax.random.key(0), D), jax.random.normal(jax.random.key(1), (200, 1, D))
+    result, notes = newton_notes(cell, params, xs, max_iterations=2)
+    assert (notes["newton_iterations"], notes["newton_fell_back"]) == (2, 1)
+    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-6)
+
+
+def test_newton_converges_on_a_chaotic_cell_by_damping(x64):
+    cell = rnn(4, recurrent_init={"name": "normal", "kwargs": {"stddev": 3.0}})
+    params = double(cell.init(jax.random.key(0), D))
+    xs = jax.random.normal(jax.random.key(1), (40, 1, D), jnp.float64)
+    result, notes = newton_notes(cell, params, xs, max_iterations=200)
+    assert notes["newton_fell_back"] == 0
+    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-4)
+
+
+def test_newton_on_inputs_that_are_not_finite_falls_back():
+    cell = CELLS["gru"](H)
+    params, xs = random_params(cell, D), jnp.zeros((T, B, D)).at[4].set(jnp.nan)
+    (_, ys), notes = newton_notes(cell, params, xs)
+    assert notes["newton_fell_back"] == 1
+    np.testing.assert_array_equal(jnp.isnan(ys).any(axis=(1, 2)), np.arange(T) >= 4)
+
+
+def test_newton_refuses_integers_that_depend_on_floats_and_complex_carries():
+    base = counting(H)
+
+    def step(params, carry, x):
+        new, y = base.step(params, carry, x)
+        return new | {"n": carry["n"] + (carry["h"][..., 0] > 0).astype(jnp.int32)}, y
+
+    params, xs = random_params(base, D), jnp.zeros((T, B, D))
+    with pytest.raises(ValueError, match="an integer in this cell's carry depends on a float"):
+        unroll(base._replace(step=step), params, xs, engine="newton")
+    spinning = base._replace(
+        init_carry=lambda p, b: jnp.zeros((*b, D), jnp.complex64),
+        step=lambda p, c, x: (1j * c + x.astype(jnp.complex64), c.real),
+    )
+    with pytest.raises(ValueError, match="needs real carries"):
+        unroll(spinning, params, xs, engine="newton")
+    assert_close(*(unroll(spinning, params, xs + 1, engine=e)[1] for e in ("fused", "scan")))
+
+
+def test_dependence_follows_operations():
+    def function(a, b):
+        c = a + 1
+        return c * b, jnp.sin(b), 2.0, a
+
+    jaxpr = jax.make_jaxpr(function)(1.0, 2.0).jaxpr
+    assert depends(jaxpr, [True, False]) == [True, False, False, True]
+    assert depends(jaxpr, [False, True]) == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("cell_name", "steps", "batch", "picked"),
+    [
+        ("lstm", 4, 2, "fused"),
+        ("mingru", 4096, 1, "associative"),
+        ("mingru", 4096, 1000, "scan"),
+        ("leaky", 50, 2, "scan"),
+    ],
+)
+def test_auto_picks_by_its_table(cell_name, steps, batch, picked):
+    cell = MAKERS[cell_name](H)
+    carry = cell.init_carry(random_params(cell, D), (batch,))
+    assert _pick(cell, carry, steps).__module__ == ENGINES[picked].__module__
