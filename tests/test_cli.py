@@ -137,7 +137,13 @@ def test_list_names_everything_with_its_arguments(capsys):
     out = capsys.readouterr().out
     assert "lstm(hidden_dim, forget_bias=1.0," in out
     assert "copy_memory(length=100," in out
-    for word in ("orthogonal(gain=1.0)", "adam(b1=0.9", "cosine(final=0.0)", "engines\n  associative(chunk=", "scan(remat=False):
+    for word in (
+        "orthogonal(gain=1.0)",
+        "adam(b1=0.9",
+        "cosine(final=0.0)",
+        "engines\n  associative(chunk=",
+        "scan(remat=False",
+    ):
         assert word in out
 
 

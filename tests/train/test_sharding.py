@@ -1,0 +1,72 @@
+"""One training on several devices is the same training: sums, gradients and states, to rounding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close, make_experiment, make_model
+
+from rnngen.tasks import adding
+from rnngen.train import init_state
+from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for
+from rnngen.train.state import evaluate, means, train_steps
+
+ALONE = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+
+
+def test_there_are_devices_to_share_between():
+    assert jax.local_device_count() == 2
+    assert [mesh_for(*sizes).size for sizes in ((4,), (3,), (4, 6), (4, 5))] == [2, 1, 2, 1]
+
+
+def uneven_batch():
+    """Sequences of lengths 2 to 8, more weight on the first half of the batch than on the second."""
+    model, task = make_model("lstm", adding(8, min_length=2, eval_size=20))
+    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 6)
+    return model, batch._replace(weights=batch.weights * jnp.array([3.0, 1, 1, 1, 0.5, 0]))
+
+
+def test_gradient_and_sums_are_those_of_one_device():
+    model, batch = uneven_batch()
+    params = model.init(jax.random.key(0))
+    both, alone = (jax.jit(loss_and_gradient(model, m))(params, batch, jax.random.key(2)) for m in (mesh_for(6), ALONE))
+    expected = jax.grad(lambda p: model.loss(p, batch)[0])(params)
+    assert_close(both[0], expected, 1e-5)
+    assert_close(both, alone, 1e-5)
+    assert_close(jax.jit(loss_sums(model, mesh_for(6)))(params, batch), model.loss(params, batch)[1][1], 1e-5)
+
+
+def test_devices_draw_their_own_noise():
+    model, task = make_model("rnn", dropout=0.5)
+    params = model.init(jax.random.key(0))
+    one = task.sample("train", jax.random.key(1), jnp.int32(0), 1)
+    twice = jax.tree.map(lambda x: jnp.concatenate([x, x], axis=1), one)
+    per_device = lambda params, batch, key: loss_and_gradient(model, mesh_for(2))(params, batch, key)[1]["loss"][0]  # noqa: E731
+    alone = [
+        float(model.loss(params, one, key=jax.random.fold_in(jax.random.key(2), n), train=True)[0]) for n in (0, 1)
+    ]
+    assert alone[0] != alone[1]
+    np.testing.assert_allclose(jax.jit(per_device)(params, twice, jax.random.key(2)), sum(alone), rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [4, 6])
+def test_training_is_the_same_on_two_devices(batch_size):
+    experiment = make_experiment("gru")
+    model, task, optimizer = experiment.model, experiment.task, experiment.optimizer
+
+    def run(mesh):
+        steps = train_steps(model, task, optimizer, batch_size, 3, mesh)
+        return jax.jit(steps)(init_state(model, optimizer, 0))
+
+    (shared, sums), (alone, expected) = run(None), run(ALONE)
+    assert_close(shared.params, alone.params, 1e-5)
+    assert_close(sums, expected, 1e-5)
+    assert len(jax.tree.leaves(shared.params)[0].devices()) == 2
+
+
+def test_evaluation_is_the_same_on_two_devices():
+    """20 examples in batches of 8: the second device has weights of 0 in the last batch."""
+    model, task = make_model("rnn")
+    params = model.init(jax.random.key(0))
+    shared, alone = (means(jax.jit(evaluate(model, task, "valid", 8, m))(params)) for m in (None, ALONE))
+    assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
