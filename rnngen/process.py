@@ -19,8 +19,8 @@ def prepare(devices: int | None = None) -> None:
     JAX_NUM_CPU_DEVICES or XLA_FLAGS ask for stands, and so do the devices of a JAX that has started.
     """
     keep_memory()
-    asked = jax.config.jax_num_cpu_devices > 0 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not asked:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if jax.config.values["jax_num_cpu_devices"] < 1 and "host_platform_device_count" not in flags:
         try:
             jax.config.update("jax_num_cpu_devices", devices or count_cores())
         except RuntimeError:  # JAX has started

@@ -3,7 +3,8 @@
 | cell | where | engine |
 |---|---|---|
 | with a hand-written `Backward` | any | `fused` |
-| `Affine`, elementwise | at least 512 steps, at most 512 numbers in the carry | `associative` |
+| `Affine`, elementwise | at least 64 steps, at most 128 numbers in the carry of the whole batch | `associative` |
+| `Affine`, elementwise | any other shape, without mask, resets and probes | `fused` |
 | any other | any | `scan` |
 
 `scripts/bench.py lengths` and `layers` measure what this table says.
@@ -16,26 +17,31 @@ from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines.associative import associative
 from rnngen.engines.fused import fused
 from rnngen.engines.scan import scan
+from rnngen.engines.steps import StepInput
 from rnngen.engines.trees import length
 from rnngen.types import Carry
 
-FEWEST_STEPS, LARGEST_CARRY = 512, 512
+FEWEST_STEPS, LARGEST_CARRY = 64, 128
 
 
 def auto():
     """Whichever of the others is fastest here; the same values and gradients to rounding."""
 
     def run(cell, params, carry, inputs):
-        return _pick(cell, carry, length(inputs))(cell, params, carry, inputs)
+        return pick(cell, carry, inputs)(cell, params, carry, inputs)
 
     return run
 
 
-def _pick(cell: Cell, carry: Carry, steps: int):
+def pick(cell: Cell, carry: Carry, inputs: StepInput):
+    """The engine of the table above."""
     structure = cell.structure
     if isinstance(structure, Gated) and structure.backward is not None:
         return fused()
     plain = isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)
-    if plain and steps >= FEWEST_STEPS and sum(leaf.size for leaf in jax.tree.leaves(carry)) <= LARGEST_CARRY:
+    small = sum(leaf.size for leaf in jax.tree.leaves(carry)) <= LARGEST_CARRY
+    if plain and small and length(inputs) >= FEWEST_STEPS:
         return associative()
+    if plain and inputs.mask is inputs.reset is inputs.probe is None:
+        return fused()
     return scan()

@@ -62,10 +62,10 @@ def _check_shape(name: str, shape: tuple, expected: tuple, letters: str) -> None
             raise ValueError(f"{name}: axis {letter}: expected {wanted}, got {size} (of {list(shape)})")
 
 
-def projected(cell: Cell, original: Params, params: Params, xs: PyTree, key: Key | None) -> PyTree:
-    """`cell.project(params, xs, key)`; ValueError where params were made for another number of features."""
+def check_width(cell: Cell, original: Params, params: Params, xs: PyTree, key: Key | None) -> None:
+    """Raise ValueError where `project` fails because the parameters were made for another number of features."""
     try:
-        return cell.project(params, xs, key)
+        jax.eval_shape(cell.project, params, xs, key)
     except (TypeError, ValueError) as error:
         wrong = _other_width(cell, original, xs)
         if wrong is None:

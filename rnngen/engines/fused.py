@@ -17,26 +17,32 @@ from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
 from rnngen.types import Carry
 
-CHUNK = 16
+SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
 
-def fused(*, chunk: int = CHUNK, recompute: bool = False, by_hand: bool = True):
+def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True):
     """`scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
 
-    chunk: steps a chunk, about. recompute: keep the carries alone, and compute the rest again in each chunk: less
-      memory, about as fast. by_hand: use the cell's hand-written `Backward` if it has one.
+    chunk: steps a chunk, about; default 8 to 25, so that its carries are about a quarter of a megabyte.
+    recompute: keep the carries alone, and compute the rest again in each chunk: less memory, about as fast.
+    by_hand: use the cell's hand-written `Backward` if it has one.
     Raises ValueError for a chunk below one.
     """
-    if not isinstance(chunk, int) or chunk < 1:
+    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
         raise ValueError(f"chunk must be a positive whole number, got {chunk!r}")
 
     def run(cell, params, carry, inputs):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
         method = Sharpened(cell, recompute) if sharp else Derived(cell)
-        last, ys = _differentiable(method, chunk)(params, carry, inputs)
+        last, ys = _differentiable(method, chunk or _chunk(carry))(params, carry, inputs)
         return last, ys, {}
 
     return run
+
+
+def _chunk(carry: Carry) -> int:
+    """What stays in a core's cache while the chunk is gone through three times."""
+    return min(max(NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(carry)), SHORTEST), LONGEST)
 
 
 def _differentiable(method, chunk: int):

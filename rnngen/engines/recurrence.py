@@ -1,8 +1,8 @@
 """Recurrences whose step is an element of a monoid, solved for all steps at once.
 
-The steps are dealt into blocks. All blocks compose their elements side by side, `block` products deep; the blocks'
-totals are composed by `jax.lax.associative_scan` (Blelloch 1990), logarithmically deep; and each block's elements act
-on the carry that the blocks before it lead to. With block=1 the whole is logarithmic; larger ones do less work.
+The steps are dealt into blocks. All blocks are composed side by side, `block` products deep; their totals are composed
+by `jax.lax.associative_scan` (Blelloch 1990), logarithmically deep; and then all blocks are gone through side by side,
+each from the carry that those before it lead to. With block=1 the whole is logarithmic in t; larger ones do less work.
 """
 
 import functools
@@ -27,16 +27,15 @@ def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: 
     whole, rest = chunked(elements, size)
     # [n, block, ...] -> [block, n, ...]: the scan goes through a block, the blocks are side by side.
     whole = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), whole)
-    within = _prefix(compose, whole)
-    totals = jax.tree.map(lambda x: x[-1], within)
+    totals = _total(compose, whole)
     across = jax.lax.associative_scan(lambda a, b: compose(b, a), totals)
     ends = act(across, _repeat(carry, across))
     starts = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), carry, ends)
-    carries = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), act(within, _repeat(starts, within)))
+    carries = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), _in_turn(act, whole, starts))
     if rest is None:
         return unchunked(carries, None)
     last = jax.tree.map(lambda x: x[-1], ends)
-    return unchunked(carries, act(_prefix(compose, rest), _repeat(last, rest)))
+    return unchunked(carries, _in_turn(act, rest, last))
 
 
 def _repeat(carry: Carry, elements: Any) -> Carry:
@@ -44,17 +43,21 @@ def _repeat(carry: Carry, elements: Any) -> Carry:
     return jax.tree.map(lambda c: jnp.broadcast_to(c, (length(elements), *c.shape)), carry)
 
 
-def _prefix(compose: Callable, elements: Any) -> Any:
-    """Each element composed with all before it, one after another along the leading axis."""
+def _total(compose: Callable, elements: Any) -> Any:
+    """All elements along the leading axis, composed."""
     first = jax.tree.map(lambda x: x[0], elements)
     later = jax.tree.map(lambda x: x[1:], elements)
+    return jax.lax.scan(lambda sofar, element: (compose(element, sofar), None), first, later)[0]
 
-    def step(sofar, element):
-        sofar = compose(element, sofar)
-        return sofar, sofar
 
-    _, sofar = jax.lax.scan(step, first, later)
-    return jax.tree.map(lambda f, s: jnp.concatenate([f[None], s]), first, sofar)
+def _in_turn(act: Callable, elements: Any, carry: Carry) -> Carry:
+    """The carries that leave each step along the leading axis."""
+
+    def step(carry, element):
+        carry = act(element, carry)
+        return carry, carry
+
+    return jax.lax.scan(step, carry, elements)[1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

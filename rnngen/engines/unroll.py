@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.cells.cell import no_projection
-from rnngen.engines.checks import check_inputs, projected
+from rnngen.engines.checks import check_inputs, check_width
+from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput, where
 from rnngen.engines.table import get_engine
 from rnngen.types import Array, Carry, Key, Params, PyTree
@@ -78,14 +79,21 @@ def prepare_unroll(
     check_inputs(xs, first, carry, mask, resets, probes)
     if mask is not None:
         xs = where(mask, xs, 0)
-    us = projected(cell, original, params, xs, key)
-    if key is not None:
-        cell, xs = cell._replace(project=no_projection), us
+    check_width(cell, original, params, xs, key)
+    if key is not None and _draws(cell, params, xs, key):
+        cell, xs = cell._replace(project=no_projection), cell.project(params, xs, key)
     if resets is not None and reverse:
         # Read backwards, a sequence begins after the step that ends it: one step later in time.
         resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
     inputs = StepInput(xs, mask, resets, probes)
     return Prepared(cell, params, carry, StepInput(*map(_flip, inputs)) if reverse else inputs)
+
+
+def _draws(cell: Cell, params: Params, xs: PyTree, key: Key) -> bool:
+    """Whether `project` makes use of the key; where not, each engine may project step by step."""
+    count = len(jax.tree.leaves((params, xs)))
+    jaxpr = jax.make_jaxpr(cell.project)(params, xs, key).jaxpr
+    return any(depends(jaxpr, [False] * count + [True] * (len(jaxpr.invars) - count)))
 
 
 def cast_params(params: Params, xs: PyTree) -> Params:
