@@ -1,0 +1,102 @@
+"""How fast the engines are: the README's table and figure, drawn from what `scripts/bench.py` wrote.
+
+python scripts/bench.py all --out experiments/speed.json
+python experiments/speed.py
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from rnngen.records import read_json
+from rnngen.report.figures import COLOURS, save
+
+HERE = Path(__file__).parent
+OURS, ONE = "rnngen auto, all devices", "rnngen auto"
+ENGINES = {
+    "scan": "#000000",
+    "scan, remat": "#E69F00",
+    "fused": "#0072B2",
+    "associative": "#009E73",
+    "newton": "#CC79A7",
+}
+
+
+def main(path: str) -> None:
+    """Draw the figure beside the record and print the table."""
+    record = read_json(Path(path))
+    rows = record["rows"]
+    layers = [row for row in rows if row["bench"] == "layers" and row["pass"] == "forward+backward"]
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained")
+    for axis, rival in zip(axes, ("torch", "flax"), strict=False):
+        draw_ratios(axis, layers, rival)
+    draw_lengths(axes[2], [row for row in rows if row["bench"] == "lengths"])
+    for picture in save(figure, Path(path).with_suffix("")):
+        print(picture)
+    print_table(layers)
+
+
+def draw_ratios(axes: Axes, rows: list[dict], rival: str) -> None:
+    """Bars of the rival's time to ours on all devices, a group a shape, with their intervals."""
+    shapes = list(dict.fromkeys(tuple(row["shape"]) for row in rows))
+    for number, cell in enumerate(("rnn", "gru", "lstm")):
+        found = {tuple(row["shape"]): row for row in rows if row["cell"] == cell and row["contender"] == rival}
+        places = np.arange(len(shapes)) + 0.27 * (number - 1)
+        heights = np.array([found[shape]["ratio"] for shape in shapes])
+        spans = np.array([found[shape]["ratio_interval"] for shape in shapes]).T
+        errors = np.abs(spans - heights)
+        axes.bar(places, heights, 0.25, color=COLOURS[cell], label=cell, yerr=errors, error_kw={"lw": 0.8})
+    axes.axhline(1, color="0.3", lw=0.8)
+    axes.set_xticks(range(len(shapes)), [",".join(map(str, shape)) for shape in shapes], rotation=20, fontsize=8)
+    axes.set_title(f"{rival}'s time / rnngen's, forward and backward", fontsize=10)
+    axes.set_xlabel("steps, batch, features in, units", fontsize=9)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def draw_lengths(axes: Axes, rows: list[dict]) -> None:
+    """Milliseconds against the length of the sequence, a curve an engine and cell."""
+    styles = {"lstm": "-", "mingru": "--", "gru": ":"}
+    rows = [row for row in rows if row["cell"] in styles]
+    for cell, engine in dict.fromkeys((row["cell"], row["contender"]) for row in rows):
+        series = [row for row in rows if (row["cell"], row["contender"]) == (cell, engine)]
+        times = [1e3 * row["seconds"] for row in series]
+        lengths = [row["t"] for row in series]
+        axes.loglog(lengths, times, styles[cell], color=ENGINES[engine], lw=1.4, label=f"{cell}, {engine}")
+    axes.set_title("time of one layer against length", fontsize=10)
+    axes.set_xlabel("steps", fontsize=9)
+    axes.set_ylabel("ms, forward and backward, one device", fontsize=9)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def print_table(rows: list[dict]) -> None:
+    """In Markdown: per cell the geometric means over shapes of the ratios to ours, and the smallest."""
+    print("\n| cell | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
+    for cell in ("lstm", "gru", "rnn"):
+        cells = []
+        for contender, field in COLUMNS.values():
+            ratios = [r[field] for r in rows if r["cell"] == cell and r["contender"] == contender]
+            cells.append(f"{np.exp(np.mean(np.log(ratios))):.2f} ({min(ratios):.2f})" if ratios else "-")
+        print(f"| {cell} | " + " | ".join(cells) + " |")
+
+
+COLUMNS = {
+    "torch, 2 devices": ("torch", "ratio"),
+    "torch, 1 device": ("torch", "ratio_one_device"),
+    "torch of 1 thread, 1 device": ("torch, 1 thread", "ratio_one_device"),
+    "Flax, 2 devices": ("flax", "ratio"),
+    "Flax, 1 device": ("flax", "ratio_one_device"),
+    "plain scan, 1 device": ("rnngen scan", "ratio_one_device"),
+}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit("usage: python experiments/speed.py [RECORD.json]")
+    main(sys.argv[1] if len(sys.argv) == 2 else str(HERE / "speed.json"))

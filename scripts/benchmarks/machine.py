@@ -1,0 +1,93 @@
+"""Where a measurement was made: without it a time means nothing."""
+
+import os
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from rnngen import process, records
+
+COMPARED = ("torch", "dm-haiku", "equinox")
+
+
+def facts(keeps_memory: bool) -> dict[str, Any]:
+    """Date (UTC), machine, system, versions, git commit, JAX's devices, and whether freed memory is kept.
+
+    `ram_bytes` is None where the system does not tell, a version is None where a package is not installed.
+    """
+    known = records.provenance()
+    versions = known["versions"] | {name: _version(name) for name in COMPARED}
+    return known | {
+        "versions": versions,
+        "cpu": cpu_model(),
+        "cores": process.count_cores(),
+        "ram_bytes": _ram(),
+        "devices": [str(device) for device in jax.devices()],
+        "keeps_memory": keeps_memory,
+        "malloc_environment": {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")},
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+class Used(NamedTuple):
+    """Seconds so far: of the clock, of this process's cores by anyone (None: not known), of any core by itself."""
+
+    clock: float
+    cores: float | None
+    itself: float
+
+
+def used() -> Used:
+    """What has been used by now."""
+    own = os.times()
+    return Used(time.perf_counter(), _busy(), own.user + own.system)
+
+
+def used_by_others(before: Used, after: Used) -> float | None:
+    """How many of this process's cores were busy with anything else between the two; None where unknown.
+
+    Threads that wait for each other are held up by far more than this share.
+    """
+    if before.cores is None or after.cores is None:
+        return None
+    spent = (after.cores - before.cores) - (after.itself - before.itself)
+    return max(0.0, spent / (after.clock - before.clock))
+
+
+def _busy() -> float | None:
+    """Seconds that the cores of this process have not been idle, other guests of the host included."""
+    try:
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    fields = {line.split()[0]: [int(x) for x in line.split()[1:9]] for line in lines if line.startswith("cpu")}
+    counted = [fields[f"cpu{core}"] for core in process.cores() if f"cpu{core}" in fields]
+    # user, nice, system, idle, iowait, irq, softirq, steal
+    return sum(sum(core) - core[3] - core[4] for core in counted) / os.sysconf("SC_CLK_TCK")
+
+
+def _ram() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
