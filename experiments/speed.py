@@ -1,10 +1,13 @@
 """How fast the engines are: the README's table and figure, drawn from what `scripts/bench.py` wrote.
 
-python scripts/bench.py all --out experiments/speed.json
+```bash
+for bench in layers steps lengths compile; do
+    python scripts/bench.py $bench --out experiments/speed/$bench.json
+done
 python experiments/speed.py
+```
 """
 
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -29,16 +32,15 @@ ENGINES = {
 }
 
 
-def main(path: str) -> None:
-    """Draw the figure beside the record and print the table."""
-    record = read_json(Path(path))
-    rows = record["rows"]
-    layers = [row for row in rows if row["bench"] == "layers" and row["pass"] == "forward+backward"]
+def main() -> None:
+    """Draw the figure and print the table."""
+    rows = {bench: (read_json(HERE / "speed" / f"{bench}.json") or {})["rows"] for bench in ("layers", "lengths")}
+    layers = [row for row in rows["layers"] if row["pass"] == "forward+backward"]
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained")
     for axis, rival in zip(axes, ("torch", "flax"), strict=False):
         draw_ratios(axis, layers, rival)
-    draw_lengths(axes[2], [row for row in rows if row["bench"] == "lengths"])
-    for picture in save(figure, Path(path).with_suffix("")):
+    draw_lengths(axes[2], rows["lengths"])
+    for picture in save(figure, HERE / "speed"):
         print(picture)
     print_table(layers)
 
@@ -97,6 +99,4 @@ COLUMNS = {
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        sys.exit("usage: python experiments/speed.py [RECORD.json]")
-    main(sys.argv[1] if len(sys.argv) == 2 else str(HERE / "speed.json"))
+    main()

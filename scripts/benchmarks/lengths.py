@@ -83,12 +83,12 @@ def compiled(case: Case, engine: str | Mapping):
     random = np.random.default_rng(0)
     xs = random.standard_normal((case.t, setting.b, INPUT_DIM), np.float32)
     flags = {"mask": 0.9, "resets": 0.01} if setting.flags else {}
-    options: dict[str, Any] = {name: random.random((case.t, setting.b)) < share for name, share in flags.items()}
+    options = {name: random.random((case.t, setting.b)) < share for name, share in flags.items()}
 
-    def loss(params, xs):
+    def loss(params, xs, options: dict[str, Any]):
         return jnp.mean(unroll(cell, params, xs, engine=engine, **options)[1] ** 2)
 
-    arguments = jax.device_put((params, xs), jax.devices()[0])
+    arguments = jax.device_put((params, xs, options), jax.devices()[0])
     return jax.jit(jax.value_and_grad(loss)).lower(*arguments).compile(), arguments
 
 
