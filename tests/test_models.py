@@ -103,6 +103,7 @@ def test_head_init_is_an_argument():
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"embed_dim": 4}, "embed_dim must be 0, or positive where inputs are tokens"),
         ({"engine": "sca"}, "did you mean 'scan'"),
+        ({"engine": {"name": "associative", "kwargs": {}}}, "needs a cell with an Affine structure"),
         ({"head_init": "lecum"}, "did you mean 'lecun'"),
     ],
 )
@@ -110,6 +111,17 @@ def test_bad_options(options, message):
     task = TASKS["adding"](4)
     with pytest.raises(ValueError, match=message):
         build_model([rnn(3)], task.input_spec, task.head, task.loss, **options)
+
+
+def test_what_an_engine_notes_is_among_the_metrics():
+    model, task = make_model("gru", layers=2, engine="newton")
+    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 3)
+    sums = jax.jit(lambda p: model.loss(p, batch)[1][1])(model.init(jax.random.key(0)))
+    for layer in ("layer_0", "layer_1"):
+        total, count = sums[f"{layer}/newton_iterations"]
+        assert 1 <= float(total) <= 50
+        assert float(count) == 1
+        assert float(sums[f"{layer}/newton_fell_back"][0]) == 0
 
 
 def test_a_model_needs_a_layer():

@@ -50,21 +50,18 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
 
 
 def _plain_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, block: int) -> Carry:
-    """Carries that leave the steps, of carry' = a carry + b: entering and masking are such maps too."""
+    """Carries that leave the steps, of carry' = a carry + b, into which mask, probe and reset are folded."""
     structure: Any = cell.structure
     steps = trees.length(inputs)
     terms = structure.terms(params, inputs.u)
     a, b = (jax.tree.map(lambda c, x: jnp.broadcast_to(x, (steps, *c.shape)), carry, term) for term in terms)
-    ones, zeros = jax.tree.map(jnp.ones_like, a), jax.tree.map(jnp.zeros_like, b)
     if inputs.mask is not None:
-        a, b = where(inputs.mask, a, ones), where(inputs.mask, b, zeros)
-    if inputs.reset is not None or inputs.probe is not None:
-        keep, start = ones, zeros
-        if inputs.reset is not None:
-            fresh = cell.init_carry(params, inputs.reset.shape)
-            keep, start = where(inputs.reset, zeros, ones), where(inputs.reset, fresh, zeros)
-        start = start if inputs.probe is None else jax.tree.map(jnp.add, start, inputs.probe)
-        a, b = compose_affine((a, b), (keep, start))
+        a, b = where(inputs.mask, a, jax.tree.map(jnp.ones_like, a)), where(inputs.mask, b, 0)
+    if inputs.probe is not None:
+        b = multiply_add((a, b), inputs.probe)
+    if inputs.reset is not None:
+        fresh = cell.init_carry(params, inputs.reset.shape)
+        a, b = where(~inputs.reset, a, 0), where(inputs.reset, multiply_add((a, b), fresh), b)
     return linear_recurrence(a, b, carry, block)
 
 
