@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
 from rnngen.cells import Cell
@@ -38,7 +37,7 @@ class Derived:
 
     def backward(self, params, start, inputs: StepInput, kept: Kept, gradient: Gradient, dys):
         """One chunk: (gradient before it, gradient in the floats of its inputs)."""
-        before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), start, kept.carries)
+        before = trees.entering(start, kept.carries)
         linear = linearise(lambda c, i: self.step(params, c, i), before, project(self.cell, params, inputs))
 
         def back(dcarry, parts):

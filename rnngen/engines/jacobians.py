@@ -27,7 +27,7 @@ class Trajectory:
     def __init__(self, cell: Cell, params: Params, carry: Carry, inputs: StepInput, integers, dense, exact, block: int):
         self.cell, self.params, self.carry, self.inputs = cell, params, carry, inputs
         self.dense, self.exact, self.block = dense, exact, block
-        self.integers = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), trees.others(carry), integers)
+        self.integers = trees.entering(trees.others(carry), integers)
         self.projected, self.step = project(cell, params, inputs), full_step(cell)
         single = jax.eval_shape(lambda p: cell.init_carry(p, ()), params)
         self.tails = [leaf.shape for leaf in jax.tree.leaves(trees.floats(single))]
@@ -61,7 +61,7 @@ class Trajectory:
 
     def before(self, states: Array) -> Array:
         """The states that enter the steps, given those that leave them."""
-        return jnp.concatenate([self.first[None], states[:-1]])
+        return trees.entering(self.first, states)
 
     def after(self, before: Array) -> Array:
         """f_t of each state that enters, for all t at once."""

@@ -48,10 +48,9 @@ def newton(*, tolerance: float = 2e-6, max_iterations: int = 50, jacobian: str =
         step = full_step(cell)
         integers = _integers(cell, step, params, carry, inputs)
         carries, notes = _trajectory(cell, options)(params, carry, inputs, integers)
-        before = _before(carry, trees.merge(carries, integers))
-        _, ys = step(params, before, project(cell, params, inputs))
-        last = jax.tree.map(lambda c: c[-1], trees.merge(carries, integers))
-        return last, ys, notes
+        lefts = trees.merge(carries, integers)
+        _, ys = step(params, trees.entering(carry, lefts), project(cell, params, inputs))
+        return jax.tree.map(lambda c: c[-1], lefts), ys, notes
 
     return run
 
@@ -88,7 +87,7 @@ def _trajectory(cell: Cell, options: _Options):
         converged = guess.error <= options.tolerance
 
         def fall_back():
-            return whole.flat(scan_carries(cell, params, carry, inputs))
+            return whole.flat(_scan_carries(cell, params, carry, inputs))
 
         states = jax.lax.cond(converged, lambda: guess.states, fall_back)
         notes = {"iterations": guess.iterations, "error": guess.error, "fell_back": ~converged}
@@ -114,7 +113,7 @@ def _trajectory(cell: Cell, options: _Options):
     return run
 
 
-def scan_carries(cell: Cell, params: Params, carry: Carry, inputs) -> Carry:
+def _scan_carries(cell: Cell, params: Params, carry: Carry, inputs) -> Carry:
     """The floats of the carries that leave the steps, one step after another."""
     step = full_step(cell)
 
@@ -177,10 +176,6 @@ def _integers(cell: Cell, step, params: Params, carry: Carry, inputs) -> Any:
         return trees.others(left), trees.others(left)
 
     return jax.lax.scan(body, trees.others(carry), project(cell, params, inputs))[1]
-
-
-def _before(carry: Carry, carries: Carry) -> Carry:
-    return jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), carry, carries)
 
 
 def _numbers(cell: Cell, params: Params) -> int:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import compose_affine, multiply_add
-from rnngen.engines.trees import chunk_size, chunked, length, unchunked
+from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
 from rnngen.types import Carry
 
 
@@ -30,7 +30,7 @@ def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: 
     totals = _total(compose, whole)
     across = jax.lax.associative_scan(lambda a, b: compose(b, a), totals)
     ends = act(across, _repeat(carry, across))
-    starts = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), carry, ends)
+    starts = entering(carry, ends)
     carries = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), _in_turn(act, whole, starts))
     if rest is None:
         return unchunked(carries, None)
@@ -81,7 +81,7 @@ def _backward(block, residuals, dcarries):
     flipped = jax.tree.map(lambda x: jnp.flip(x, 0), dcarries)
     nothing = jax.tree.map(jnp.zeros_like, carry)
     db = jax.tree.map(lambda x: jnp.flip(x, 0), linear_recurrence(shifted, flipped, nothing, block))
-    before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), carry, carries)
+    before = entering(carry, carries)
     da = jax.tree.map(jnp.multiply, db, before)
     return da, db, jax.tree.map(lambda a, d: a[0] * d[0], a, db)
 

@@ -42,7 +42,7 @@ class Sharpened:
 
     def backward(self, params, start, inputs: StepInput, kept: Kept, gradient: Gradient, dys):
         """One chunk: (gradient before it, gradient in the floats of its inputs)."""
-        before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[:-1]]), start, kept.carries)
+        before = trees.entering(start, kept.carries)
         us, through_project = trees.vjp(lambda p, u: self.cell.project(p, u, None), params, inputs.u)
         entering = enter(self.cell, params, before, inputs)
         extra = self._keep(params, entering, us)[2] if self.recompute else kept.extra

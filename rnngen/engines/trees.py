@@ -1,5 +1,7 @@
 """Trees with integer leaves in them, of which only the floats have gradients; and time cut into chunks."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +56,11 @@ def length(tree: PyTree) -> int:
     return jax.tree.leaves(tree)[0].shape[0]
 
 
+def entering(first: PyTree, leaving: PyTree) -> PyTree:
+    """What enters each step: `first` `[...]`, then what leaves the step before, of `leaving` `[t, ...]`."""
+    return jax.tree.map(lambda f, x: jnp.concatenate([f[None], x[:-1]]), first, leaving)
+
+
 def chunked(tree: PyTree, chunk: int) -> tuple[PyTree, PyTree | None]:
     """`[t, ...]` -> (`[n, chunk, ...]`, the remaining `[t % chunk, ...]` or None)."""
     n, remainder = divmod(length(tree), chunk)
@@ -69,5 +76,5 @@ def unchunked(whole: PyTree, rest: PyTree | None) -> PyTree:
 
 def chunk_size(steps: int, wanted: int) -> int:
     """The divisor of `steps` nearest to `wanted` if one lies within a factor of 1.6, else `wanted` itself."""
-    near = [n for n in range(1, steps + 1) if steps % n == 0 and wanted / 1.6 <= n <= wanted * 1.6]
+    near = [n for n in range(math.ceil(wanted / 1.6), min(steps, int(wanted * 1.6)) + 1) if steps % n == 0]
     return min(near, key=lambda n: abs(n - wanted), default=min(wanted, steps))
