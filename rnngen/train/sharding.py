@@ -15,7 +15,11 @@ REPLICATED = PartitionSpec()
 
 def mesh_for(*batch_sizes: int) -> Mesh:
     """The largest number of local devices that divides every batch."""
-    count = max(n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes))
+    return mesh_of(max(n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes)))
+
+
+def mesh_of(count: int) -> Mesh:
+    """The first `count` local devices."""
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:count])
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
-AXIS = "b"
+from rnngen.train.sharding import AXIS, mesh_of
+
 _WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(None, AXIS)
 
 
@@ -20,7 +21,7 @@ def split_forward(run: Callable, count: int) -> Callable:
     if count == 1:
         return run
     # Engines with a gradient of their own do not say over which axes it varies.
-    return jax.shard_map(run, mesh=_mesh(count), in_specs=(_WHOLE, _SPLIT), out_specs=_SPLIT, check_vma=False)
+    return jax.shard_map(run, mesh=mesh_of(count), in_specs=(_WHOLE, _SPLIT), out_specs=_SPLIT, check_vma=False)
 
 
 def split_gradient(loss: Callable, count: int) -> Callable:
@@ -32,16 +33,12 @@ def split_gradient(loss: Callable, count: int) -> Callable:
     def averaged(params, batch):
         return jax.lax.pmean(share(params, batch), AXIS)
 
-    return jax.shard_map(averaged, mesh=_mesh(count), in_specs=(_WHOLE, _SPLIT), out_specs=_WHOLE, check_vma=False)
+    return jax.shard_map(averaged, mesh=mesh_of(count), in_specs=(_WHOLE, _SPLIT), out_specs=_WHOLE, check_vma=False)
 
 
 def place(params: Any, batch: Any, count: int) -> tuple[Any, Any]:
     """Both where the functions above want them, so that no timed call moves them."""
     if count == 1:
         return jax.device_put((params, batch), jax.devices()[0])
-    shardings = [NamedSharding(_mesh(count), spec) for spec in (_WHOLE, _SPLIT)]
+    shardings = [NamedSharding(mesh_of(count), spec) for spec in (_WHOLE, _SPLIT)]
     return jax.device_put(params, shardings[0]), jax.device_put(batch, shardings[1])
-
-
-def _mesh(count: int) -> Mesh:
-    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])

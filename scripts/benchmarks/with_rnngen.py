@@ -12,6 +12,7 @@ from rnngen import unroll
 from rnngen.cells import Cell
 from rnngen.models import Model
 from rnngen.train import Optimizer
+from rnngen.train.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch
 
 from .contenders import Layer, Trainer
@@ -40,18 +41,15 @@ def layer(name: str, cell: Cell, params: Any, xs: Any, engine: str | Mapping, co
 
 def trainer(name: str, model: Model, optimizer: Optimizer, params: Any, batch: Batch, count: int = 1) -> Trainer:
     """Steps of the model on one batch, split over `count` devices."""
-
-    def loss(params, batch):
-        return model.loss(params, batch, train=True)[0]
-
-    gradient = split_gradient(loss, count)
+    gradient = loss_and_gradient(model, mesh_of(count))
 
     @jax.jit
     def update(state, batch):
         params, opt_state = state
-        value, gradients = gradient(params, batch)
+        gradients, sums = gradient(params, batch, jax.random.key(0))
         updates, opt_state, _ = optimizer.update(gradients, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), value
+        total, weight = sums["loss"]
+        return (optax.apply_updates(params, updates), opt_state), total / weight
 
     state, batch = place((params, optimizer.init(params)), batch, count)
 

@@ -8,10 +8,10 @@ from conftest import assert_close, make_experiment, make_model
 
 from rnngen.tasks import adding
 from rnngen.train import init_state
-from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for
+from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
 from rnngen.train.state import evaluate, means, train_steps
 
-ALONE = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+ALONE = mesh_of(1)
 
 
 def test_there_are_devices_to_share_between():
