@@ -17,7 +17,7 @@ from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
 from rnngen.engines import ENGINES
 from rnngen.lookup import find
-from rnngen.models import build_model
+from rnngen.models import Model, build_model, count_params, widest
 from rnngen.records import dumps, flatten
 from rnngen.tasks import TASKS, Task
 from rnngen.train import OPTIMIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
@@ -50,6 +50,7 @@ def base_config() -> ConfigDict:
             "task": component("adding"),
             "model": {
                 "num_layers": 1,
+                "param_budget": 0,  # above 0: the cell gets the largest hidden_dim that keeps the model within it
                 "embed_dim": 0,  # 0: tokens enter one-hot
                 "dropout": 0.0,
                 "head_init": component("lecun"),
@@ -89,6 +90,7 @@ def resolve(config: ConfigDict | Mapping) -> dict:
         where = f"config.{path}"
         factory = at_place(f"{where}.name", functools.partial(find, table, part["name"], what))
         part["kwargs"] = check_kwargs(f"{where}.kwargs", part["name"], factory, part["kwargs"], supplied)
+    _fit_width(resolved)
     if resolved["dtype"] not in DTYPES:
         raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
     if resolved["seed"] < 0:
@@ -98,14 +100,7 @@ def resolve(config: ConfigDict | Mapping) -> dict:
 
 def build(resolved: dict) -> Experiment:
     """The objects that a resolved config describes. Raises ConfigError where a factory refuses its arguments."""
-    cell = _made("cell", dumps(resolved["cell"]))
-    task = _made("task", dumps(resolved["task"]))
-    options = dict(resolved["model"])
-    layers = options.pop("num_layers")
-    model = at_place(
-        "config.model",
-        lambda: build_model([cell] * layers, task.input_spec, task.head, task.loss, dtype=resolved["dtype"], **options),
-    )
+    task, model = _made("task", dumps(resolved["task"])), _model(resolved)
     optim = dict(resolved["optim"])
     schedule_of_rate = optim.pop("schedule")
     optimizer = at_place(
@@ -122,6 +117,38 @@ def build(resolved: dict) -> Experiment:
     at_place("config.diagnose", lambda: diagnose.check(task))
     at_place("config.train", lambda: schedule.check(task, diagnose.every))
     return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"])
+
+
+def _model(resolved: dict) -> Model:
+    cell, task = (_made(part, dumps(resolved[part])) for part in ("cell", "task"))
+    options = dict(resolved["model"])
+    layers, _ = options.pop("num_layers"), options.pop("param_budget")
+    return at_place(
+        "config.model",
+        lambda: build_model([cell] * layers, task.input_spec, task.head, task.loss, dtype=resolved["dtype"], **options),
+    )
+
+
+def _fit_width(resolved: dict) -> None:
+    """Give the cell the `hidden_dim` that `model.param_budget` allows, if there is a budget."""
+    budget, kwargs = resolved["model"]["param_budget"], resolved["cell"]["kwargs"]
+    if budget < 0 or (budget and "hidden_dim" not in kwargs):
+        what = f"must not be negative, got {budget}" if budget < 0 else f"{resolved['cell']['name']} has no hidden_dim"
+        raise ConfigError(f"config.model.param_budget: {what}")
+    parts = {part: resolved[part] for part in ("cell", "task", "model", "dtype")}
+    if budget:
+        kwargs["hidden_dim"] = at_place("config.model.param_budget", lambda: _width(dumps(parts)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _width(resolved_json: str) -> int:
+    resolved = json.loads(resolved_json)
+
+    def parameters(hidden_dim: int) -> int:
+        cell = resolved["cell"] | {"kwargs": resolved["cell"]["kwargs"] | {"hidden_dim": hidden_dim}}
+        return count_params(_model(resolved | {"cell": cell}))
+
+    return widest(parameters, resolved["model"]["param_budget"])
 
 
 def config_id(resolved: dict) -> str:

@@ -185,6 +185,28 @@ class _Stack:
         return new, self.merged(prepared).decode(u)
 
 
+def count_params(model: Model) -> int:
+    """How many numbers a model learns, without making them."""
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def widest(parameters: Callable[[int], int], budget: int) -> int:
+    """The largest width that has at most `budget` parameters; `parameters` grows with the width.
+
+    Raises ValueError where even a width of 1 has more.
+    """
+    if parameters(1) > budget:
+        raise ValueError(f"one unit has {parameters(1)} parameters already, more than {budget}")
+    low, high = 1, 2
+    while parameters(high) <= budget:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
+    return low
+
+
 def _check(cells, spec: InputSpec, embed_dim: int, dropout: float) -> None:
     if not cells:
         raise ValueError("num_layers must be a positive whole number")

@@ -24,6 +24,11 @@ def no_preparation(params: Params) -> Params:
     return params
 
 
+def no_observation(params: Params, carry: Carry, u: PyTree) -> dict[str, Array]:
+    """The default `observe`: nothing to show."""
+    return {}
+
+
 class Backward(NamedTuple):
     """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine.
 
@@ -95,6 +100,7 @@ class Cell(NamedTuple):
     project: (params, xs `[*t, *b, d]`, key) -> us: the part that needs no carry, for all steps
       at once; also the only place where noise is drawn.
     prepare: (params) -> params, once per unroll, differentiable.
+    observe: (params, carry, u) -> {name: `[*b, h]`}, what a reader would want to see of a step, such as gates in [0, 1].
     structure: what faster engines may rely on.
     diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
     """
@@ -105,21 +111,40 @@ class Cell(NamedTuple):
     output_dim: int
     project: Callable[..., PyTree] = no_projection
     prepare: Callable[[Params], Params] = no_preparation
+    observe: Callable[[Params, Carry, PyTree], dict[str, Array]] = no_observation
     structure: Gated | Affine | None = None
     diagonal: bool = False
 
 
-def gated_cell(*, init, init_carry, structure: Gated, output_dim: int, project=no_projection, prepare=no_preparation):
+def gated_cell(
+    *,
+    init,
+    init_carry,
+    structure: Gated,
+    output_dim: int,
+    project=no_projection,
+    prepare=no_preparation,
+    observe=no_observation,
+) -> Cell:
     """A Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree."""
 
     def step(params, carry, u):
         product = structure.hidden(carry) @ params["recurrent_kernel"]
         return structure.combine(params, carry, u, product)
 
-    return Cell(init, init_carry, step, output_dim, project, prepare, structure)
+    return Cell(init, init_carry, step, output_dim, project, prepare, observe, structure)
 
 
-def affine_cell(*, init, init_carry, structure: Affine, output_dim: int, project=no_projection, prepare=no_preparation):
+def affine_cell(
+    *,
+    init,
+    init_carry,
+    structure: Affine,
+    output_dim: int,
+    project=no_projection,
+    prepare=no_preparation,
+    observe=no_observation,
+) -> Cell:
     """A Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree."""
 
     def step(params, carry, u):
@@ -127,7 +152,7 @@ def affine_cell(*, init, init_carry, structure: Affine, output_dim: int, project
         return carry, structure.readout(params, carry, u)
 
     diagonal = structure.act is multiply_add
-    return Cell(init, init_carry, step, output_dim, project, prepare, structure, diagonal)
+    return Cell(init, init_carry, step, output_dim, project, prepare, observe, structure, diagonal)
 
 
 def project_input(params: Params, xs: Array, key: Key | None = None) -> Array:

@@ -8,28 +8,45 @@ h' = (1 - z) * n + z * h
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
-from rnngen.cells.initializers import gate_params, get_initializer
+from rnngen.cells.initializers import check_chrono, chrono_bias, gate_params, get_initializer
 from rnngen.types import Array, check_positive
 
 
-def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", learned_carry: bool = False) -> Cell:
+def gru(
+    hidden_dim: int,
+    *,
+    update_bias: float = 0.0,
+    chrono: int = 0,
+    kernel_init="glorot",
+    recurrent_init="orthogonal",
+    learned_carry: bool = False,
+) -> Cell:
     """A GRU. Carry: `h [*b, h]`; output: the new `h`.
 
     Parameters, gates in the order r, z, n: `kernel [d, 3h]`, `recurrent_kernel [h, 3h]`, `bias [3h]`,
     `recurrent_bias [h]` (c_n above), and with `learned_carry` `initial_carry.h [h]`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    update_bias: the z block of `bias` starts here; what is kept of h grows with it, so it does for a GRU what the
+      forget bias does for an LSTM. chrono: the longest lag to expect, in steps: that block is then drawn by
+      `chrono_bias` instead (Tallec and Ollivier 2018); 0: not.
+
+    Raises ValueError for a non-positive size, an unknown initialiser, or a chrono of 1 or below 0.
     """
     check_positive(hidden_dim=hidden_dim)
+    check_chrono(chrono)
     inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
     learned = ("h",) if learned_carry else ()
 
     def init(key, input_dim):
-        shared = gate_params(key, input_dim, hidden_dim, 3, learned=learned, **inits)
-        return shared | {"recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)}
+        key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
+        shared = gate_params(key_weights, input_dim, hidden_dim, 3, learned=learned, **inits)
+        update = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, update_bias)
+        bias = shared["bias"].at[hidden_dim : 2 * hidden_dim].set(update)
+        return shared | {"bias": bias, "recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)}
 
     def init_carry(params, batch_shape):
         return initial_state(params, batch_shape, hidden_dim)
@@ -48,6 +65,7 @@ def gru(hidden_dim: int, *, kernel_init="glorot", recurrent_init="orthogonal", l
         output_dim=hidden_dim,
         project=project_input,
         prepare=prepare,
+        observe=_observe,
     )
 
 
@@ -71,6 +89,11 @@ def _keep(params, h, u, a):
 
 def _combine(params, h, u, a):
     return _keep(params, h, u, a)[:2]
+
+
+def _observe(params, h, u):
+    r, z = jnp.split(_keep(params, h, u, h @ params["recurrent_kernel"])[2].gates * 0.5 + 0.5, 2, axis=-1)
+    return {"r": r, "z": z}
 
 
 class _Local(NamedTuple):

@@ -25,6 +25,11 @@ def normal(stddev: float = 0.01) -> Initializer:
     return jax.nn.initializers.normal(stddev)
 
 
+def gaussian(gain: float = 1.0) -> Initializer:
+    """Gaussian with variance gain^2 / fan_in: a square one has spectral radius `gain` in the limit of width."""
+    return jax.nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
+
+
 def glorot(gain: float = 1.0) -> Initializer:
     """Uniform with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
@@ -78,7 +83,20 @@ def _spectral_radius(kernel: Array) -> Array:
     return jax.pure_callback(radius, jax.ShapeDtypeStruct((), kernel.dtype), kernel, vmap_method="sequential")
 
 
+def chrono_bias(key: Key, hidden_dim: int, longest: int) -> Array:
+    """`[h]` biases of a gate that keeps, log(U[1, longest - 1]): units that forget over 1 to `longest` steps, evenly
+    (Tallec and Ollivier 2018, section 3)."""
+    return jnp.log(jax.random.uniform(key, (hidden_dim,), minval=1.0, maxval=float(longest - 1)))
+
+
+def check_chrono(longest: int) -> None:
+    """Raise ValueError unless `longest` is 0 or a lag that `chrono_bias` can draw from."""
+    if longest < 0 or longest == 1:
+        raise ValueError(f"chrono must be a lag of at least 2 steps, or 0 for none, got {longest}")
+
+
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
+    "gaussian": gaussian,
     "glorot": glorot,
     "identity": identity,
     "lecun": lecun,

@@ -8,10 +8,11 @@ h'      = o * tanh(c')
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
-from rnngen.cells.initializers import gate_params, get_initializer
+from rnngen.cells.initializers import check_chrono, chrono_bias, gate_params, get_initializer
 from rnngen.types import Array, check_positive
 
 
@@ -19,6 +20,7 @@ def lstm(
     hidden_dim: int,
     *,
     forget_bias: float = 1.0,
+    chrono: int = 0,
     kernel_init="glorot",
     recurrent_init="orthogonal",
     learned_carry: bool = False,
@@ -29,15 +31,22 @@ def lstm(
     with the forget block at `forget_bias` (1 after Jozefowicz et al. 2015), and with `learned_carry`
     `initial_carry.h [h]` and `initial_carry.c [h]`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    chrono: the longest lag to expect, in steps: the forget block is then drawn by `chrono_bias` instead, and the
+      input block is its negative (Tallec and Ollivier 2018); 0: not.
+
+    Raises ValueError for a non-positive size, an unknown initialiser, or a chrono of 1 or below 0.
     """
     check_positive(hidden_dim=hidden_dim)
+    check_chrono(chrono)
     inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
     learned = ("h", "c") if learned_carry else ()
 
     def init(key, input_dim):
-        params = gate_params(key, input_dim, hidden_dim, 4, learned=learned, **inits)
-        return params | {"bias": params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget_bias)}
+        key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
+        params = gate_params(key_weights, input_dim, hidden_dim, 4, learned=learned, **inits)
+        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias)
+        bias = params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget)
+        return params | {"bias": bias.at[:hidden_dim].set(-forget) if chrono else bias}
 
     def init_carry(params, batch_shape):
         return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}
@@ -57,6 +66,7 @@ def lstm(
         output_dim=hidden_dim,
         project=project_input,
         prepare=prepare,
+        observe=_observe,
     )
 
 
@@ -70,6 +80,11 @@ def _keep(params, carry, u, a):
 
 def _combine(params, carry, u, a):
     return _keep(params, carry, u, a)[:2]
+
+
+def _observe(params, carry, u):
+    i, f, _, o = jnp.split(_keep(params, carry, u, carry["h"] @ params["recurrent_kernel"])[2] * 0.5 + 0.5, 4, axis=-1)
+    return {"i": i, "f": f, "o": o}
 
 
 class _Local(NamedTuple):

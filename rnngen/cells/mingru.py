@@ -37,7 +37,15 @@ def mingru(hidden_dim: int, *, kernel_init="glorot", learned_carry: bool = False
         z = jax.nn.sigmoid(z)
         return 1 - z, z * candidate
 
+    def observe(params, carry, u):
+        return {"z": jax.nn.sigmoid(u[..., :hidden_dim])}
+
     structure = Affine(terms, readout=lambda params, carries, us: carries)
     return affine_cell(
-        init=init, init_carry=init_carry, structure=structure, output_dim=hidden_dim, project=project_input
+        init=init,
+        init_carry=init_carry,
+        structure=structure,
+        output_dim=hidden_dim,
+        project=project_input,
+        observe=observe,
     )

@@ -45,6 +45,12 @@ class Task(NamedTuple):
         """The baseline at the mean sequence length of a split."""
         return float(self.baseline(sum(self.lengths[split]) / 2))
 
+    def metric_names(self) -> list[str]:
+        """What `loss` reports, found by the shapes alone."""
+        batch = jax.eval_shape(lambda: self.sample("valid", jax.random.key(0), jnp.int32(0), 1))
+        outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.head.num_params), jnp.float32)
+        return sorted(jax.eval_shape(self.loss, outputs, batch)[1])
+
 
 def split_lengths(length: int, min_length: int | None, eval_length: int | None, shortest: int = 1):
     """split -> (shortest, longest): training draws lengths uniformly from [min_length, length]

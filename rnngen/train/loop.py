@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 
 from rnngen.diagnostics import flow_record, lag_norms
+from rnngen.lookup import nearest
 from rnngen.models import Model
 from rnngen.records import RunFolder
 from rnngen.tasks import Task
@@ -23,6 +24,8 @@ class Schedule(NamedTuple):
     """How long to train, and every how many steps to do what (0: never).
 
     full_batch: use the whole training set at every step instead of batch_size examples.
+    stop_metric: a metric of the task: training ends when the valid split's reaches stop_at (the loss from above, any
+      other from below); "": only at `steps`, which is then a cap.
     """
 
     steps: int
@@ -32,6 +35,8 @@ class Schedule(NamedTuple):
     eval_every: int = 500
     eval_batch_size: int = 250
     save_every: int = 500
+    stop_metric: str = ""
+    stop_at: float = 0.0
 
     def check(self, task: Task, diagnose_every: int) -> None:
         """Raise ValueError naming the first number that does not fit."""
@@ -51,6 +56,18 @@ class Schedule(NamedTuple):
             raise ValueError("full_batch needs a finite training set: give the task a train_size")
         if size is not None and not self.full_batch and self.batch_size > size:
             raise ValueError(f"batch_size must be at most the {size} training examples, got {self.batch_size}")
+
+        if self.stop_metric and self.stop_metric not in (known := task.metric_names()):
+            raise ValueError(f"stop_metric: the task has no {self.stop_metric!r}{nearest(self.stop_metric, known)}")
+        if self.stop_metric and not self.eval_every:
+            raise ValueError("stop_metric is looked at when the valid split is evaluated: set eval_every")
+
+    def stops(self, metrics: dict[str, float]) -> bool:
+        """Whether metrics of the valid split end the training."""
+        if not self.stop_metric:
+            return False
+        value = metrics[self.stop_metric]
+        return value <= self.stop_at if self.stop_metric == "loss" else value >= self.stop_at
 
     def examples(self, task: Task) -> int:
         """How many examples make a batch."""
@@ -158,19 +175,24 @@ class _Run:
         if step == 0:
             self.evaluate(state.params, "valid", 0)
             self.diagnose(state.params, 0)
-        while step < schedule.steps:
+        diverged = False
+        last = step == schedule.steps or self.reached_at() is not None
+        while not last:
             state, row = self.train(state, step)
-            step, last = row["step"], row["step"] == schedule.steps
-            diverged = not math.isfinite(row["loss"])
-            if last or diverged or _due(schedule.eval_every, step):
-                self.evaluate(state.params, "valid", step)
-            if last or diverged or _due(self.experiment.diagnose.every, step):
+            step, diverged = row["step"], not math.isfinite(row["loss"])
+            last = diverged or step == schedule.steps
+            if last or _due(schedule.eval_every, step):
+                last = schedule.stops(self.evaluate(state.params, "valid", step)) or last
+            if last or _due(self.experiment.diagnose.every, step):
                 self.diagnose(state.params, step)
-            if last or diverged or _due(schedule.save_every, step):
+            if last or _due(schedule.save_every, step):
                 checkpoint.save(self.folder.checkpoints, state)
-            if diverged:
-                return state, "diverged"
-        return state, "finished"
+        return state, "diverged" if diverged else "finished"
+
+    def reached_at(self) -> int | None:
+        """The step at which the valid split reached the schedule's goal; None: it has not, or there is none."""
+        valid = [row for row in self.folder.rows("metrics") if row["split"] == "valid"]
+        return next((row["step"] for row in valid if self.experiment.schedule.stops(row)), None)
 
     def train(self, state: TrainState, step: int) -> tuple[TrainState, dict]:
         began = time.perf_counter()
@@ -206,6 +228,7 @@ class _Run:
         return {
             "status": status,
             "step": step,
+            "reached_at": self.reached_at(),
             "metrics": {split: _numbers(rows[split]) for split in ("train", "valid", "test")},
             "baseline": task.expected_baseline("test"),
             "solved": status == "finished" and bool(task.solved(test)),
