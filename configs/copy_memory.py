@@ -8,5 +8,5 @@ def get_config():
     config.cell = component("lstm", hidden_dim=128)
     config.task = component("copy_memory", length=100)
     config.train.steps = 10000
-    config.diagnose.sources = 4
+    config.diagnose.what = (component("gradient_flow", sources=4),)
     return config

@@ -11,7 +11,8 @@ After Arjovsky, Shah and Bengio 2016, figure 4. See README.md beside this file.
 import sys
 from pathlib import Path
 
-from rnngen.report.figures import gradient_norms, save
+from rnngen.report.figures import gradient_norms
+from rnngen.report.style import save
 
 
 def main(folder: str) -> None:

@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from rnngen.records import read_json
-from rnngen.report.figures import COLOURS, save
+from rnngen.report.style import COLOURS, save
 
 HERE = Path(__file__).parent
 OURS, ONE = "rnngen auto, all devices", "rnngen auto"

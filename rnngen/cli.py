@@ -1,4 +1,4 @@
-"""The command line: `rnngen train | sweep | report | list`. Bad input: one line, exit status 2."""
+"""The command line: `rnngen train | sweep | report | pack | list`. Bad input: one line, exit status 2."""
 
 import inspect
 import os
@@ -10,9 +10,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen import process
+from rnngen import process, records
 from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module
+from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.lookup import nearest
 from rnngen.run import run
 from rnngen.sweep import driver, progress
@@ -24,9 +25,11 @@ USAGE = """usage: rnngen <command> [options]
   rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--config.KEY=VALUE ...]
       run all trials of the file's get_sweep(); the same command finishes what is missing
   rnngen report DIR
-      rewrite the table and the figures of a run's or sweep's folder
+      rewrite the table and the figures of a run's or sweep's folder, or of packed records
+  rnngen pack DIR OUT
+      the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
   rnngen list
-      cells, tasks, engines, initialisers, optimisers and schedules, with their arguments
+      cells, tasks, engines, initialisers, optimisers, schedules, regularisers and diagnoses, with their arguments
 
 exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopped by Ctrl-C"""
 
@@ -84,6 +87,8 @@ def sweep(arguments: list[str]) -> int:
     trials = driver.plan(base, call(options.path, options.module, "get_sweep"))
     driver.claim(folder, base, trials)
     todo = driver.pending(folder, trials, options.retry_failed)
+    if todo and options.module.__doc__:
+        print(options.module.__doc__.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
     with progress.Progress(len(trials), len(trials) - len(todo)) as shown:
         driver.run_trials(folder, todo, options.workers or process.count_cores(), shown.event)
     return _show_report(folder, report)
@@ -98,19 +103,33 @@ def report(arguments: list[str]) -> int:
     return _show_report(Path(arguments[0]), report)
 
 
+def pack(arguments: list[str]) -> int:
+    """`rnngen pack`."""
+    if len(arguments) != 2 or any(argument.startswith("-") for argument in arguments):
+        raise ConfigError("pack takes two folders: rnngen pack DIR OUT")
+    print(records.pack(arguments[0], arguments[1]))
+    return 0
+
+
 def list_all(arguments: list[str]) -> int:
     """`rnngen list`."""
     if arguments:
         raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
-    for what, table, supplied in COMPONENTS.values():
-        print(f"{what}s")
+    for what, table, supplied in [*COMPONENTS.values(), ("diagnosis", DIAGNOSES, ())]:
+        print("diagnoses" if what == "diagnosis" else f"{what}s")
         for name, factory in sorted(table.items()):
             print(f"  {name}({_signature(factory, supplied)})")
             print(f"      {_first_line(factory)}")
     return 0
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train, "sweep": sweep, "report": report, "list": list_all}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "sweep": sweep,
+    "report": report,
+    "pack": pack,
+    "list": list_all,
+}
 
 
 class Options:
@@ -174,7 +193,8 @@ def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
 
 def _print_row(row: dict) -> None:
     if "what" in row:
-        print(f"{row['step']:>8}  {row['what']}: half-life {row['half_life']['all']['steps']:.3g} steps", flush=True)
+        found = f": half-life {row['half_life']['all']['steps']:.3g} steps" if "half_life" in row else " recorded"
+        print(f"{row['step']:>8}  {row['what']}{found}", flush=True)
         return
     shown = {k: v for k, v in row.items() if k not in ("step", "split", "seconds")}
     print(f"{row['step']:>8}  {row['split']:<6}" + "".join(f"  {k} {v:.4g}" for k, v in shown.items()), flush=True)

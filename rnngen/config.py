@@ -15,12 +15,13 @@ from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
+from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
 from rnngen.records import dumps, flatten
 from rnngen.tasks import TASKS, Task
-from rnngen.train import OPTIMIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
+from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
 
 DTYPES = ("float32", "bfloat16")
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
@@ -32,6 +33,7 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "model.engine": ("engine", ENGINES, ()),
     "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
+    "optim.regularizer": ("regulariser", REGULARIZERS, ()),
 }
 
 
@@ -63,9 +65,14 @@ def base_config() -> ConfigDict:
                 "clip_norm": 1.0,  # 0: no clipping
                 "clip_value": 0.0,
                 "schedule": component("constant"),
+                "regularizer": component("none"),
             },
             "train": Schedule(steps=2000)._asdict(),
-            "diagnose": Diagnose()._asdict(),
+            "diagnose": {
+                "every": 0,
+                "what": ("gradient_flow",),  # names, or components with arguments
+                "examples": 64,
+            },
         }
     )
 
@@ -75,8 +82,18 @@ def complete(config: ConfigDict | Mapping) -> dict:
 
     Raises ConfigError naming the key and the nearest right one.
     """
-    given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
-    return json.loads(dumps(merge(base_config().to_dict(), given, "config")))
+    return json.loads(dumps(merge(base_config().to_dict(), plain(config), "config")))
+
+
+def plain(value: Any) -> Any:
+    """A value of a config as JSON has it: ConfigDicts as dicts, also within lists, and NumPy's numbers as Python's."""
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value.item() if hasattr(value, "item") else value
 
 
 def resolve(config: ConfigDict | Mapping) -> dict:
@@ -85,11 +102,15 @@ def resolve(config: ConfigDict | Mapping) -> dict:
     Raises ConfigError naming the key and the nearest right one.
     """
     resolved = complete(config)
-    for path, (what, table, supplied) in COMPONENTS.items():
+    for path, about in COMPONENTS.items():
         part = functools.reduce(lambda tree, key: tree[key], path.split("."), resolved)
-        where = f"config.{path}"
-        factory = at_place(f"{where}.name", functools.partial(find, table, part["name"], what))
-        part["kwargs"] = check_kwargs(f"{where}.kwargs", part["name"], factory, part["kwargs"], supplied)
+        _check_component(f"config.{path}", part, *about)
+    asked = [{"name": w, "kwargs": {}} if isinstance(w, str) else w for w in resolved["diagnose"]["what"]]
+    resolved["diagnose"]["what"] = asked
+    for number, part in enumerate(asked):
+        if not isinstance(part, dict) or "name" not in part or set(part) - {"name", "kwargs"}:
+            raise ConfigError(f"config.diagnose.what[{number}]: needs a name, or name and kwargs, got {part!r}")
+        _check_component(f"config.diagnose.what[{number}]", part, "diagnosis", DIAGNOSES)
     _fit_width(resolved)
     if resolved["dtype"] not in DTYPES:
         raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
@@ -102,7 +123,7 @@ def build(resolved: dict) -> Experiment:
     """The objects that a resolved config describes. Raises ConfigError where a factory refuses its arguments."""
     task, model = _made("task", dumps(resolved["task"])), _model(resolved)
     optim = dict(resolved["optim"])
-    schedule_of_rate = optim.pop("schedule")
+    schedule_of_rate, regularization = optim.pop("schedule"), optim.pop("regularizer")
     optimizer = at_place(
         "config.optim",
         lambda: build_optimizer(
@@ -113,10 +134,12 @@ def build(resolved: dict) -> Experiment:
         ),
     )
     schedule = Schedule(**resolved["train"])
-    diagnose = Diagnose(**resolved["diagnose"] | {"what": tuple(resolved["diagnose"]["what"])})
-    at_place("config.diagnose", lambda: diagnose.check(task))
+    regularizer = at_place("config.optim.regularizer", lambda: _call(REGULARIZERS, regularization, "regulariser"))
+    what = {part["name"]: _diagnosis(number, part) for number, part in enumerate(resolved["diagnose"]["what"])}
+    diagnose = Diagnose(**resolved["diagnose"] | {"what": what})
     at_place("config.train", lambda: schedule.check(task, diagnose.every))
-    return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"])
+    _check_diagnoses(resolved, model, task, diagnose)
+    return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"], regularizer)
 
 
 def _model(resolved: dict) -> Model:
@@ -165,12 +188,41 @@ def difference(there: dict, here: dict) -> str:
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
+def _check_component(where: str, part: Any, what: str, table: Mapping, supplied: tuple[str, ...] = ()) -> None:
+    """Check the name and the arguments of a component, and fill in the defaults."""
+    factory = at_place(f"{where}.name", functools.partial(find, table, part["name"], what))
+    part["kwargs"] = check_kwargs(f"{where}.kwargs", part["name"], factory, part.get("kwargs", {}), supplied)
+
+
+def _call(table: Mapping, part: dict, what: str) -> Any:
+    return find(table, part["name"], what)(**part["kwargs"])
+
+
+def _diagnosis(number: int, part: dict) -> Diagnosis:
+    where = f"config.diagnose.what[{number}]"
+    made = at_place(f"{where}.kwargs", lambda: _call(DIAGNOSES, part, "diagnosis"))
+    if not isinstance(made, Diagnosis):
+        raise ConfigError(f"{where}.name: {part['name']} makes a {type(made).__name__}, not a Diagnosis")
+    return made
+
+
+def _check_diagnoses(resolved: dict, model: Model, task: Task, diagnose: Diagnose) -> None:
+    """Have each diagnosis refuse what it does not fit; once for trials that differ in other things."""
+    known = dumps({part: resolved[part] for part in ("cell", "task", "model", "dtype", "diagnose")})
+    if known not in _FITTING:
+        at_place("config.diagnose", lambda: diagnose.check(model, task))
+        _FITTING.add(known)
+
+
+_FITTING: set[str] = set()
+
+
 @functools.lru_cache(maxsize=64)
 def _made(where: str, part_json: str):
     """The cell or task of a resolved part. Cached: the trials of a sweep share most of theirs."""
     kind, part = {"cell": Cell, "task": Task}[where], json.loads(part_json)
     what, table, _ = COMPONENTS[where]
-    made = at_place(f"config.{where}.kwargs", lambda: find(table, part["name"], what)(**part["kwargs"]))
+    made = at_place(f"config.{where}.kwargs", lambda: _call(table, part, what))
     if not isinstance(made, kind):
         raise ConfigError(f"config.{where}.name: {part['name']} makes a {type(made).__name__}, not a {kind.__name__}")
     return made

@@ -29,6 +29,8 @@ class Model(NamedTuple):
     step: (params, carry, x `[*b, ...]`) -> (carry, outputs): one step of decoding.
     loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
     cell: the whole model seen as one cell, so that all that works on a cell works on a model.
+    layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
+    decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
     """
 
     init: Callable
@@ -37,6 +39,8 @@ class Model(NamedTuple):
     step: Callable
     loss: Callable
     cell: Cell
+    layers: Mapping[str, Cell]
+    decode: Callable
 
 
 class _Ends(nnx.Module):
@@ -95,7 +99,7 @@ def build_model(
     )
     stack = _Stack(cells, embed_dim or spec.dim, ends, loss, dropout > 0, jnp.dtype(dtype), engine)
     whole = stack.as_cell(head.num_params)
-    return Model(stack.init, stack.init_carry, stack.apply, stack.step, stack.loss, whole)
+    return Model(stack.init, stack.init_carry, stack.apply, stack.step, stack.loss, whole, stack.layers, stack.decode)
 
 
 class _Stack:
@@ -154,6 +158,9 @@ class _Stack:
             ys = net.dropout(ys, deterministic=not (train and self.drops), rngs=key_dropout)
         return last, net.decode(ys), notes
 
+    def decode(self, params, ys):
+        return self.merged(params).decode(ys)
+
     def step(self, params, carry, x):
         prepared = self.prepare(params)
         return self._step(prepared, carry, self._project(prepared, x))
@@ -168,9 +175,9 @@ class _Stack:
         """The whole model as one cell: the carry of all layers, a step through all of them, no noise."""
         # A model's input is its task's: its init takes no width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
-        return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare)
+        return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
 
-    # The three functions below see prepared parameters, as a cell's do.
+    # The four functions below see prepared parameters, as a cell's do.
 
     def _first_carry(self, prepared, batch_shape):
         return {name: cell.init_carry(prepared[name], batch_shape) for name, cell in self.layers.items()}
@@ -182,7 +189,15 @@ class _Stack:
         new = {}
         for name, cell in self.layers.items():
             new[name], u = cell.step(prepared[name], carry[name], cell.project(prepared[name], u))
-        return new, self.merged(prepared).decode(u)
+        return new, self.decode(prepared, u)
+
+    def _observe(self, prepared, carry, u):
+        seen: dict[str, jax.Array] = {}
+        for name, cell in self.layers.items():
+            at_step = prepared[name], carry[name], cell.project(prepared[name], u)
+            seen |= {f"{name}/{what}": value for what, value in cell.observe(*at_step).items()}
+            u = cell.step(*at_step)[1]
+        return seen
 
 
 def count_params(model: Model) -> int:

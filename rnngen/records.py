@@ -9,14 +9,18 @@
 
 A sweep's folder holds run folders under `trials/` and their list in `sweep.json`. Numbers that JSON does not
 have are written as the strings "nan", "inf" and "-inf".
+
+    records.jsonl.gz   all of this but checkpoints in one file, see `pack`; a folder that holds it reads like the sweep
 """
 
+import gzip
 import json
 import math
 import os
 import platform
 import subprocess
 import sys
+import zlib
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +33,7 @@ _NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 # The statuses of a run that trained to an end; "failed" is the third, and one without a result is unfinished.
 TRAINED = ("finished", "diverged")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
+PACKED = "records.jsonl.gz"
 
 
 class RunFolder:
@@ -72,6 +77,72 @@ class RunFolder:
             _replace(self.path / TABLES[table], "".join(kept))
 
 
+class PackedRun:
+    """A run as `pack` kept it; read like a `RunFolder`."""
+
+    def __init__(self, path: Path, packed: dict):
+        self.path, self._packed = path, packed
+
+    def config(self) -> dict | None:
+        """The config it was made for."""
+        return self._packed["config"]
+
+    def result(self) -> dict | None:
+        """The final result, None where it was not over."""
+        return self._packed["result"]
+
+    def rows(self, table: str) -> list[dict]:
+        """The rows of one of `TABLES`."""
+        return self._packed[table]
+
+
+def pack(folder: str | os.PathLike, out: str | os.PathLike, digits: int = 4) -> Path:
+    """Write the records of a run's or sweep's folder to one small file, `out/records.jsonl.gz`, and return its path.
+
+    Checkpoints, logs, the rows of the train split and the command line stay behind; floats keep `digits` significant
+    digits, integers all.
+    Raises FileNotFoundError where `folder` holds neither a run nor a sweep.
+    """
+    lines = [{"sweep": sweep(folder)}]
+    for run in runs(folder):
+        tables = {table: run.rows(table) for table in TABLES}
+        tables["metrics"] = [row for row in tables["metrics"] if row["split"] != "train"]
+        # What a stranger may read: nothing of the folders and the checkout of whoever ran it.
+        private = ("command", "git_commit", "git_dirty")
+        tables["provenance"] = [{k: v for k, v in row.items() if k not in private} for row in tables["provenance"]]
+        rounded = _rounded(tables | {"result": run.result()}, digits)
+        lines.append({"trial": run.path.name, "config": run.config()} | rounded)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    text = "".join(dumps(line) + "\n" for line in lines)
+    # No time in the header: the same records give the same bytes.
+    (Path(out) / PACKED).write_bytes(gzip.compress(text.encode(), mtime=0))
+    return Path(out) / PACKED
+
+
+def _rounded(value: Any, digits: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(v, digits) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v, digits) for v in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+def sweep(folder: str | os.PathLike) -> dict | None:
+    """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
+    packed = _packed(Path(folder))
+    return packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json")
+
+
+def _packed(folder: Path) -> list[dict]:
+    try:
+        text = gzip.decompress((folder / PACKED).read_bytes()).decode()
+    except FileNotFoundError:
+        return []
+    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"{folder / PACKED}: not the records that pack writes: {error}") from error
+    return [_decode(json.loads(line)) for line in text.splitlines()]
+
+
 def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     """The records of a run's or a sweep's folder, one row a record.
 
@@ -91,18 +162,20 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def runs(folder: str | os.PathLike) -> list[RunFolder]:
+def runs(folder: str | os.PathLike) -> list[RunFolder] | list[PackedRun]:
     """The runs in a folder: itself, or a sweep's trials in the order of the sweep.
 
     Raises FileNotFoundError where `folder` holds neither a run nor a sweep.
     """
     folder = Path(folder)
+    if packed := _packed(folder):
+        return [PackedRun(folder / "trials" / run["trial"], run) for run in packed[1:]]
     if (folder / "config.json").exists():
         return [RunFolder(folder)]
-    sweep = read_json(folder / "sweep.json")
-    if sweep is None:
+    found = sweep(folder)
+    if found is None:
         raise FileNotFoundError(f"{folder} holds neither a run (config.json) nor a sweep (sweep.json)")
-    return [RunFolder(folder / "trials" / trial["id"]) for trial in sweep["trials"]]
+    return [RunFolder(folder / "trials" / trial["id"]) for trial in found["trials"]]
 
 
 def describe(value: Any) -> Any:

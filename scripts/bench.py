@@ -4,6 +4,7 @@
     python scripts/bench.py steps      a whole training step, against torch and Flax
     python scripts/bench.py lengths    engines against the length of the sequence, time and memory
     python scripts/bench.py compile    seconds to compile
+    python scripts/bench.py diagnoses  gradients in the carry against a training step, Lyapunov spectra
     python scripts/bench.py all        all of these
 
 Contenders are timed interleaved; a ratio is the median over repeats of the ratio within a repeat, its interval the
@@ -15,7 +16,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import compiling, layers, lengths, machine, steps
+from benchmarks import compiling, diagnoses, layers, lengths, machine, steps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -26,6 +27,7 @@ BENCHES: dict[str, Bench] = {
     "steps": steps.BENCH,
     "lengths": lengths.BENCH,
     "compile": compiling.BENCH,
+    "diagnoses": diagnoses.BENCH,
 }
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from rnngen.cells import CELLS
+from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.models import build_model
 from rnngen.tasks import TASKS
 from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
@@ -70,4 +71,5 @@ def make_experiment(cell="gru", steps=4, seed=0, task=None, diagnose=(), optimiz
     model, task = make_model(cell, task)
     settings = {"batch_size": 4, "log_every": 2, "eval_every": 2, "eval_batch_size": 8} | schedule
     optim = build_optimizer(optimizer, 1e-2, steps=steps, clip_norm=1.0)
-    return Experiment(model, task, optim, Schedule(steps, **settings), Diagnose(what=diagnose, examples=4), seed)
+    what = {name: DIAGNOSES[name]() for name in diagnose}
+    return Experiment(model, task, optim, Schedule(steps, **settings), Diagnose(what=what, examples=4), seed)

@@ -20,7 +20,7 @@ def changed(**groups):
     config = base_config().to_dict()
     for name, value in groups.items():
         set_override(config, name.replace("__", "."), value)
-    return config
+    return ConfigDict(config).to_dict()
 
 
 @pytest.mark.parametrize("path", [*CONFIGS, *sorted(ROOT.glob("configs/sweeps/*.py"))], ids=lambda p: p.stem)
@@ -68,6 +68,30 @@ def test_components_from_outside():
     np.testing.assert_array_equal(params["head"]["kernel"], 0.5)
 
 
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_a_budget_of_parameters_gives_the_widest_cell_within_it(name):
+    resolved = resolve(changed(cell=component(name, hidden_dim=1).to_dict(), model__param_budget=2000))
+    width = resolved["cell"]["kwargs"]["hidden_dim"]
+
+    def parameters(hidden_dim):
+        config = changed(cell=component(name, hidden_dim=hidden_dim).to_dict())
+        shapes = jax.eval_shape(build(resolve(config)).model.init, jax.random.key(0))
+        return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+    assert parameters(width) <= 2000 < parameters(width + 1)
+    assert resolve(resolved) == resolved
+
+
+def test_diagnoses_and_regularisers_reach_the_objects():
+    what = ("gate_statistics", component("lyapunov_spectrum", exponents=2))
+    config = changed(cell__kwargs__hidden_dim=5, diagnose__what=what, optim__regularizer=component("omega", weight=3.0))
+    resolved = resolve(config)
+    assert resolved["diagnose"]["what"][0] == {"name": "gate_statistics", "kwargs": {"margin": 0.1}}
+    experiment = build(resolved)
+    assert list(experiment.diagnose.what) == ["gate_statistics", "lyapunov_spectrum"]
+    assert experiment.regularizer.penalty is not None
+
+
 def test_the_id_depends_on_values_and_not_on_order_or_type():
     one = resolve(changed(seed=3))
     other = resolve(ConfigDict(dict(reversed(list(changed(seed=3).items())))))
@@ -100,6 +124,12 @@ def test_switching_the_cell_drops_the_other_cells_arguments():
         ({"cell": {"name": "my_lab:leaky", "kwargs": {}}}, "config.cell.kwargs.hidden_dim: my_lab:leaky needs this"),
         ({"cell__name": "my_lab:leakyy"}, "my_lab has no 'leakyy'; did you mean 'leaky'?"),
         ({"cell__name": "my_lob:leaky"}, "cannot import 'my_lob'"),
+        ({"diagnose__what": ("gradient_flw",)}, "config.diagnose.what[0].name: unknown diagnosis 'gradient_flw'; did"),
+        ({"diagnose__what": (3,)}, "config.diagnose.what[0]: needs a name, or name and kwargs, got 3"),
+        ({"diagnose__what": (component("gradient_flow", source=3),)}, "did you mean 'sources'?"),
+        ({"optim__regularizer": component("omga")}, "config.optim.regularizer.name: unknown regulariser 'omga'; did"),
+        ({"model__param_budget": -1}, "config.model.param_budget: must not be negative, got -1"),
+        ({"model__param_budget": 5}, "config.model.param_budget: one unit has 18 parameters already, more than 5"),
     ],
 )
 def test_what_resolve_refuses(change, message):
@@ -119,7 +149,9 @@ def test_what_resolve_refuses(change, message):
         ({"train__batch_size": 0}, "config.train: batch_size must be positive, got 0"),
         ({"train__steps": 150}, "config.train: steps must be a multiple of log_every=100"),
         ({"diagnose__every": 50}, "config.train: diagnose.every must be a multiple"),
-        ({"diagnose__what": ("x",)}, "config.diagnose: unknown diagnosis 'x'"),
+        ({"diagnose__what": (component("lyapunov_spectrum", exponents=500),)}, "config.diagnose: lyapunov_spectrum:"),
+        ({"diagnose__what": (component("my_lab:not_a_cell", hidden_dim=1),)}, "makes a int, not a Diagnosis"),
+        ({"optim__regularizer": component("omega", weight=-1.0)}, "config.optim.regularizer: weight must be"),
         ({"optim__learning_rate": -1.0}, "config.optim: learning_rate must be positive"),
         ({"cell": {"name": "my_lab:not_a_cell", "kwargs": {"hidden_dim": 2}}}, "makes a int, not a Cell"),
     ],

@@ -5,7 +5,20 @@ import math
 
 import pytest
 
-from rnngen.records import RunFolder, describe, dumps, flatten, load, provenance, read_json, runs, short, write_json
+from rnngen.records import (
+    RunFolder,
+    describe,
+    dumps,
+    flatten,
+    load,
+    pack,
+    provenance,
+    read_json,
+    runs,
+    short,
+    sweep,
+    write_json,
+)
 
 
 def make_run(path, seed=0, **result):
@@ -83,6 +96,27 @@ def test_provenance_answers_a_reviewer():
     found = provenance()
     assert found["versions"]["jax"]
     assert set(found) >= {"time", "command", "python", "platform", "git_commit", "git_dirty", "xla_flags"}
+
+
+def test_packed_records_read_like_the_sweep(tmp_path):
+    for name, seed in (("b", 1), ("a", 2)):
+        make_run(tmp_path / "trials" / name, seed, status="finished", metrics={"test": {"loss": 0.123456789}})
+        for step in (1, 2):
+            RunFolder(tmp_path / "trials" / name).append("metrics", {"step": step, "split": "valid", "loss": math.inf})
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a"}]})
+    path = pack(tmp_path, tmp_path / "small")
+    first = path.read_bytes()
+    assert pack(tmp_path, tmp_path / "small").read_bytes() == first
+    metrics, whole = load(tmp_path / "small"), load(tmp_path)
+    assert metrics.equals(whole[whole["split"] == "valid"].reset_index(drop=True))
+    assert load(tmp_path / "small", "results")["metrics.test.loss"].tolist() == [0.1235, 0.1235]
+    assert sweep(tmp_path / "small") == sweep(tmp_path)
+    # Packed again it is the same, and it says nothing of whose machine it was.
+    assert pack(tmp_path / "small", tmp_path / "again").read_bytes() == first
+    assert "command" not in load(tmp_path / "small", "provenance")
+    path.write_bytes(first[: len(first) // 2])
+    with pytest.raises(ValueError, match=r"records\.jsonl\.gz: not the records that pack writes"):
+        load(tmp_path / "small")
 
 
 def test_words():

@@ -100,7 +100,7 @@ class Cell(NamedTuple):
     project: (params, xs `[*t, *b, d]`, key) -> us: the part that needs no carry, for all steps
       at once; also the only place where noise is drawn.
     prepare: (params) -> params, once per unroll, differentiable.
-    observe: (params, carry, u) -> {name: `[*b, h]`}, what a reader would want to see of a step, such as gates in [0, 1].
+    observe: (params, carry, u) -> {name: `[*b, h]`}, what a reader would want to see: gates in [0, 1].
     structure: what faster engines may rely on.
     diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
     """

@@ -1,15 +1,26 @@
 """Pure diagnoses of how a cell or model carries gradients through time."""
 
+from rnngen.diagnostics.carry_norms import carry_norms
+from rnngen.diagnostics.eigenvalues import recurrent_eigenvalues
+from rnngen.diagnostics.gates import gate_statistics
 from rnngen.diagnostics.gradient_flow import carry_gradients, gradient_flow
-from rnngen.diagnostics.horizon import HalfLife, flow_record, half_life, lag_norms
+from rnngen.diagnostics.horizon import HalfLife, flow_record, half_life, lag_norms, memory_horizon
+from rnngen.diagnostics.jacobian_products import jacobian_products
 from rnngen.diagnostics.log_norms import log_gradient_norms
+from rnngen.diagnostics.lyapunov import lyapunov_spectrum
 
 __all__ = [
     "HalfLife",
     "carry_gradients",
+    "carry_norms",
     "flow_record",
+    "gate_statistics",
     "gradient_flow",
     "half_life",
+    "jacobian_products",
     "lag_norms",
     "log_gradient_norms",
+    "lyapunov_spectrum",
+    "memory_horizon",
+    "recurrent_eigenvalues",
 ]

@@ -4,6 +4,7 @@ With a loss at every step, the gradient at step t mixes near and far. So the los
 tau at a time, and the norm is taken against the lag tau - t.
 """
 
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -38,7 +39,8 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
     """Log gradient norms against lag: `layer_0/h` and the like -> `[sources, k, b]`; lag 0 is the source's own step.
 
     Each example's sources are `num_sources` steps spread evenly over those with weight, the last among
-    them. nan where a lag reaches beyond the start of the sequence. The batch has one batch axis.
+    them. nan where a lag reaches beyond the start of the sequence, inf where the gradient is infinite or no number. The
+    batch has one batch axis.
     """
     steps = batch.weights.shape[0]
     mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
@@ -48,10 +50,12 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
         loss = summed_loss(task, batch._replace(weights=at_source))
         norms = log_gradient_norms(model.cell, params, batch.inputs, loss, mask=mask, resets=batch.resets)
         place = source - jnp.arange(steps)[:, None]
-        return {
-            _leaf_name(name): jnp.where(place >= 0, jnp.take_along_axis(norm, jnp.maximum(place, 0), axis=0), jnp.nan)
-            for name, norm in norms.items()
-        }
+
+        def by_lag(norm):
+            norm = jnp.take_along_axis(jnp.where(jnp.isnan(norm), jnp.inf, norm), jnp.maximum(place, 0), axis=0)
+            return jnp.where(place >= 0, norm, jnp.nan)
+
+        return {_leaf_name(name): by_lag(norm) for name, norm in norms.items()}
 
     return jax.lax.map(against_lag, source_steps(batch.weights, num_sources))
 
@@ -86,7 +90,10 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
         return HalfLife(np.nan, np.nan, np.nan, first_lag, last_lag, np.nan)
     window, curve = window[:finite], curve[:finite]
     draws = np.random.RandomState(0).randint(window.shape[1], size=(resamples, window.shape[1]))
-    slopes = np.array([_slope(np.nanmedian(window[:, draw], axis=1)) for draw in draws])
+    with warnings.catch_warnings():
+        # A draw may hold none of the examples that reach a lag; its slope is no number, and does not count.
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        slopes = np.array([_slope(np.nanmedian(window[:, draw], axis=1)) for draw in draws])
     low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975]) if np.isfinite(slopes).any() else [np.nan] * 2
     fallen = curve <= curve[0] + np.log(0.01)
     one_percent = first_lag + float(np.argmax(fallen)) if fallen.any() else np.inf
@@ -107,20 +114,49 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
     """What a figure or table needs of `lag_norms`, as plain lists and numbers.
 
     curves: name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by
-    lag. half_life: name -> the fields of `HalfLife`.
+    lag. half_life: name -> the fields of `HalfLife`. not_finite: the share of all norms that are infinite or no number;
+    in the curves they count as larger than any other.
     """
-    flat = {name: np.concatenate(list(np.asarray(norm)), axis=1) for name, norm in norms.items()}
+    flat = {name: _flat(np.asarray(norm)) for name, norm in norms.items()}
     reached = np.flatnonzero(~np.isnan(flat["all"]).all(axis=1))
     lags = int(reached[-1]) + 1 if len(reached) else 0
+    there = flat["all"][~np.isnan(flat["all"])]
     return {
-        "curves": {name: _curve(norm[:lags] / np.log(10)) for name, norm in flat.items()},
+        "curves": {name: spread(norm[:lags] / np.log(10)) for name, norm in flat.items()},
         "half_life": {name: half_life(norm[:lags])._asdict() for name, norm in flat.items()},
+        "not_finite": float(np.isposinf(there).mean()) if there.size else 0.0,
     }
 
 
-def _curve(log10_norms: np.ndarray) -> dict[str, list[float]]:
-    if not len(log10_norms):
+def memory_horizon(
+    model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1, first_lag: int = 0, last_lag=None
+) -> HalfLife:
+    """How far back the gradient of a task's loss reaches, in one number: the half-life of its norm over all leaves of
+    the carry, with its interval over examples.
+
+    Raises ValueError where the loss is not finite, since a gradient of it says nothing, or lags lie beyond the steps.
+    """
+    steps = batch.weights.shape[0]
+    if not 0 <= first_lag < (steps - 1 if last_lag is None else last_lag) < steps:
+        raise ValueError(f"lags must lie within 0 to {steps - 1}, first before last, got {first_lag} and {last_lag}")
+    loss = float(model.loss(params, batch)[0])
+    if not np.isfinite(loss):
+        raise ValueError(
+            f"the loss is {loss} on this batch: its gradient has no horizon; take parameters of finite loss"
+        )
+    norms = np.asarray(lag_norms(model, params, batch, task, num_sources)["all"])
+    return half_life(_flat(norms), first_lag, last_lag)
+
+
+def _flat(norms: np.ndarray) -> np.ndarray:
+    """`[sources, k, b]` -> `[k, sources * b]`."""
+    return np.concatenate(list(norms), axis=1)
+
+
+def spread(values: np.ndarray) -> dict[str, list[float]]:
+    """Median, low and high (10 and 90 %) over the last axis of `[n, examples]`, as lists; nan counts as absent."""
+    if not values.size:
         return {"median": [], "low": [], "high": []}
     # Order statistics rather than interpolation: between a number and the -inf of an exact zero lies nan.
-    low, median, high = np.nanquantile(log10_norms, [0.1, 0.5, 0.9], axis=1, method="lower")
+    low, median, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=-1, method="lower")
     return {"median": median.tolist(), "low": low.tolist(), "high": high.tolist()}

@@ -64,7 +64,7 @@ def _step_back(step, state, carry, inputs, dy):
 
     _, pull_back = trees.vjp(lambda c, probe: step(c, inputs._replace(probe=probe)), carry, inputs.probe)
     before, entering = pull_back((direction, dy))
-    norms = {name: _log_norm([leaf], scale.shape) + reference for name, leaf in _named(entering)}
+    norms = {name: _log_norm([leaf], scale.shape) + reference for name, leaf in named(entering)}
     norms["all"] = _log_norm(jax.tree.leaves(entering), scale.shape) + reference
     before, before_scale = _normalise(before, scale.shape)
     return (before, before_scale + reference), norms
@@ -93,6 +93,7 @@ def _scale(tree: PyTree, factor: Array) -> PyTree:
     return jax.tree.map(scale, tree)
 
 
-def _named(tree: PyTree) -> list[tuple[str, Array]]:
+def named(tree: PyTree) -> list[tuple[str, Array]]:
+    """The leaves of a carry, each with its path as a name; a carry that is one array is called `h`."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]

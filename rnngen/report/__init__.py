@@ -3,22 +3,36 @@
 import os
 from pathlib import Path
 
-from rnngen.report import figures
+from rnngen.report import figures, scores, spectra, style
 from rnngen.report.tables import failures, summary
 
 __all__ = ["failures", "summary", "write"]
 
+# Each draws what it finds in the records, or nothing.
+FIGURES = (
+    figures.learning_curves,
+    figures.gradient_norms,
+    figures.carry_norms,
+    scores.success_rates,
+    scores.losses,
+    scores.horizons,
+    spectra.lyapunov_spectra,
+    spectra.jacobian_conditions,
+    spectra.recurrent_eigenvalues,
+    spectra.gate_statistics,
+)
+
 
 def write(folder: str | os.PathLike) -> list[Path]:
-    """Write `table.csv` and `figures/` of a run's or sweep's folder; return what was written.
+    """Write `table.csv` and `figures/` of a run's or sweep's folder, or of packed records; return what was written.
 
-    Raises FileNotFoundError where `folder` holds neither.
+    Raises FileNotFoundError where `folder` holds none of these.
     """
     folder = Path(folder)
     summary(folder).to_csv(folder / "table.csv", index=False)
     written = [folder / "table.csv"]
-    for draw in (figures.learning_curves, figures.gradient_norms):
+    for draw in FIGURES:
         figure = draw(folder)
         if figure is not None:
-            written += figures.save(figure, folder / "figures" / draw.__name__)
+            written += style.save(figure, folder / "figures" / draw.__name__)
     return written

@@ -1,25 +1,17 @@
-"""Figures of a sweep, from its records alone: gradient norms against lag or time, and learning curves."""
+"""Curves of a sweep, from its records alone: gradient norms against lag or time, carry norms, learning curves."""
 
 import os
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rnngen.records import TRAINED, load, short
-from rnngen.report.tables import settings
+from rnngen.records import load
+from rnngen.report.labels import labelled, moments
+from rnngen.report.style import band, colours, not_finite, panels
 
-# Okabe and Ito's colours, told apart by everyone; the three classic cells always have the same ones.
-COLOURS = {"rnn": "#D55E00", "gru": "#009E73", "lstm": "#0072B2"}
-OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
 
 
@@ -27,102 +19,100 @@ def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str
     """The norm of the loss's gradient in the carry, before and after training; None where none was recorded.
 
     One row a panel setting, one curve a cell (or whatever the sweep's first axis is): the median over
-    seeds of each seed's median over examples, with the range over seeds shaded.
+    seeds of each seed's median over examples, with the range over seeds shaded; crosses where it is no number.
     leaf: a leaf of the carry as in `layer_0/h`, or "all". against: "lag", or "t" for tasks whose loss is
     read at the last step.
     """
-    rows = _labelled(folder, "diagnoses")
+    rows = diagnosed(folder, "gradient_flow")
     if rows.empty:
         return None
-    results = load(folder, "results")
-    trained = results["trial"][results["status"].isin(TRAINED)]
-    panels = list(dict.fromkeys(rows["panel"]))
-    figure, grid = plt.subplots(
-        len(panels), 2, figsize=(9, 0.6 + 2.9 * len(panels)), squeeze=False, sharey="row", layout="constrained"
-    )
-    for line, panel in zip(grid, panels, strict=True):
-        here = rows[rows["panel"] == panel]
-        first, last = here["step"].min(), here.groupby("trial")["step"].transform("max")
-        ended = here["trial"].isin(trained) & (here["step"] == last)
-        moments = {"at initialisation": here[here["step"] == first], "after training": here[ended]}
-        for axes, (moment, chosen) in zip(line, moments.items(), strict=True):
-            _draw_norms(axes, chosen, leaf, against)
-            axes.set_title(f"{panel}, {moment}" if panel else moment, fontsize=10)
+    names, colour = list(dict.fromkeys(rows["panel"])), colours(rows["curve"])
+    figure, grid = panels(len(names), 2, width=4.2, height=2.9, sharey="row")
+    for line, panel in zip(grid, names, strict=True):
+        for axes, (moment, chosen) in zip(line, moments(folder, rows[rows["panel"] == panel]).items(), strict=True):
+            for label, group in chosen.groupby("curve", sort=False):
+                curves = [c[leaf]["median"] for c in group["curves"] if leaf in c]
+                draw_curves(axes, str(label), colour[str(label)], curves, reverse=against == "t")
+            axes.set_title(f"{panel}, {moment}" if panel else moment)
         _decorate_norms(line, leaf, against)
-    grid[0][0].legend(frameon=False, fontsize=9)
+    grid[0][0].legend()
+    return figure
+
+
+def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure | None:
+    """The norm of the carry at each step, and of its difference from the last; None where none was recorded."""
+    rows = diagnosed(folder, "carry_norms")
+    if rows.empty:
+        return None
+    colour, name = colours(rows["curve"]), leaf.split("/")[-1]
+    labels = {"norm": rf"$\|{name}_t\|$", "to_last": rf"$\|{name}_t - {name}_T\|$"}
+    figure, grid = panels(2, 2, width=4.2, height=2.6, sharex=True, sharey="row")
+    for column, (moment, chosen) in enumerate(moments(folder, rows).items()):
+        for axes, (what, text) in zip(grid[:, column], labels.items(), strict=True):
+            for label, group in chosen.groupby("curve", sort=False):
+                curves = [_leaf(c[what], leaf)["median"] for c in group["curves"]]
+                draw_curves(axes, str(label), colour[str(label)], curves)
+            axes.set(ylabel=text if column == 0 else "", title=moment if what == "norm" else "")
+    for axes in grid[-1]:
+        axes.set_xlabel("time step t")
+    grid[0][0].legend()
     return figure
 
 
 def learning_curves(folder: str | os.PathLike) -> Figure | None:
     """Validation loss against training steps, with that of the best predictor without memory.
 
-    None where nothing was recorded.
+    None where nothing was recorded, or where there are more than eight panels, which nobody could read.
     """
-    rows = _labelled(folder, "metrics")
-    if rows.empty:
+    rows = labelled(folder, "metrics")
+    if rows.empty or rows["panel"].nunique() > 8:
         return None
-    rows = rows[rows["split"] == "valid"]
+    rows, colour = rows[rows["split"] == "valid"], colours(rows["curve"])
     baselines = load(folder, "results").set_index("trial").get("baseline", pd.Series(dtype=float))
-    panels = list(dict.fromkeys(rows["panel"]))
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(0.6 + 4.2 * len(panels), 3.4), squeeze=False, layout="constrained"
-    )
-    for axes, panel in zip(grid[0], panels, strict=True):
+    names = list(dict.fromkeys(rows["panel"]))
+    columns = min(len(names), 4)
+    figure, grid = panels(-(-len(names) // columns), columns, width=3.0, height=2.6)
+    for axes, panel in zip(grid.flat, names, strict=False):
         here = rows[rows["panel"] == panel]
         for label, group in here.groupby("curve", sort=False):
             losses = group.groupby("step")["loss"]
-            _band(axes, label, losses.median(), losses.min(), losses.max())
+            band(axes, str(label), colour[str(label)], losses.median(), losses.min(), losses.max())
         baseline = baselines.reindex(here["trial"]).dropna()
         if len(baseline):
             axes.axhline(baseline.iloc[0], color="0.4", linestyle="--", linewidth=1, label="without memory")
         axes.set(yscale="log", xlabel="training step", title=panel or None)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_axis_off()
     grid[0][0].set_ylabel("validation loss")
-    grid[0][0].legend(frameon=False, fontsize=9)
+    grid[0][0].legend()
     return figure
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem.png` and `stem.svg`."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    for path in paths:
-        figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return paths
+def diagnosed(folder: str | os.PathLike, what: str) -> pd.DataFrame:
+    """The rows of one diagnosis, labelled; empty where it was not made."""
+    rows = labelled(folder, "diagnoses")
+    return rows if rows.empty else rows[rows["what"] == what]
 
 
-def _labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
-    """Records with the labels of their `curve` and their `panel`: the first axis, and the others together."""
-    frame, names = settings(folder)
-    first = "cell.name" if "cell.name" in names else names[0]
-    others = [name for name in names if name != first]
-    labels = pd.DataFrame({"curve": frame[first].astype(str)})
-    if others:
-        labels["panel"] = [
-            ", ".join(_words(n, v) for n, v in zip(others, row, strict=True)) for row in frame[others].values
-        ]
-    else:
-        labels["panel"] = ""
-    records = load(folder, table)
-    return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
+def draw_curves(axes: Axes, label: str, colour: str, curves: list[list[float]], reverse: bool = False) -> None:
+    """The median over curves, one a seed, against their index, with the range shaded."""
+    if not curves:
+        return
+    length = max(map(len, curves))
+    stacked = np.array([c + [np.nan] * (length - len(c)) for c in curves], float)
+    x = length - np.arange(length) if reverse else np.arange(length)
+    absent = np.isnan(stacked)
+    # Infinities stand for gradients that are no numbers, and count as larger than any other.
+    ordered = pd.DataFrame(np.where(np.isneginf(stacked), np.nan, stacked))
+    middle, low, high = (getattr(ordered, how)().set_axis(x) for how in ("median", "min", "max"))
+    band(axes, label, colour, middle, low, high)
+    wild = np.isposinf(stacked).any(axis=0) & ~absent.all(axis=0)
+    not_finite(axes, colour, list(x[wild][:: max(1, int(wild.sum()) // 12)]))
 
 
-def _words(name: str, value: object) -> str:
-    return str(value) if name in ("task", "task.name") else f"{short(name)} {value}"
-
-
-def _draw_norms(axes: Axes, rows: pd.DataFrame, leaf: str, against: str) -> None:
-    for label, group in rows.groupby("curve", sort=False):
-        curves = [c[leaf]["median"] for c in group["curves"] if leaf in c]
-        if not curves:
-            continue
-        lags = max(map(len, curves))
-        stacked = np.array([c + [np.nan] * (lags - len(c)) for c in curves], float)
-        stacked[~np.isfinite(stacked)] = np.nan
-        x = np.arange(lags) if against == "lag" else lags - np.arange(lags)
-        with np.errstate(all="ignore"):
-            middle, low, high = (pd.DataFrame(stacked).agg(how).set_axis(x) for how in ("median", "min", "max"))
-        _band(axes, label, middle, low, high)
+def _leaf(of: dict, leaf: str) -> dict:
+    """A leaf's curve; a cell whose carry is one array calls its layer so."""
+    return of.get(leaf) or of[leaf.split("/")[0]]
 
 
 def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:
@@ -134,8 +124,7 @@ def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:
                 "smallest normal float32", (0.98, FLOAT32_FLOOR), xycoords=("axes fraction", "data"), ha="right",
                 va="bottom", fontsize=7, color="0.4",
             )  # fmt: skip
-        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"$10^{{{y:.0f}}}$"))
+        powers_of_ten(axes)
         axes.set_xlabel(
             "lag: steps back from the loss" if against == "lag" else "time step t (the loss is read at the last)"
         )
@@ -143,9 +132,7 @@ def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:
     line[0].set_ylabel(rf"$\|\partial L / \partial {letter}\|$" if leaf != "all" else "norm of dL / d carry")
 
 
-def _band(axes: Axes, label: object, middle: pd.Series, low: pd.Series, high: pd.Series) -> None:
-    name = str(label)
-    taken = sum(line.get_label() not in COLOURS for line in axes.get_lines())
-    colour = COLOURS.get(name, OTHERS[taken % len(OTHERS)])
-    axes.plot(middle.index, middle.values, color=colour, label=name, linewidth=1.6)
-    axes.fill_between(middle.index, low.values, high.values, color=colour, alpha=0.18, linewidth=0)
+def powers_of_ten(axes: Axes) -> None:
+    """Ticks of a y axis that holds logarithms to base ten."""
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"$10^{{{y:.0f}}}$"))

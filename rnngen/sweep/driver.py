@@ -8,23 +8,25 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
 from rnngen import process
-from rnngen.config import build, config_id, difference, resolve
+from rnngen.config import build, config_id, difference, plain, resolve
 from rnngen.configcheck import ConfigError, set_override
 from rnngen.records import TRAINED, RunFolder, read_json, write_json
 from rnngen.run import check_writable
-from rnngen.sweep.space import Space
+from rnngen.sweep.space import Labelled, Space, bare
 from rnngen.sweep.worker import Worker
 
 
 class Trial(NamedTuple):
-    """One trial: a stable id, what it changes in the sweep's config, and the resolved config."""
+    """One trial: a stable id, what it changes in the sweep's config, and the resolved config.
+
+    labels: dotted name -> what the sweep's file calls the value there.
+    """
 
     id: str
     overrides: dict[str, Any]
     config: dict
+    labels: dict[str, str]
 
 
 def plan(base: dict, space: Space) -> list[Trial]:
@@ -36,7 +38,8 @@ def plan(base: dict, space: Space) -> list[Trial]:
         raise ConfigError("get_sweep() must return a list of overrides, as axis, product, zipped and chain make it")
     trials: dict[str, Trial] = {}
     for number, overrides in enumerate(space, start=1):
-        config, overrides = copy.deepcopy(base), {name: _plain(value) for name, value in overrides.items()}
+        labels = {name: value.label for name, value in overrides.items() if isinstance(value, Labelled)}
+        config, overrides = copy.deepcopy(base), {name: plain(bare(value)) for name, value in overrides.items()}
         try:
             for name, value in overrides.items():
                 set_override(config, name, value)
@@ -44,7 +47,7 @@ def plan(base: dict, space: Space) -> list[Trial]:
             build(resolved)
         except ConfigError as error:
             raise ConfigError(f"trial {number} of {len(space)}: {error}") from error
-        trial = Trial(config_id(resolved), overrides, resolved)
+        trial = Trial(config_id(resolved), overrides, resolved, labels)
         if trial.id in trials:
             raise ConfigError(f"trial {number} of {len(space)}: the same config as an earlier one: {overrides}")
         trials[trial.id] = trial
@@ -53,19 +56,12 @@ def plan(base: dict, space: Space) -> list[Trial]:
     return list(trials.values())
 
 
-def _plain(value: Any) -> Any:
-    """A value of an axis as JSON has it: components as dicts, NumPy's numbers as Python's."""
-    if isinstance(value, ConfigDict):
-        return value.to_dict()
-    return value.item() if hasattr(value, "item") else value
-
-
 def claim(folder: Path, base: dict, trials: list[Trial]) -> None:
     """Make the folder this sweep's. Raises ConfigError where it is another's, a run's, or not writable."""
     check_writable(folder)
     if (folder / "config.json").exists():
         raise ConfigError(f"{folder}: holds a single run, not a sweep")
-    listed = [{"id": trial.id, "overrides": trial.overrides} for trial in trials]
+    listed = [{"id": trial.id, "overrides": trial.overrides, "labels": trial.labels} for trial in trials]
     there = read_json(folder / "sweep.json")
     if there is not None and [t["id"] for t in there["trials"]] != [t.id for t in trials]:
         changed = difference(there["config"], base) or f"{len(there['trials'])} trials there, {len(trials)} here"

@@ -41,7 +41,9 @@ class Progress:
             state = self._state()
             self._bars.update(self._task, completed=self._completed(), state=state)
             if status in ("diverged", "failed") or (status == "finished" and not self._console.is_terminal):
-                changes = ", ".join(f"{short(k)}={describe(v)}" for k, v in trial.overrides.items())
+                changes = ", ".join(
+                    f"{short(k)}={trial.labels.get(k, describe(v))}" for k, v in trial.overrides.items()
+                )
                 self._console.print(
                     f"{self._completed()}/{self._total}  {status}  {trial.id}  {changes}  ({state})",
                     soft_wrap=True, highlight=False, markup=False,

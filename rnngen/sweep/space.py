@@ -1,19 +1,34 @@
 """The trials of a sweep, as a list of overrides `{dotted name: value}` of a config.
 
 product(axis("cell.name", ["rnn", "lstm"]), axis("seed", range(5)))     ten trials
+axis("optim.clip_norm", {"clipped": 1.0, "not clipped": 0.0})     two, called so in tables and figures
 zipped(axis("task.kwargs.length", [50, 100]), axis("train.steps", [1000, 4000]))     two
 chain(a, b)     those of a, then those of b
 """
 
 import itertools
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 Space = list[dict[str, Any]]
 
 
-def axis(name: str, values: Iterable[Any]) -> Space:
-    """One trial a value. Raises ValueError where there is none."""
+class Labelled(NamedTuple):
+    """A value of an axis, and what tables and figures call it."""
+
+    label: str
+    value: Any
+
+
+def bare(value: Any) -> Any:
+    """A value without its label."""
+    return value.value if isinstance(value, Labelled) else value
+
+
+def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
+    """One trial a value; a mapping gives each value a label. Raises ValueError where there is none."""
+    if isinstance(values, Mapping):
+        values = [Labelled(label, value) for label, value in values.items()]
     space = [{name: value} for value in values]
     if not space:
         raise ValueError(f"axis {name!r} has no values")

@@ -2,14 +2,17 @@
 
 from rnngen.train.loop import Diagnose, Experiment, Schedule, fit
 from rnngen.train.optim import OPTIMIZERS, SCHEDULES, Optimizer, build_optimizer
+from rnngen.train.regularizers import REGULARIZERS, Regularizer
 from rnngen.train.state import TrainState, init_state
 
 __all__ = [
     "OPTIMIZERS",
+    "REGULARIZERS",
     "SCHEDULES",
     "Diagnose",
     "Experiment",
     "Optimizer",
+    "Regularizer",
     "Schedule",
     "TrainState",
     "build_optimizer",

@@ -2,20 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 
-from rnngen.diagnostics import flow_record, lag_norms
+from rnngen.diagnostics.diagnoses import Diagnosis, gradient_flow
 from rnngen.lookup import nearest
 from rnngen.models import Model
 from rnngen.records import RunFolder
 from rnngen.tasks import Task
 from rnngen.train import checkpoint, sharding
 from rnngen.train.optim import Optimizer
+from rnngen.train.regularizers import Regularizer, none
 from rnngen.train.state import TrainState, evaluate, init_state, means, train_steps
 from rnngen.types import Params
 
@@ -75,30 +77,45 @@ class Schedule(NamedTuple):
 
 
 class Diagnose(NamedTuple):
-    """Which diagnoses to make, and when: before the first step, after the last, and `every` steps (0: not).
+    """Which diagnoses to make, by name, and when: before the first step, after the last, and `every` steps (0: not).
 
-    what: () or ("gradient_flow",). examples: how many of the valid split. sources: how many loss steps
-    the lag is counted from, see `lag_norms`.
+    examples: of how many of the valid split.
     """
 
     every: int = 0
-    what: tuple[str, ...] = ("gradient_flow",)
+    what: Mapping[str, Diagnosis] = MappingProxyType({"gradient_flow": gradient_flow()})
     examples: int = 64
-    sources: int = 1
 
-    def check(self, task: Task) -> None:
-        """Raise ValueError naming the first value that makes no sense."""
-        for name in ("examples", "sources"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+    def check(self, model: Model, task: Task) -> None:
+        """Raise ValueError naming the first value that makes no sense, or the diagnosis that does not fit."""
+        if self.examples < 1:
+            raise ValueError(f"examples must be positive, got {self.examples}")
         if self.every < 0:
             raise ValueError(f"every must not be negative, got {self.every}")
         size = task.sizes["valid"]
         if size is not None and self.examples > size:
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
-        for what in self.what:
-            if what != "gradient_flow":
-                raise ValueError(f"unknown diagnosis {what!r}; there is gradient_flow")
+        params = jax.eval_shape(model.init, jax.random.key(0))
+        for name, diagnosis in self.what.items():
+            try:
+                jax.eval_shape(self.program(model, task, diagnosis), params)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+
+    def program(self, model: Model, task: Task, diagnosis: Diagnosis, mesh: Mesh | None = None) -> Callable:
+        """params -> what the diagnosis measures of the first `examples` of the valid split."""
+
+        def measure(params, batch):
+            return diagnosis.measure(model, params, batch, task)
+
+        axis, of_batch = diagnosis.batch_axis, measure
+        if mesh is not None and axis is not None:
+            of_batch = sharding.per_example(measure, mesh, axis)
+
+        def run(params):
+            return of_batch(params, task.sample("valid", jax.random.key(0), jnp.int32(0), self.examples))
+
+        return run
 
 
 class Experiment(NamedTuple):
@@ -110,24 +127,21 @@ class Experiment(NamedTuple):
     schedule: Schedule
     diagnose: Diagnose
     seed: int
+    regularizer: Regularizer = none()
 
 
 class Programs(NamedTuple):
-    """Compiled programs: `log_every` training steps, an evaluation a split, the gradient flow if asked for."""
+    """Compiled programs: `log_every` training steps, an evaluation a split, and each diagnosis."""
 
     train: Callable
     evaluate: dict[str, Callable]
-    flow: Callable | None
+    diagnose: dict[str, Callable]
 
 
 def compile_programs(experiment: Experiment, state: TrainState, mesh: Mesh) -> Programs:
     """Compile all that a run will call, so that nothing compiles later. state: replicated over the mesh."""
-    model, task, optimizer, schedule, diagnose, _ = experiment
-    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh)
-    norms_of = sharding.per_example(lambda p, b: lag_norms(model, p, b, task, diagnose.sources), mesh, axis=2)
-
-    def flow(params):
-        return norms_of(params, task.sample("valid", jax.random.key(0), jnp.int32(0), diagnose.examples))
+    model, task, optimizer, schedule, diagnose, _, regularizer = experiment
+    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
 
     def compiled(function):
         return jax.jit(function).lower(state.params).compile()
@@ -136,7 +150,7 @@ def compile_programs(experiment: Experiment, state: TrainState, mesh: Mesh) -> P
     return Programs(
         jax.jit(train, donate_argnums=0, out_shardings=everywhere).lower(state).compile(),
         {split: compiled(evaluate(model, task, split, schedule.eval_batch_size, mesh)) for split in ("valid", "test")},
-        compiled(flow) if "gradient_flow" in diagnose.what else None,
+        {name: compiled(diagnose.program(model, task, what, mesh)) for name, what in diagnose.what.items()},
     )
 
 
@@ -208,12 +222,11 @@ class _Run:
         return self.write("metrics", {"step": step, "split": split} | metrics)
 
     def diagnose(self, params: Params, step: int) -> None:
-        if self.programs.flow is None:
-            return
-        began = time.perf_counter()
-        record = flow_record(jax.device_get(self.programs.flow(params)))
-        cost = time.perf_counter() - began
-        self.write("diagnoses", {"step": step, "what": "gradient_flow", "cost_seconds": cost} | record)
+        for name, diagnosis in self.experiment.diagnose.what.items():
+            began = time.perf_counter()
+            record = diagnosis.record(jax.device_get(self.programs.diagnose[name](params)))
+            cost = time.perf_counter() - began
+            self.write("diagnoses", {"step": step, "what": name, "cost_seconds": cost} | record)
 
     def write(self, table: str, row: dict) -> dict:
         self.folder.append(table, row)
@@ -224,12 +237,13 @@ class _Run:
         task, step = self.experiment.task, int(state.step)
         test = self.evaluate(state.params, "test", step)
         rows = {row["split"]: row for row in self.folder.rows("metrics") if row["step"] == step}
-        flows = [row["half_life"]["all"]["steps"] for row in self.folder.rows("diagnoses")]
+        diagnoses = self.folder.rows("diagnoses")
+        flows = [row["half_life"]["all"]["steps"] for row in diagnoses if row["what"] == "gradient_flow"]
         return {
             "status": status,
             "step": step,
             "reached_at": self.reached_at(),
-            "metrics": {split: _numbers(rows[split]) for split in ("train", "valid", "test")},
+            "metrics": {split: _numbers(rows[split]) for split in ("train", "valid", "test") if split in rows},
             "baseline": task.expected_baseline("test"),
             "solved": status == "finished" and bool(task.solved(test)),
             "half_life": {"initial": flows[0], "final": flows[-1]} if flows else {},
@@ -241,7 +255,7 @@ class _Run:
 def _mesh(experiment: Experiment) -> Mesh:
     """The devices that divide every batch of a run."""
     schedule, diagnose = experiment.schedule, experiment.diagnose
-    examples = [diagnose.examples] if diagnose.what else []
+    examples = [diagnose.examples] if any(d.batch_axis is not None for d in diagnose.what.values()) else []
     return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
 
 

@@ -28,22 +28,28 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
 
 
-def loss_and_gradient(model: Model, mesh: Mesh) -> Callable:
-    """(params, batch, key) -> (gradient of the training loss, sums), as if one device had done the whole batch.
+def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = None) -> Callable:
+    """(params, batch, key, step=0) -> (gradient of the training loss, sums), as if one device had done the whole batch.
 
-    Rounding differs with the number of devices, and so does noise: each device draws its own.
+    objective: (loss, params, batch, step) -> (scalar, sums), what is minimised, given the task's `loss(params)`, which
+    gives the same; default: that alone. Rounding differs with the number of devices, and so does noise: each
+    device draws its own.
     """
 
-    def local(params: Params, batch: Batch, key: Key):
-        # The objective is a mean over weighted steps, of which this device may have more or fewer than its share.
+    def local(params: Params, batch: Batch, key: Key, step: Array | int = 0):
+        # The loss is a mean over weighted steps, of which this device may have more or fewer than its share.
         weight = jnp.sum(batch.weights)
         share = weight / jnp.maximum(_total(weight, mesh), jnp.finfo(weight.dtype).tiny)
 
-        def objective(params):
+        def loss(params):
             scalar, (_, sums) = model.loss(params, batch, key=_own(key, mesh), train=True)
-            return scalar * share, sums
+            return scalar * share * mesh.size, sums
 
-        gradient, sums = jax.grad(objective, has_aux=True)(params)
+        def whole(params):
+            scalar, sums = loss(params) if objective is None else objective(loss, params, batch, step)
+            return scalar / mesh.size, sums
+
+        gradient, sums = jax.grad(whole, has_aux=True)(params)
         return _total((gradient, sums), mesh)
 
     return _over_batch(local, mesh, REPLICATED)

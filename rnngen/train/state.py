@@ -12,7 +12,9 @@ from jax.sharding import Mesh
 from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.train import sharding
+from rnngen.train.objective import regularized
 from rnngen.train.optim import Optimizer
+from rnngen.train.regularizers import Regularizer, none
 from rnngen.types import Array, Key, Params, PyTree
 
 
@@ -33,19 +35,27 @@ def init_state(model: Model, optimizer: Optimizer, seed: int) -> TrainState:
 
 
 def train_steps(
-    model: Model, task: Task, optimizer: Optimizer, batch_size: int, count: int, mesh: Mesh | None = None
+    model: Model,
+    task: Task,
+    optimizer: Optimizer,
+    batch_size: int,
+    count: int,
+    mesh: Mesh | None = None,
+    regularizer: Regularizer = none(),  # noqa: B008, a constant
 ) -> Callable:
     """`state -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
     Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
     resumed anywhere is the same run. mesh: the devices that share each batch (default: all that divide it).
+    regularizer: what is added to the task's loss.
     """
-    gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size))
+    objective = regularized(model, task, regularizer)
+    gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size), objective)
 
     def one(state: TrainState, _):
         key_data, key_noise = (jax.random.fold_in(state.key, use) for use in (0, 1))
         batch = task.sample("train", key_data, state.step, batch_size)
-        gradients, sums = gradient_of(state.params, batch, jax.random.fold_in(key_noise, state.step))
+        gradients, sums = gradient_of(state.params, batch, jax.random.fold_in(key_noise, state.step), state.step)
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}

@@ -190,3 +190,45 @@ def test_bad_arguments(cell_name, arguments, message):
 def test_unknown_activation():
     with pytest.raises(ValueError, match="unknown activation 'tanhh'; did you mean 'tanh'"):
         rnn(3, activation="tanhh")
+
+
+@pytest.mark.parametrize(("name", "keeps"), [("lstm", 1), ("gru", 1)])
+def test_chrono_biases_spread_the_time_constants(name, keeps):
+    """Tallec and Ollivier 2018: the gate that keeps starts at log(U[1, longest - 1]), an LSTM's input gate opposite."""
+    h = 4000
+    bias = CELLS[name](h, chrono=101).init(jax.random.key(0), 1)["bias"].reshape(-1, h)
+    drawn = np.exp(bias[keeps])
+    assert (drawn.min(), drawn.max()) == (pytest.approx(1, abs=0.1), pytest.approx(100, abs=0.1))
+    np.testing.assert_allclose(np.quantile(drawn, [0.25, 0.5, 0.75]), [25.75, 50.5, 75.25], rtol=0.05)
+    np.testing.assert_allclose(bias[0], -bias[1] if name == "lstm" else 0.0)
+    for wrong in (1, -3):
+        with pytest.raises(ValueError, match=f"chrono must be a lag of at least 2 steps, or 0 for none, got {wrong}"):
+            CELLS[name](4, chrono=wrong)
+
+
+def test_biases_of_gates_that_keep():
+    assert set(np.asarray(CELLS["gru"](3, update_bias=2.0).init(jax.random.key(0), 1)["bias"])[3:6]) == {2.0}
+    assert set(np.asarray(CELLS["lstm"](3, forget_bias=5.0).init(jax.random.key(0), 1)["bias"])[3:6]) == {5.0}
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "mingru"])
+def test_observed_gates_explain_the_step(name):
+    """The new carry is what the gates that are shown make of the old one."""
+    cell = CELLS[name](H)
+    params, x = random_params(cell, D), jax.random.normal(jax.random.key(3), (B, D))
+    carry = jax.tree.map(lambda c: c + 0.3, cell.init_carry(params, (B,)))
+    prepared = cell.prepare(params)
+    u = cell.project(prepared, x)
+    new, _ = cell.step(prepared, carry, u)
+    gates = cell.observe(prepared, carry, u)
+    if name == "lstm":
+        z = x @ params["kernel"] + carry["h"] @ params["recurrent_kernel"] + params["bias"]
+        c = gates["f"] * carry["c"] + gates["i"] * jnp.tanh(jnp.split(z, 4, axis=-1)[2])
+        assert_close(new, {"c": c, "h": gates["o"] * jnp.tanh(c)}, 1e-5)
+    elif name == "gru":
+        kernel, recurrent, bias = (jnp.split(params[k], 3, axis=-1)[2] for k in ("kernel", "recurrent_kernel", "bias"))
+        n = jnp.tanh(x @ kernel + bias + gates["r"] * (carry @ recurrent + params["recurrent_bias"]))
+        assert_close(new, (1 - gates["z"]) * n + gates["z"] * carry, 1e-5)
+    else:
+        candidate = jnp.split(x @ params["kernel"] + params["bias"], 2, axis=-1)[1]
+        assert_close(new, (1 - gates["z"]) * carry + gates["z"] * candidate, 1e-5)

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rnngen.records import RunFolder, write_json
-from rnngen.report import failures, figures, screen, summary, write
-from rnngen.report.tables import settings
+from rnngen.records import RunFolder, pack, read_json, write_json
+from rnngen.report import failures, figures, scores, screen, spectra, style, summary, write
+from rnngen.report.tables import markdown, settings, wilson
 
 CELLS, SEEDS, LENGTHS = ("rnn", "lstm"), range(3), (20, 40)
 SLOPE = {"rnn": -0.5, "lstm": -0.1}
@@ -125,7 +125,7 @@ def test_a_trial_that_has_not_ended_is_not_drawn_as_trained(sweep):
 
 
 def test_saved_as_png_and_svg(sweep, tmp_path):
-    paths = figures.save(figures.learning_curves(sweep), tmp_path / "new" / "curves")
+    paths = style.save(figures.learning_curves(sweep), tmp_path / "new" / "curves")
     assert [p.name for p in paths] == ["curves.png", "curves.svg"]
     assert paths[0].read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in paths[1].read_bytes()
@@ -139,3 +139,141 @@ def test_the_screen_shows_medians_and_ranges(sweep):
     assert "0.2 [0.1, 0.3]" in text
     assert "no memory" in text
     assert isinstance(summary(sweep), pd.DataFrame)
+
+
+def test_wilsons_interval():
+    """Against the equation's own root form: the rates p at which z standard errors reach the observed one."""
+    for successes, trials in ((0, 5), (3, 5), (5, 5), (40, 100)):
+        low, high = wilson(successes, trials)
+        for p in (low, high):
+            if 0 < p < 1:
+                error = abs(successes / trials - p) / np.sqrt(p * (1 - p) / trials)
+                assert error == pytest.approx(1.96)
+        assert low <= successes / trials <= high
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_labels_of_a_sweep_are_what_tables_and_curves_say(sweep):
+    there = read_json(sweep / "sweep.json")
+    for trial in there["trials"]:
+        trial["labels"] = {"cell.name": {"rnn": "tanh RNN", "lstm": "LSTM"}[trial["overrides"]["cell.name"]]}
+    write_json(sweep / "sweep.json", there)
+    assert list(summary(sweep)["cell"]) == ["tanh RNN"] * 2 + ["LSTM"] * 2
+    lines = {line.get_label(): line for line in figures.gradient_norms(sweep).axes[0].get_lines()}
+    assert lines["LSTM"].get_color() == style.COLOURS["lstm"]
+    assert lines["tanh RNN"].get_color() == style.COLOURS["rnn"]
+    plt.close("all")
+
+
+def test_colours_are_a_cells_own_and_never_shared():
+    found = style.colours(["LSTM", "something", "IRNN", "else", "tanh RNN"])
+    assert (found["LSTM"], found["IRNN"]) == (style.COLOURS["lstm"], style.COLOURS["irnn"])
+    assert len(set(found.values())) == 5
+
+
+def test_gradients_that_are_no_numbers_are_marked(sweep):
+    run = RunFolder(sweep / "trials" / "rnn200")
+    run.append("diagnoses", {"step": 200, "what": "gradient_flow", "curves": {"all": {"median": [np.inf] * 5 + [0.0]}}})
+    crosses = [line for line in figures.gradient_norms(sweep).axes[1].get_lines() if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[0, 1, 2, 3, 4]]
+    plt.close("all")
+
+
+@pytest.fixture
+def lengths(tmp_path):
+    """Three lengths, two cells, five seeds: the LSTM always solves the task, the RNN only the shortest."""
+    trials = []
+    for cell in CELLS:
+        for length in (10, 20, 30):
+            for seed in range(5):
+                name = f"{cell}-{length}-{seed}"
+                overrides = {"cell.name": cell, "task.kwargs.length": length, "seed": seed}
+                trials.append({"id": name, "overrides": overrides})
+                write_scored(tmp_path / "trials" / name, seed, cell == "lstm" or length == 10)
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
+    return tmp_path
+
+
+def write_scored(path, seed, solved):
+    run = RunFolder(path)
+    run.start({})
+    for step in (0, 100):
+        scale = 1.0 if step == 0 or not solved else 3.0
+        run.append("diagnoses", {"step": step, "what": "lyapunov_spectrum",
+                                 "exponents": {"median": [-0.1 * scale, -0.2 * scale]}})  # fmt: skip
+        run.append("diagnoses", {"step": step, "what": "jacobian_products", "lags": [1, 10],
+                                 "log10_condition": {"median": [1.0, 5.0 * scale]}})  # fmt: skip
+        circle = {"real": [[0.5, 0.6]], "imag": [[0.1 * scale, 0.0]]}
+        run.append("diagnoses", {"step": step, "what": "recurrent_eigenvalues", "jacobian": [circle] * 3})
+        gates = {"layer_0/f": {"left": [0.2, 0.3], "right": [0.5, 0.6]}}
+        run.append("diagnoses", {"step": step, "what": "gate_statistics", "gates": gates})
+        curve = {"median": [1.0, 2.0, 3.0 * scale]}
+        run.append("diagnoses", {"step": step, "what": "carry_norms",
+                                 "curves": {"norm": {"layer_0": curve}, "to_last": {"layer_0": curve}}})  # fmt: skip
+    half_life = {"initial": 2.0, "final": 30.0 + seed if solved else float("inf")}
+    run.finish({"status": "finished", "metrics": {"test": {"loss": 1e-3 if solved else 0.5}}, "baseline": 0.4,
+                "solved": solved, "reached_at": 50 if solved else None, "half_life": half_life})  # fmt: skip
+
+
+def test_success_against_a_number(lengths):
+    axes = scores.success_rates(lengths).axes[0]
+    bars = {bar.get_label(): bar for bar in axes.containers}
+    assert list(bars["lstm"].lines[0].get_ydata()) == [1, 1, 1]
+    assert list(bars["rnn"].lines[0].get_ydata()) == [1, 0, 0]
+    segment = bars["rnn"].lines[2][0].get_segments()[1]
+    assert (segment[0][1], segment[1][1]) == pytest.approx(wilson(0, 5), abs=1e-9)
+    hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+    assert sorted(len(line.get_xdata()) for line in hollow) == [0, 2]  # runs that met their cap
+    plt.close("all")
+
+
+def test_losses_against_a_number(lengths):
+    lines = {line.get_label(): line for line in scores.losses(lengths).axes[0].get_lines()}
+    assert list(lines["rnn"].get_ydata()) == [1e-3, 0.5, 0.5]
+    assert list(lines["without memory"].get_ydata()) == [0.4] * 3
+    plt.close("all")
+
+
+def test_horizons_beside_success(lengths):
+    left, right = scores.horizons(lengths).axes
+    labels = [text.get_text() for text in left.get_yticklabels()]
+    assert labels == [f"{cell}, length {n}" for cell in CELLS for n in (10, 20, 30)]
+    after = [line for line in left.get_lines() if line.get_marker() in ("o", ">") and line.get_fillstyle() == "full"]
+    drawn = {
+        int(line.get_ydata()[0]): (line.get_xdata()[0], line.get_marker()) for line in after if len(line.get_ydata())
+    }
+    assert drawn[0] == (32.0, "o")
+    assert drawn[1] == (1e4, ">")  # a norm that does not fall
+    rates = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.get_lines() if line.get_marker() == "o"}
+    assert rates == {0: 1, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
+    plt.close("all")
+
+
+def test_spectra_before_and_after(lengths):
+    for draw, before, after in (
+        (spectra.lyapunov_spectra, [-0.1, -0.2], [-0.3, -0.6]),
+        (spectra.jacobian_conditions, [1.0, 5.0], [1.0, 15.0]),
+    ):
+        panels = draw(lengths).axes
+        first, last = ({line.get_label(): line for line in axes.get_lines()} for axes in panels)
+        np.testing.assert_allclose(first["lstm"].get_ydata(), before)
+        np.testing.assert_allclose(last["lstm"].get_ydata(), after)
+    points = spectra.recurrent_eigenvalues(lengths).axes[2].get_lines()[0]
+    np.testing.assert_allclose(points.get_xydata(), [[0.5, 0.3], [0.6, 0.0]])
+    gates = spectra.gate_statistics(lengths).axes[0].get_lines()[0]
+    np.testing.assert_allclose(gates.get_xydata(), [[0.5, 0.2], [0.6, 0.3]])
+    norms = figures.carry_norms(lengths).axes[1].get_lines()
+    assert {line.get_label(): line.get_ydata()[-1] for line in norms} == {"rnn": 3.0, "lstm": 9.0}
+    plt.close("all")
+
+
+def test_every_figure_is_drawn_from_packed_records_too(lengths, tmp_path):
+    pack(lengths, tmp_path / "packed")
+    names = {path.name for path in write(tmp_path / "packed")}
+    assert names == {path.name for path in write(lengths)}
+    assert {"table.csv", "success_rates.svg", "horizons.png", "gate_statistics.png", "carry_norms.svg"} <= names
+
+
+def test_a_table_in_markdown():
+    rows = pd.DataFrame({"cell": ["rnn"], "loss": [0.123456], "n": [3]})
+    assert markdown(rows) == "| cell | loss | n |\n| --- | --- | --- |\n| rnn | 0.123 | 3 |"

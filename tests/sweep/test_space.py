@@ -15,6 +15,11 @@ def test_axis_product_zipped_chain():
     assert len(product(zipped(A, B), axis("seed", range(3)))) == 6
 
 
+def test_a_mapping_labels_its_values():
+    (first, second) = axis("a", {"one": 1, "two": 2})
+    assert (first["a"].label, first["a"].value, second["a"].value) == ("one", 1, 2)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

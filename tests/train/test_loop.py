@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import assert_close, make_experiment
+from conftest import assert_close, make_experiment, make_model
 
+from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.records import RunFolder
 from rnngen.tasks import adding
 from rnngen.train import Diagnose, Schedule, checkpoint, fit, init_state
@@ -148,11 +149,12 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     poisoned = experiment.model._replace(
         init=lambda key: jax.tree.map(lambda p: p * jnp.nan, experiment.model.init(key))
     )
-    folder, result = fitted(
-        tmp_path, experiment._replace(model=poisoned, diagnose=Diagnose(what=("gradient_flow",), examples=4))
-    )
+    folder, result = fitted(tmp_path, experiment._replace(model=poisoned, diagnose=Diagnose(examples=4)))
     assert (result["status"], result["step"], result["solved"]) == ("diverged", 2, False)
     assert np.isnan(folder.result()["metrics"]["test"]["loss"])
+    # Gradients that are no numbers are in the record as such.
+    assert [row["not_finite"] for row in folder.rows("diagnoses")] == [1.0, 1.0]
+    assert set(folder.rows("diagnoses")[0]["curves"]["all"]["median"]) == {np.inf}
 
 
 def test_checkpoints_keep_the_newest_and_deletion_leaves_no_litter(tmp_path):
@@ -196,6 +198,8 @@ def test_nothing_compiles_after_the_first_step_and_evaluation(tmp_path):
         ({"steps": 11, "log_every": 5}, "steps must be a multiple of log_every=5, got 11"),
         ({"steps": 10, "log_every": 5, "save_every": 7}, "save_every must be a multiple"),
         ({"steps": 10, "log_every": 5, "full_batch": True}, "full_batch needs a finite training set"),
+        ({"steps": 500, "stop_metric": "acuracy"}, "stop_metric: the task has no 'acuracy'; did you mean 'accuracy'"),
+        ({"steps": 500, "stop_metric": "loss", "eval_every": 0}, "set eval_every"),
     ],
 )
 def test_schedules_that_cannot_be(settings, message):
@@ -211,7 +215,11 @@ def test_a_batch_cannot_exceed_the_training_set():
 @pytest.mark.parametrize(
     ("diagnose", "message"),
     [
-        (Diagnose(what=("flow",)), "unknown diagnosis 'flow'"),
+        (
+            Diagnose(what={"lyapunov_spectrum": DIAGNOSES["lyapunov_spectrum"](exponents=7)}, examples=4),
+            "lyapunov_spectrum: .*6",
+        ),
+        (Diagnose(what={"jacobian_products": DIAGNOSES["jacobian_products"](lags=(9,))}, examples=4), "products: .*8"),
         (Diagnose(examples=0), "examples must be positive"),
         (Diagnose(every=-1), "every must not be negative"),
         (Diagnose(examples=2000), "examples must be at most the 1000 of the valid split, got 2000"),
@@ -219,4 +227,29 @@ def test_a_batch_cannot_exceed_the_training_set():
 )
 def test_diagnoses_that_cannot_be(diagnose, message):
     with pytest.raises(ValueError, match=message):
-        diagnose.check(adding(5))
+        diagnose.check(*make_model("rnn", adding(8)))
+
+
+@pytest.mark.parametrize(("metric", "goal"), [("loss", 1e9), ("accuracy", 0.0)])
+def test_training_ends_at_its_goal_and_is_not_gone_on_with(tmp_path, metric, goal):
+    experiment = make_experiment("rnn", steps=8, stop_metric=metric, stop_at=goal)
+    _, result = fitted(tmp_path, experiment)
+    # The goal is met before the first step, so there is none.
+    assert (result["status"], result["step"], result["reached_at"]) == ("finished", 0, 0)
+
+
+def test_a_goal_met_on_the_way_ends_the_run_where_it_was_met(tmp_path):
+    losses = [row["loss"] for row in fitted(tmp_path / "whole", make_experiment("gru", steps=8))[0].rows("metrics")
+              if row["split"] == "valid"]  # fmt: skip
+    assert losses[2] < min(losses[:2])
+    goal = (losses[2] + min(losses[:2])) / 2
+    experiment = make_experiment("gru", steps=8, stop_metric="loss", stop_at=goal)
+    folder, result = fitted(tmp_path / "stopped", experiment)
+    assert (result["step"], result["reached_at"], result["status"]) == (4, 4, "finished")
+    # Killed after its last checkpoint and before its result, it has nothing more to train.
+    (folder.path / "result.json").unlink()
+    rows = [row for row in folder.rows("metrics") if row["split"] == "train"]
+    again = fit(experiment, folder)
+    assert again["step"] == 4
+    assert [row for row in folder.rows("metrics") if row["split"] == "train"] == rows
+    assert fitted(tmp_path / "cap", make_experiment(steps=4, stop_metric="loss", stop_at=0.0))[1]["reached_at"] is None

@@ -1,0 +1,28 @@
+"""`long_memory_adding.py` and a copy memory of T = 100 to 2000 with Bai et al.'s amount of training: 500,000 sequences.
+
+Their scripts make ten passes over 50,000 sequences of adding, fifty over 10,000 of copy memory, in batches of 32. Cost:
+105 trials of 15,625 updates, some 500 core-hours on a CPU, so for a GPU or a cluster.
+"""
+
+from pathlib import Path
+from runpy import run_path
+
+from rnngen.config import component
+from rnngen.sweep import axis, chain, product, zipped
+
+_ADDING, _COPY = (run_path(str(Path(__file__).with_name(f"long_memory_{task}.py"))) for task in ("adding", "copy"))
+
+
+def get_config():
+    config = _ADDING["get_config"]()
+    config.train.update({"steps": 15_600, "batch_size": 32, "stop_metric": ""})
+    return config
+
+
+def get_sweep():
+    copies = zipped(
+        axis("task", [component("copy_memory", length=n, variant="bai") for n in _COPY["STEPS"]]),
+        axis("model.param_budget", [16_000] * len(_COPY["STEPS"])),
+    )
+    cells = product(axis("cell", _COPY["cells"]()), axis("seed", range(5)))
+    return chain(_ADDING["get_sweep"](), product(copies, cells))

@@ -1,0 +1,60 @@
+"""Bai, Kolter and Koltun 2018, table 1, the RNN, GRU and LSTM columns: adding and copy memory at long lags.
+
+    rnngen sweep --config=configs/sweeps/long_memory_adding.py --workdir=runs/adding
+    rnngen sweep --config=configs/sweeps/long_memory_copy.py --workdir=runs/copy
+    rnngen pack runs/adding experiments/long_memory/adding
+    rnngen pack runs/copy experiments/long_memory/copy
+    python experiments/long_memory.py
+
+What was found stands in README.md beside the records.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from rnngen.records import TRAINED, load
+from rnngen.report import write
+from rnngen.report.tables import markdown
+
+HERE = Path(__file__).with_suffix("")
+# Bai et al. 2018, table 1, by task and length of the sequences: test loss.
+PUBLISHED = {
+    ("adding", 600): {"RNN": 0.177, "GRU": 5.3e-5, "LSTM": 0.164},
+    ("copy_memory", 1000): {"RNN": 0.0202, "GRU": 0.0197, "LSTM": 0.0204},
+}
+GOAL = {"adding": 1e-3}
+
+
+def main() -> None:
+    """Draw the figures of the records and print the table."""
+    for folder in sorted(path.parent for path in HERE.glob("*/records.jsonl.gz")):
+        for path in write(folder):
+            print(path)
+        print(markdown(table(folder)))
+
+
+def table(folder: Path) -> pd.DataFrame:
+    """A row a length and cell: test loss over seeds, chance, what was published, and how many seeds are at chance."""
+    results = load(folder, "results")
+    results = results[results["status"].isin(TRAINED)]
+    rows = []
+    for (length, cell), group in results.groupby(["config.task.kwargs.length", "config.cell.name"]):
+        task, name = group["config.task.name"].iloc[0], str(cell).upper()
+        loss, chance = group["metrics.test.loss"].astype(float), float(group["baseline"].iloc[0])
+        row = {"T": int(length), "cell": name, "seeds": len(group)}
+        row["test loss, median [least, greatest]"] = f"{loss.median():.3g} [{loss.min():.3g}, {loss.max():.3g}]"
+        if task in GOAL:
+            row[f"under {GOAL[task]:g}"] = f"{int((loss < GOAL[task]).sum())}/{len(group)}"
+        published = PUBLISHED.get((task, int(length)), {}).get(name)
+        row |= {"chance": chance, "at chance": f"{int((loss > 0.9 * chance).sum())}/{len(group)}"}
+        row |= {
+            "Bai et al.": published if published is not None else "-",
+            "updates, median": int(group["step"].median()),
+        }
+        rows.append(row | {"parameters": int(group["parameters"].iloc[0])})
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The steps of a cell as maps on vectors, and what their Jacobians do to vectors without being stored."""
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnngen.cells import Cell
+from rnngen.engines import batch_shape, prepare_unroll, trees
+from rnngen.engines.steps import StepInput, enter, full_step, project
+from rnngen.types import Array, Carry, Params, PyTree
+
+
+class VectorSteps:
+    """A cell along a sequence, the floats of each example's carry seen as a vector of n real numbers.
+
+    Complex leaves count as two reals, integer leaves go along but have no part in the vector. With J the Jacobian of
+    a step (reset, step and mask) at the carry that it starts from, `push` gives J v and `pull` J^T v.
+
+    carry, inputs: the first carry `[*b, ...]`, and the projected inputs of all steps `[t, *b, ...]`.
+    size: n. dtype: of the vectors, float32 at least.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        params: Params,
+        xs: PyTree,
+        carry: Carry | None = None,
+        *,
+        mask: Array | None = None,
+        resets: Array | None = None,
+    ):
+        run = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets)
+        self.cell, self.params, self.carry = run.cell, run.params, run.carry
+        self.inputs = project(run.cell, run.params, run.inputs)
+        self.batch, self.length = batch_shape(xs, mask, resets), trees.length(self.inputs)
+        leaves = jax.tree.leaves(trees.floats(self.carry))
+        wide = any(jnp.finfo(leaf.dtype).bits == 64 for leaf in leaves)
+        self.dtype = jnp.dtype("float64" if wide else "float32")
+        example = jax.eval_shape(lambda p: self.cell.init_carry(p, ()), self.params)
+        self.size = jax.eval_shape(lambda c: self._split(c)[0], example).size
+
+    def check_count(self, count: int | None) -> int:
+        """So many directions of the carry, None: n; raises ValueError for a number that it does not have."""
+        count = self.size if count is None else count
+        if not isinstance(count, int) or not 1 <= count <= self.size:
+            raise ValueError(f"the carry has {self.size} numbers, so 1 to {self.size} of them, got {count}")
+        return count
+
+    def enter(self, carry: Carry, inputs: StepInput) -> Carry:
+        """The carry from which the step starts: reset where a sequence begins."""
+        return enter(self.cell, self.params, carry, inputs)
+
+    def advance(self, carry: Carry, inputs: StepInput) -> Carry:
+        """The carry that leaves the step."""
+        return full_step(self.cell)(self.params, carry, inputs)[0]
+
+    def entering(self) -> Carry:
+        """The carry before each step, `[t, *b, ...]`; a reset comes after."""
+        return jax.lax.scan(lambda c, inputs: (self.advance(c, inputs), c), self.carry, self.inputs)[1]
+
+    def push(self, carry: Carry, inputs: StepInput, columns: Array) -> tuple[Carry, Array]:
+        """The carry that leaves the step, and J times each of the columns `[*b, n, k]`."""
+        return over(len(self.batch), self._push)(carry, inputs, columns)
+
+    def pull(self, carry: Carry, inputs: StepInput, columns: Array) -> Array:
+        """J^T times each of the columns `[*b, n, k]`."""
+        return over(len(self.batch), self._pull)(carry, inputs, columns)
+
+    def _push(self, carry, inputs, columns):
+        start, step = self._step(carry, inputs)
+        along = jax.vmap(lambda v: jax.jvp(step, (start,), (v,), has_aux=True), in_axes=1, out_axes=(None, 1, None))
+        _, pushed, after = along(columns)
+        return after, pushed
+
+    def _pull(self, carry, inputs, columns):
+        start, step = self._step(carry, inputs)
+        _, back, _ = jax.vjp(step, start, has_aux=True)
+        return jax.vmap(lambda v: back(v)[0], in_axes=1, out_axes=1)(columns)
+
+    def _step(self, carry, inputs):
+        """The vector of one example's carry, and its step as (vector) -> (vector, carry)."""
+        start, join = self._split(carry)
+
+        def step(vector):
+            after = self.advance(join(vector), inputs)
+            return self._split(after)[0], after
+
+        return start, step
+
+    def _split(self, carry):
+        """The vector of one example's carry, and what makes a carry of such a vector again."""
+        floats = trees.floats(carry)
+        vector, unravel = ravel_pytree(jax.tree.map(lambda x: _as_real(x).astype(self.dtype), floats))
+
+        def join(vector):
+            parts = jax.tree.map(lambda part, like: _as(part, like.dtype), unravel(vector), floats)
+            return trees.merge(parts, trees.others(carry))
+
+        return vector, join
+
+
+def over(axes: int, function):
+    """The function of one example for arrays with so many leading batch axes."""
+    for _ in range(axes):
+        function = jax.vmap(function)
+    return function
+
+
+def _as_real(leaf: Array) -> Array:
+    return jnp.stack([leaf.real, leaf.imag]) if jnp.iscomplexobj(leaf) else leaf
+
+
+def _as(part: Array, dtype) -> Array:
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.lax.complex(part[0], part[1]).astype(dtype)
+    return part.astype(dtype)

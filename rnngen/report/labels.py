@@ -1,0 +1,45 @@
+"""What tells the trials of a sweep apart, as the words of curves and panels."""
+
+import os
+
+import pandas as pd
+
+from rnngen.records import TRAINED, load, short
+from rnngen.report.tables import settings
+
+
+def labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
+    """Records with labels: `curve`, the cell or else the first axis, and `panel`, the others together."""
+    frame, names = settings(folder)
+    first = curve_axis(names)
+    others = [name for name in names if name != first]
+    labels = pd.DataFrame({"curve": frame[first].astype(str), "panel": together(frame, others)})
+    records = load(folder, table)
+    return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
+
+
+def curve_axis(names: list[str]) -> str:
+    """The axis whose values are told apart by colour."""
+    return next((name for name in ("cell.name", "cell") if name in names), names[0])
+
+
+def together(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """Some columns of `settings` in words, a line a trial; what a trial leaves out is passed over."""
+    rows = frame[names].values.tolist()
+    return [", ".join(_words(n, v) for n, v in zip(names, row, strict=True) if not pd.isna(v)) for row in rows]
+
+
+def _words(name: str, value: object) -> str:
+    spoken = isinstance(value, str) or name in ("task", "task.name")
+    return (
+        str(value) if spoken else f"{short(name)} {value:g}" if isinstance(value, float) else f"{short(name)} {value}"
+    )
+
+
+def moments(folder: str | os.PathLike, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Of the rows of diagnoses, those at initialisation, and the last of each trial that trained to an end."""
+    results = load(folder, "results")
+    trained = results["trial"][results["status"].isin(TRAINED)]
+    last = rows.groupby("trial")["step"].transform("max")
+    ended = rows["trial"].isin(trained) & (rows["step"] == last)
+    return {"at initialisation": rows[rows["step"] == rows["step"].min()], "after training": rows[ended]}

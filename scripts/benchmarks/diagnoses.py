@@ -1,0 +1,93 @@
+"""What diagnoses cost: gradients in the carry against a training step, and a full Lyapunov spectrum in seconds."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import CELLS
+from rnngen.diagnostics import carry_gradients, gradient_flow, lag_norms, lyapunov_spectrum
+from rnngen.diagnostics.gradient_flow import summed_loss
+from rnngen.models import build_model
+from rnngen.tasks import adding
+from rnngen.train.optim import build_optimizer
+from rnngen.train.state import init_state, train_steps
+
+from .protocol import Bench, Options, Row
+from .tables import interval, milliseconds, number, text
+from .timing import compared, interleaved
+
+NAMES = ("rnn", "gru", "lstm")
+
+
+class Case(NamedTuple):
+    """A cell on the adding problem; spectrum: its Lyapunov exponents instead of its gradients."""
+
+    cell: str
+    t: int
+    batch: int
+    hidden_dim: int
+    spectrum: bool = False
+
+
+def cases(options: Options) -> dict[str, Case]:
+    """By name, such as `lstm flow` and `lstm spectrum`."""
+    t, batch, hidden, long = (8, 4, 4, 10) if options.quick else (100, 32, 128, 1000)
+    flows = {f"{cell} flow": Case(cell, t, batch, hidden) for cell in NAMES}
+    return flows | {f"{cell} spectrum": Case(cell, long, 1, hidden, spectrum=True) for cell in NAMES}
+
+
+def measure(case: Case, options: Options) -> list[Row]:
+    """A row a diagnosis, its time over that of a training step of the same batch on one device."""
+    calls = _spectrum(case) if case.spectrum else _flow(case)
+    repeats = options.repeats_or(3 if case.spectrum else 15)
+    times = interleaved(calls, repeats, warm=1)
+    shape = [case.t, case.batch, 2, case.hidden_dim]
+    return [{"cell": case.cell, "shape": shape} | row for row in compared(times, {"ratio": "training step"})]
+
+
+def _flow(case: Case) -> dict[str, Callable[[], Any]]:
+    task, cell = adding(case.t), CELLS[case.cell](case.hidden_dim)
+    model = build_model([cell], task.input_spec, task.head, task.loss)
+    optimizer = build_optimizer(steps=1, clip_norm=1.0)
+    state = init_state(model, optimizer, 0)
+    batch = task.sample("valid", jax.random.key(0), jnp.int32(0), case.batch)
+
+    def of_cell(params):
+        def loss(ys):
+            return summed_loss(task, batch)(ys @ params["head"]["kernel"] + params["head"]["bias"])
+
+        return carry_gradients(cell, params["layer_0"], batch.inputs, loss)
+
+    programs = {
+        "carry_gradients": of_cell,
+        "gradient_flow": lambda p: gradient_flow(model, p, batch, task),
+        "lag_norms": lambda p: lag_norms(model, p, batch, task),
+    }
+    train = jax.jit(train_steps(model, task, optimizer, case.batch, 1))
+    calls = {name: _blocking(jax.jit(program), state.params) for name, program in programs.items()}
+    return {"training step": _blocking(train, state)} | calls
+
+
+def _spectrum(case: Case) -> dict[str, Callable[[], Any]]:
+    cell = CELLS[case.cell](case.hidden_dim)
+    params = cell.init(jax.random.key(0), 2)
+    xs = jax.random.normal(jax.random.key(1), (case.t, case.batch, 2))
+    return {"all exponents": _blocking(jax.jit(lambda p: lyapunov_spectrum(cell, p, xs).exponents), params)}
+
+
+def _blocking(program: Callable, argument: Any) -> Callable[[], Any]:
+    return lambda: jax.block_until_ready(program(argument))
+
+
+BENCH = Bench(
+    cases=cases,
+    measure=measure,
+    columns={
+        "what": text("contender"),
+        "ms": milliseconds(),
+        "s": number("seconds", 2),
+        "/ training step": interval("ratio"),
+    },
+)

@@ -1,0 +1,95 @@
+"""Eigenvalues of kernels and Jacobians, where they are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import make_model, random_params
+from test_jacobian_products import linear
+
+from rnngen.cells import CELLS, Cell
+from rnngen.diagnostics import recurrent_eigenvalues
+from rnngen.diagnostics.eigenvalues import kernel_eigenvalues, step_jacobians
+from rnngen.engines import unroll
+
+T, B, D, H = 6, 3, 2, 4
+
+
+def same_set(found, expected):
+    np.testing.assert_allclose(np.sort_complex(np.round(found, 4)), np.sort_complex(np.round(expected, 4)), atol=2e-4)
+
+
+def test_a_linear_cells_jacobian_is_its_matrix():
+    matrix = jnp.asarray(np.random.RandomState(0).normal(size=(3, 3)), jnp.float32)
+    found = recurrent_eigenvalues(linear(matrix), {"m": matrix}, jnp.zeros((T, B, 3)), steps=(0, T - 1))
+    assert found.kernel == {}
+    for at_step in found.jacobian.reshape(-1, 3):
+        same_set(at_step, np.linalg.eigvals(np.asarray(matrix)))
+
+
+def test_an_rnns_jacobian_is_its_kernel_times_the_slope():
+    cell = CELLS["rnn"](H)
+    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (T, B, D))
+    ys = np.asarray(unroll(cell, params, xs)[1])
+    kernel = np.asarray(params["recurrent_kernel"])
+    found = recurrent_eigenvalues(cell, params, xs, steps=(2, 5))
+    for number, t in enumerate((2, 5)):
+        for b in range(B):
+            same_set(found.jacobian[number, b], np.linalg.eigvals(kernel * (1 - ys[t, b] ** 2)))
+    same_set(found.kernel["0"], np.linalg.eigvals(kernel))
+
+
+def test_jacobians_by_finite_differences(cell_name):
+    """A column is what a small change of one number of the carry does."""
+    cell = CELLS[cell_name](H)
+    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (T, B, D))
+    (found,) = step_jacobians(cell, params, xs, steps=(4,))
+    carry, _ = unroll(cell, params, xs[:4, 0])
+    flat, unflat = jax.flatten_util.ravel_pytree(carry)
+    after = lambda state: jax.flatten_util.ravel_pytree(unroll(cell, params, xs[4:5, 0], unflat(state))[0])[0]  # noqa: E731
+    for column, unit in enumerate(np.eye(len(flat), dtype=np.float32)):
+        numeric = (after(flat + 1e-2 * unit) - after(flat - 1e-2 * unit)) / 2e-2
+        np.testing.assert_allclose(found[0, :, column], numeric, atol=2e-3)
+
+
+def test_each_gate_has_its_own():
+    cell = CELLS["gru"](H)
+    params = random_params(cell, D)
+    found = recurrent_eigenvalues(cell, params, jnp.zeros((T, B, D)), steps=(0,)).kernel
+    assert set(found) == {"0", "1", "2"}
+    for gate in range(3):
+        same_set(
+            found[str(gate)], np.linalg.eigvals(np.asarray(params["recurrent_kernel"][:, gate * H : (gate + 1) * H]))
+        )
+
+
+def test_the_kernels_of_a_models_layers_are_told_apart():
+    model, _ = make_model("lstm", hidden_dim=H, layers=2)
+    params = model.init(jax.random.key(0))
+    found = kernel_eigenvalues(params)
+    assert set(found) == {f"layer_{layer}/{gate}" for layer in range(2) for gate in range(4)}
+    same_set(found["layer_1/2"], np.linalg.eigvals(np.asarray(params["layer_1"]["recurrent_kernel"][:, 2 * H : 3 * H])))
+
+
+def test_a_masked_step_is_the_identity_a_reset_zero_and_integers_go_along():
+    counting = Cell(
+        init=lambda key, d: {},
+        init_carry=lambda params, batch: {"h": jnp.zeros((*batch, 2)), "n": jnp.zeros(batch, jnp.int32)},
+        step=lambda p, c, u: ({"h": c["h"] * c["n"][..., None].astype(jnp.float32) + u, "n": c["n"] + 1}, c["h"]),
+        output_dim=2,
+    )
+    options = {"mask": jnp.ones((T, B), bool).at[2].set(False), "resets": jnp.zeros((T, B), bool).at[4].set(True)}
+    found = step_jacobians(counting, {}, jnp.zeros((T, B, 2)), steps=(1, 2, 3, 4, 5), **options)
+    # The step multiplies by the counter, which does not count at step 2 and starts again at step 4.
+    expected = np.array([1, 1, 2, 0, 1])[:, None, None, None] * np.eye(2)
+    np.testing.assert_array_equal(found, np.broadcast_to(expected, (5, B, 2, 2)))
+
+
+def test_what_is_not_finite_is_shown_and_what_does_not_fit_refused():
+    cell = CELLS["rnn"](H)
+    params, xs = random_params(cell, D), jnp.zeros((T, B, D)).at[:, 1].set(jnp.nan)
+    found = recurrent_eigenvalues(cell, params, xs, steps=(3,)).jacobian[0]
+    assert np.isnan(found[1]).all()
+    assert np.isfinite(found[[0, 2]]).all()
+    with pytest.raises(ValueError, match=r"steps must lie within 0 to 5, got \(6,\)"):
+        recurrent_eigenvalues(cell, params, xs, steps=(6,))

@@ -1,0 +1,49 @@
+"""What is minimised: the loss and a penalty, the penalty alone at first, the loss alone at last."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from conftest import assert_close, make_model
+
+from rnngen.train.objective import regularized
+from rnngen.train.regularizers import Regularizer, none
+from rnngen.train.sharding import loss_and_gradient, mesh_of
+
+
+def square(model, task, params, batch):
+    """A penalty whose gradient is known: half the squared norm of the parameters."""
+    return 0.5 * sum(jnp.sum(p**2) for p in jax.tree.leaves(params))
+
+
+@pytest.fixture(scope="module")
+def made():
+    model, task = make_model("rnn")
+    params = model.init(jax.random.key(0))
+    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 4)
+    return model, task, params, batch, jax.grad(lambda p: model.loss(p, batch)[0])(params)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("step", "of_loss", "of_penalty"), [(0, 0, 1), (2, 1, 1), (3, 1, 1), (5, 1, 0)])
+def test_what_counts_when(made, devices, step, of_loss, of_penalty):
+    model, task, params, batch, slope = made
+    objective = regularized(model, task, Regularizer(square, before=2, until=5))
+    gradient, sums = jax.jit(loss_and_gradient(model, mesh_of(devices), objective))(
+        params, batch, jax.random.key(2), jnp.int32(step)
+    )
+    assert_close(gradient, jax.tree.map(lambda g, p: of_loss * g + of_penalty * p, slope, params), 1e-5)
+    total, count = sums["penalty"]
+    assert float(total) == pytest.approx(devices * of_penalty * float(square(*made[:3], batch)), rel=1e-5)
+    assert float(count) == devices * of_penalty
+
+
+def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
+    model, task, params, batch, _ = made
+    wild = model._replace(loss=lambda p, b, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, **o)))
+    objective = regularized(wild, task, Regularizer(square, before=1))
+    gradient, _ = loss_and_gradient(wild, mesh_of(1), objective)(params, batch, jax.random.key(2), jnp.int32(0))
+    assert_close(gradient, params, 1e-5)
+
+
+def test_no_penalty_no_objective(made):
+    assert regularized(made[0], made[1], none()) is None
