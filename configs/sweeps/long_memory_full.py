@@ -8,7 +8,7 @@ from pathlib import Path
 from runpy import run_path
 
 from rnngen.config import component
-from rnngen.sweep import axis, chain, product, zipped
+from rnngen.sweep import axis, chain, product
 
 _ADDING, _COPY = (run_path(str(Path(__file__).with_name(f"long_memory_{task}.py"))) for task in ("adding", "copy"))
 
@@ -20,9 +20,9 @@ def get_config():
 
 
 def get_sweep():
-    copies = zipped(
-        axis("task", [component("copy_memory", length=n, variant="bai") for n in _COPY["STEPS"]]),
-        axis("model.param_budget", [16_000] * len(_COPY["STEPS"])),
-    )
-    cells = product(axis("cell", _COPY["cells"]()), axis("seed", range(5)))
-    return chain(_ADDING["get_sweep"](), product(copies, cells))
+    copies = [product(_task(length), _COPY["cells"](length)) for length in _COPY["STEPS"]]
+    return chain(_ADDING["get_sweep"](), product(chain(*copies), axis("seed", range(5))))
+
+
+def _task(length):
+    return [{"task": component("copy_memory", length=length, variant="bai"), "model.param_budget": 16_000}]

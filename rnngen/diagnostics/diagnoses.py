@@ -14,6 +14,7 @@ import numpy as np
 
 from rnngen import diagnostics
 from rnngen.diagnostics import horizon
+from rnngen.diagnostics.checks import check_count, check_lags, check_steps, check_warmup
 from rnngen.diagnostics.eigenvalues import eigenvalues, kernel_eigenvalues, step_jacobians
 from rnngen.diagnostics.generalisation import evaluate_lengths
 from rnngen.lookup import find
@@ -27,14 +28,15 @@ KERNEL = "recurrent_kernel"
 class Diagnosis(NamedTuple):
     """One diagnosis.
 
-    measure: (model, params, batch, task) -> tree of arrays; jitted. Raises ValueError, by the shapes alone, where it
-      does not fit the model or the task.
+    measure: (model, params, batch, task) -> tree of arrays; jitted.
     record: (that tree, in NumPy) -> what the run folder keeps, as lists, numbers and dicts.
+    check: (numbers in an example's carry, steps of a sequence) -> None; raises ValueError where it does not fit these.
     batch_axis: where examples stand in every array of the tree, for sharing them between devices; None: nowhere.
     """
 
     measure: Callable[[Model, Params, Batch, Task], Any]
     record: Callable[[Any], dict]
+    check: Callable[[int, int], Any] = lambda size, length: None
     batch_axis: int | None = None
 
 
@@ -84,7 +86,11 @@ def jacobian_products(lags: tuple[int, ...] = (), count: int = 0, examples: int 
             "log10_singular_values": np.median(log10["log_singular_values"], axis=1).tolist(),
         }
 
-    return Diagnosis(measure, record)
+    def check(size, length):
+        check_count(count or None, size)
+        check_lags(tuple(lags) or (1,), length)
+
+    return Diagnosis(measure, record, check)
 
 
 def lyapunov_spectrum(exponents: int = 0, warmup: int = 0, examples: int = 4) -> Diagnosis:
@@ -106,7 +112,11 @@ def lyapunov_spectrum(exponents: int = 0, warmup: int = 0, examples: int = 4) ->
             "running": np.median(running[some], axis=1).tolist(),
         }
 
-    return Diagnosis(measure, record)
+    def check(size, length):
+        check_count(exponents or None, size)
+        check_warmup(warmup, length)
+
+    return Diagnosis(measure, record, check)
 
 
 def recurrent_eigenvalues(steps: tuple[int, ...] = (), examples: int = 1) -> Diagnosis:
@@ -127,7 +137,7 @@ def recurrent_eigenvalues(steps: tuple[int, ...] = (), examples: int = 1) -> Dia
             "jacobian": [_complex(eigenvalues(at_step)) for at_step in found["jacobians"]],
         }
 
-    return Diagnosis(measure, record)
+    return Diagnosis(measure, record, check=lambda size, length: check_steps(tuple(steps) or (0,), length))
 
 
 def gate_statistics(margin: float = 0.1) -> Diagnosis:

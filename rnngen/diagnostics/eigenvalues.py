@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells import Cell
+from rnngen.diagnostics.checks import check_steps
 from rnngen.diagnostics.log_norms import named
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.types import Array, Carry, Params, PyTree
@@ -60,8 +61,7 @@ def step_jacobians(
     Raises ValueError for steps that are not 0 to t - 1.
     """
     run = VectorSteps(cell, params, xs, carry, mask=mask, resets=resets)
-    if not steps or not all(isinstance(step, int) and 0 <= step < run.length for step in steps):
-        raise ValueError(f"steps must lie within 0 to {run.length - 1}, got {steps}")
+    check_steps(steps, run.length)
     chosen = jax.tree.map(lambda x: x[jnp.asarray(steps)], (run.entering(), run.inputs))
     unit = jnp.broadcast_to(jnp.eye(run.size, dtype=run.dtype), (*run.batch, run.size, run.size))
     return jax.vmap(lambda carry, inputs: run.push(carry, inputs, unit)[1])(*chosen)

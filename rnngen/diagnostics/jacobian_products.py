@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.diagnostics import graded
+from rnngen.diagnostics.checks import check_count, check_lags
 from rnngen.diagnostics.vector_steps import VectorSteps, over
 from rnngen.types import Array, Carry, Params, PyTree
 
@@ -50,9 +51,8 @@ def jacobian_products(
     Raises ValueError for lags that are not 1 to t, and a count above the number of floats in an example's carry.
     """
     steps = VectorSteps(cell, params, xs, carry, mask=mask, resets=resets)
-    count = steps.check_count(count)
-    if not lags or not all(isinstance(lag, int) and 1 <= lag <= steps.length for lag in lags):
-        raise ValueError(f"lags must lie within 1 to {steps.length}, the steps of the sequence, got {lags}")
+    count = check_count(count, steps.size)
+    check_lags(lags, steps.length)
     distinct = sorted(set(lags))
     products = _products(steps, distinct)
     values = over(1 + len(steps.batch), graded.log_singular_values)(products)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
+from rnngen.diagnostics.checks import check_count, check_warmup
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.types import Array, Carry, Key, Params, PyTree
 
@@ -47,9 +48,8 @@ def lyapunov_spectrum(
     Raises ValueError for a count above the number of floats in an example's carry, and a warmup not below t.
     """
     steps = VectorSteps(cell, params, xs, carry, mask=mask, resets=resets)
-    count = steps.check_count(count)
-    if not 0 <= warmup < steps.length:
-        raise ValueError(f"warmup must leave a step of the {steps.length}, got {warmup}")
+    count = check_count(count, steps.size)
+    check_warmup(warmup, steps.length)
     key = jax.random.key(0) if key is None else key
     frame = jax.random.orthogonal(key, steps.size, dtype=steps.dtype, m=count)
 

@@ -40,13 +40,6 @@ class VectorSteps:
         example = jax.eval_shape(lambda p: self.cell.init_carry(p, ()), self.params)
         self.size = jax.eval_shape(lambda c: self._split(c)[0], example).size
 
-    def check_count(self, count: int | None) -> int:
-        """So many directions of the carry, None: n; raises ValueError for a number that it does not have."""
-        count = self.size if count is None else count
-        if not isinstance(count, int) or not 1 <= count <= self.size:
-            raise ValueError(f"the carry has {self.size} numbers, so 1 to {self.size} of them, got {count}")
-        return count
-
     def enter(self, carry: Carry, inputs: StepInput) -> Carry:
         """The carry from which the step starts: reset where a sequence begins."""
         return enter(self.cell, self.params, carry, inputs)

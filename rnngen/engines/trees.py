@@ -29,6 +29,14 @@ def is_float(x) -> bool:
     return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
+def count_reals(tree: PyTree) -> int:
+    """How many real numbers there are in the floats of a tree; a complex one is two."""
+    return sum(
+        leaf.size * (2 if jnp.issubdtype(leaf.dtype, jnp.complexfloating) else 1)
+        for leaf in jax.tree.leaves(floats(tree))
+    )
+
+
 def vjp(function, *trees: PyTree):
     """`jax.vjp` in the floats of each tree alone; the function may return other leaves too, which get no cotangent."""
     rests = [others(tree) for tree in trees]

@@ -10,11 +10,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rnngen.records import load
 from rnngen.report.labels import labelled, moments
-from rnngen.report.style import band, colours, not_finite, panels
+from rnngen.report.style import band, colours, not_finite, panels, styled
 
 FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
 
 
+@styled
 def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str = "lag") -> Figure | None:
     """The norm of the loss's gradient in the carry, before and after training; None where none was recorded.
 
@@ -39,6 +40,7 @@ def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str
     return figure
 
 
+@styled
 def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure | None:
     """The norm of the carry at each step, and of its difference from the last; None where none was recorded."""
     rows = diagnosed(folder, "carry_norms")
@@ -59,6 +61,7 @@ def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure
     return figure
 
 
+@styled
 def learning_curves(folder: str | os.PathLike) -> Figure | None:
     """Validation loss against training steps, with that of the best predictor without memory.
 

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, short
 from rnngen.report.labels import curve_axis, together
-from rnngen.report.style import colours, panels
+from rnngen.report.style import colours, panels, styled
 from rnngen.report.tables import settings, wilson
 
 
+@styled
 def success_rates(folder: str | os.PathLike) -> Figure | None:
     """Share of the seeds that solved the task against the sweep's numeric axis, with Wilson's 95 % interval.
 
@@ -40,6 +41,7 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
     return figure
 
 
+@styled
 def losses(folder: str | os.PathLike) -> Figure | None:
     """Test loss against the sweep's numeric axis: a point a seed, a line through medians, and the loss without memory.
 
@@ -67,6 +69,7 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     return figure
 
 
+@styled
 def horizons(folder: str | os.PathLike) -> Figure | None:
     """Half-life of the gradient before and after training, and the rate of success, a row a setting.
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from rnngen.report.figures import diagnosed, powers_of_ten
 from rnngen.report.labels import moments
-from rnngen.report.style import band, colours, panels
+from rnngen.report.style import band, colours, panels, styled
 
 
+@styled
 def lyapunov_spectra(folder: str | os.PathLike) -> Figure | None:
     """Lyapunov exponents in order, before and after training (Vogt et al. 2022); None where none were recorded."""
 
@@ -24,6 +25,7 @@ def lyapunov_spectra(folder: str | os.PathLike) -> Figure | None:
     )
 
 
+@styled
 def jacobian_conditions(folder: str | os.PathLike) -> Figure | None:
     """Condition number of the long-term Jacobian against lag (Engelken 2023); None where it was not recorded."""
 
@@ -35,6 +37,7 @@ def jacobian_conditions(folder: str | os.PathLike) -> Figure | None:
     )
 
 
+@styled
 def recurrent_eigenvalues(folder: str | os.PathLike) -> Figure | None:
     """Eigenvalues of the step's Jacobian in the complex plane with the unit circle, before and after training.
 
@@ -57,6 +60,7 @@ def recurrent_eigenvalues(folder: str | os.PathLike) -> Figure | None:
     return figure
 
 
+@styled
 def gate_statistics(folder: str | os.PathLike) -> Figure | None:
     """Shares of time that units spend with a gate shut and open, after training: a point a unit (Karpathy et al. 2015).
 

@@ -1,6 +1,7 @@
 """How figures look: one style file, one colour a cell, seeds as a median with a band."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -28,12 +29,20 @@ def colours(labels: Sequence[object]) -> dict[str, str]:
     return known | {name: free[number % len(free)] for number, name in enumerate(rest)}
 
 
+def styled(draw: Callable) -> Callable:
+    """The function with the one style around all that it draws, and nothing else changed."""
+
+    @functools.wraps(draw)
+    def within(*args, **kwargs):
+        with plt.style.context(STYLE):
+            return draw(*args, **kwargs)
+
+    return within
+
+
 def panels(rows: int, columns: int, *, width: float = 2.6, height: float = 2.4, **options) -> tuple[Figure, np.ndarray]:
-    """A figure of rows x columns axes, each `width` x `height` inches, in the one style; the axes as a 2-D array."""
-    with plt.style.context(STYLE):
-        return plt.subplots(
-            rows, columns, figsize=(0.6 + width * columns, 0.5 + height * rows), squeeze=False, **options
-        )
+    """A figure of rows x columns axes, each `width` x `height` inches; the axes as a 2-D array."""
+    return plt.subplots(rows, columns, figsize=(0.6 + width * columns, 0.5 + height * rows), squeeze=False, **options)
 
 
 def band(axes: Axes, label: str, colour: str, middle: pd.Series, low: pd.Series, high: pd.Series, **line) -> None:

@@ -45,9 +45,16 @@ class Task(NamedTuple):
         """The baseline at the mean sequence length of a split."""
         return float(self.baseline(sum(self.lengths[split]) / 2))
 
+    def steps(self, split: str) -> int:
+        """t, to which the sequences of a split are padded."""
+        return self._example(split).weights.shape[0]
+
+    def _example(self, split: str) -> Batch:
+        return jax.eval_shape(lambda: self.sample(split, jax.random.key(0), jnp.int32(0), 1))
+
     def metric_names(self) -> list[str]:
         """What `loss` reports, found by the shapes alone."""
-        batch = jax.eval_shape(lambda: self.sample("valid", jax.random.key(0), jnp.int32(0), 1))
+        batch = self._example("valid")
         outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.head.num_params), jnp.float32)
         return sorted(jax.eval_shape(self.loss, outputs, batch)[1])
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 
 from rnngen.diagnostics.diagnoses import Diagnosis, gradient_flow
+from rnngen.engines import trees
 from rnngen.lookup import nearest
 from rnngen.models import Model
 from rnngen.records import RunFolder
@@ -95,10 +96,13 @@ class Diagnose(NamedTuple):
         size = task.sizes["valid"]
         if size is not None and self.examples > size:
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
+        # By the sizes alone: a cell whose step fails is for its own trial to report.
         params = jax.eval_shape(model.init, jax.random.key(0))
+        size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
+        length = task.steps("valid")
         for name, diagnosis in self.what.items():
             try:
-                jax.eval_shape(self.program(model, task, diagnosis), params)
+                diagnosis.check(size, length)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
 

@@ -88,5 +88,6 @@ def evaluate(model: Model, task: Task, split: str, batch_size: int, mesh: Mesh |
 
 
 def means(sums: dict) -> dict[str, float]:
-    """`{metric: (sum, count)}` -> `{metric: mean}` as Python floats, from one transfer."""
-    return {name: float(total) / float(count) for name, (total, count) in jax.device_get(sums).items()}
+    """`{metric: (sum, count)}` -> `{metric: mean}` as Python floats, from one transfer; nan where nothing counted."""
+    found = jax.device_get(sums)
+    return {name: float(total) / float(count) if count else math.nan for name, (total, count) in found.items()}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import assert_close, double, make_model, random_params
+from jax.flatten_util import ravel_pytree
 
 from rnngen.cells import CELLS, Cell
 from rnngen.diagnostics import carry_gradients, gradient_flow, lag_norms, log_gradient_norms
@@ -51,6 +52,22 @@ def test_matches_finite_differences(cell_name, x64):
         numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5
         products = jax.tree.map(lambda g, d, t=t: jnp.sum(g[t] * d), gradients, direction)
         assert float(sum(jax.tree.leaves(products))) == pytest.approx(float(numeric), rel=1e-6)
+
+
+def test_every_entry_to_a_millionth_of_the_largest(cell_name, x64):
+    cell, params, xs = setup(cell_name)
+    params, xs = double(params), double(xs)
+    gradients = carry_gradients(cell, params, xs, last_loss)
+    for t in (1, T - 1):
+        flat, unflat = ravel_pytree(unroll(cell, params, xs[:t])[0])
+
+        def from_here(state, unflat=unflat, t=t):
+            return last_loss(unroll(cell, params, xs[t:], unflat(state))[1])
+
+        steps = 1e-5 * jnp.eye(len(flat))
+        numeric = (jax.lax.map(from_here, flat + steps) - jax.lax.map(from_here, flat - steps)) / 2e-5
+        found = ravel_pytree(jax.tree.map(lambda g, t=t: g[t], gradients))[0]
+        assert float(np.max(np.abs(found - numeric))) <= 1e-6 * float(np.max(np.abs(found)))
 
 
 def test_linear_cell_in_closed_form():

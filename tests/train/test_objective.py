@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-from conftest import assert_close, make_model
+from conftest import assert_close, make_experiment, make_model
 
+from rnngen.records import RunFolder
+from rnngen.train import fit
 from rnngen.train.objective import regularized
 from rnngen.train.regularizers import Regularizer, none
 from rnngen.train.sharding import loss_and_gradient, mesh_of
@@ -47,3 +50,13 @@ def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
 
 def test_no_penalty_no_objective(made):
     assert regularized(made[0], made[1], none()) is None
+
+
+def test_a_run_goes_on_past_the_end_of_its_penalty(tmp_path):
+    experiment = make_experiment("rnn", steps=8)._replace(regularizer=Regularizer(square, before=2, until=4))
+    folder = RunFolder(tmp_path)
+    folder.start({})
+    assert fit(experiment, folder)["status"] == "finished"
+    penalties = [row["penalty"] for row in folder.rows("metrics") if row["split"] == "train"]
+    assert all(np.isfinite(penalties[:2]))
+    assert all(np.isnan(penalties[2:]))

@@ -1,0 +1,27 @@
+"""What a diagnosis may ask of a carry of `size` numbers and a sequence of `length` steps; each raises ValueError."""
+
+
+def check_count(count: int | None, size: int) -> int:
+    """So many directions of the carry; None: all."""
+    count = size if count is None else count
+    if not isinstance(count, int) or not 1 <= count <= size:
+        raise ValueError(f"the carry has {size} numbers, so 1 to {size} of them, got {count}")
+    return count
+
+
+def check_lags(lags: tuple[int, ...], length: int) -> None:
+    """Steps back from the last."""
+    if not lags or not all(isinstance(lag, int) and 1 <= lag <= length for lag in lags):
+        raise ValueError(f"lags must lie within 1 to {length}, the steps of the sequence, got {lags}")
+
+
+def check_steps(steps: tuple[int, ...], length: int) -> None:
+    """Steps of the sequence, from 0."""
+    if not steps or not all(isinstance(step, int) and 0 <= step < length for step in steps):
+        raise ValueError(f"steps must lie within 0 to {length - 1}, got {steps}")
+
+
+def check_warmup(warmup: int, length: int) -> None:
+    """Steps at the start that do not count."""
+    if not 0 <= warmup < length:
+        raise ValueError(f"warmup must leave a step of the {length}, got {warmup}")
