@@ -15,7 +15,7 @@ import pandas as pd
 from rnngen.report import style, write
 from rnngen.report.figures import diagnosed, gradient_norms
 from rnngen.report.labels import moments
-from rnngen.report.tables import markdown
+from rnngen.report.tables import cost, markdown
 
 HERE = Path(__file__).with_suffix("")
 
@@ -27,6 +27,7 @@ def main() -> None:
     for path in [*write(HERE), *style.save(figure, HERE / "figures" / "figure_4")]:
         print(path)
     print(markdown(table(HERE)))
+    print(cost(HERE))
 
 
 def table(folder: Path) -> pd.DataFrame:

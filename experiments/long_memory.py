@@ -15,7 +15,7 @@ import pandas as pd
 
 from rnngen.records import TRAINED, load
 from rnngen.report import write
-from rnngen.report.tables import markdown
+from rnngen.report.tables import cost, markdown
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1, by task and length of the sequences: test loss.
@@ -32,6 +32,7 @@ def main() -> None:
         for path in write(folder):
             print(path)
         print(markdown(table(folder)))
+        print(cost(folder))
 
 
 def table(folder: Path) -> pd.DataFrame:

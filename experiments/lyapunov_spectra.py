@@ -15,7 +15,7 @@ import pandas as pd
 from rnngen.records import load
 from rnngen.report import write
 from rnngen.report.figures import diagnosed
-from rnngen.report.tables import markdown
+from rnngen.report.tables import cost, markdown
 
 HERE = Path(__file__).with_suffix("")
 
@@ -25,6 +25,7 @@ def main() -> None:
     for path in write(HERE):
         print(path)
     print(markdown(table(HERE)))
+    print(cost(HERE))
 
 
 def table(folder: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from rnngen.records import load
 from rnngen.report import write
-from rnngen.report.tables import markdown, settings, wilson
+from rnngen.report.tables import cost, markdown, settings, wilson
 
 HERE = Path(__file__).with_suffix("")
 
@@ -23,6 +23,7 @@ def main() -> None:
     for path in write(HERE):
         print(path)
     print(markdown(table(HERE)))
+    print(cost(HERE))
 
 
 def table(folder: Path) -> pd.DataFrame:

@@ -92,6 +92,14 @@ def test_compile(tmp_path):
     assert_ratios(record, ("case",), {"ratio": "scan"})
 
 
+def test_diagnoses(tmp_path):
+    _, record = measured(tmp_path, "diagnoses", "--only", "rnn flow")
+    assert_ratios(record, ("case",), {"ratio": "training step"})
+    assert {row["contender"] for row in record["rows"]} >= {"training step", "carry_gradients", "lag_norms"}
+    _, record = measured(tmp_path, "diagnoses", "--only", "rnn spectrum")
+    assert [row["contender"] for row in record["rows"]] == ["all exponents"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

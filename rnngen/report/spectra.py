@@ -33,7 +33,7 @@ def jacobian_conditions(folder: str | os.PathLike) -> Figure | None:
         return pd.Series(row["log10_condition"]["median"], index=row["lags"])
 
     return _before_and_after(
-        folder, "jacobian_products", values, "lag (steps)", "condition number of dcarry_T / dcarry_{T-lag}", log=True
+        folder, "jacobian_products", values, "lag (steps)", "condition number of the\nlong-term Jacobian", log=True
     )
 
 
@@ -49,14 +49,14 @@ def recurrent_eigenvalues(folder: str | os.PathLike) -> Figure | None:
     rows = rows[rows["trial"].isin(rows.groupby("curve", sort=False)["trial"].first())]
     names, colour = list(dict.fromkeys(rows["curve"])), colours(rows["curve"])
     figure, grid = panels(2, len(names), width=2.0, height=2.0)
-    for line, (moment, chosen) in zip(grid, moments(folder, rows).items(), strict=True):
-        for axes, name in zip(line, names, strict=True):
+    for number, (moment, chosen) in enumerate(moments(folder, rows).items()):
+        for axes, name in zip(grid[number], names, strict=True):
             for _, row in chosen[chosen["curve"] == name].iterrows():
                 at_step = row["jacobian"][len(row["jacobian"]) // 2]
                 axes.plot(np.ravel(at_step["real"]), np.ravel(at_step["imag"]), ".", color=colour[name], markersize=3)
             _unit_circle(axes)
-            axes.set(title=name if line is grid[0] else "", xlabel="real" if line is grid[-1] else "")
-        line[0].set_ylabel(f"imaginary,\n{moment}")
+            axes.set(title="" if number else name, xlabel="real" if number else "")
+        grid[number][0].set_ylabel(f"imaginary,\n{moment}")
     return figure
 
 

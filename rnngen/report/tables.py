@@ -111,3 +111,13 @@ def markdown(rows: pd.DataFrame) -> str:
     lines = [[str(c) for c in rows.columns], ["---"] * len(rows.columns)]
     lines += [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in rows.values.tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cost(folder: str | os.PathLike) -> str:
+    """What a sweep took: trials, seeds, hours of training and compiling, versions and machines, in one line."""
+    results, starts = load(folder, "results"), load(folder, "provenance")
+    hours = results[["train_seconds", "compile_seconds"]].astype(float).sum().sum() / 3600
+    counts = ", ".join(f"{number} {status}" for status, number in results["status"].value_counts().items())
+    jax = sorted({versions["jax"] for versions in starts["versions"]})
+    devices = sorted(set(starts["device"]))
+    return f"{counts}; {hours:.2f} hours, one trial at a time; JAX {', '.join(jax)}; {', '.join(devices)}"
