@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.report import style, write
+from rnngen.report import present, style
 from rnngen.report.figures import diagnosed, gradient_norms
 from rnngen.report.labels import moments
-from rnngen.report.tables import cost, markdown
 
 HERE = Path(__file__).with_suffix("")
 
@@ -24,10 +23,8 @@ def main() -> None:
     """Draw the figures of the records, the paper's against t and not against lag, and print the table."""
     figure = gradient_norms(HERE, leaf="layer_0/h", against="t")
     assert figure is not None
-    for path in [*write(HERE), *style.save(figure, HERE / "figures" / "figure_4")]:
-        print(path)
-    print(markdown(table(HERE)))
-    print(cost(HERE))
+    style.save(figure, HERE / "figures" / "figure_4")
+    present(HERE, table)
 
 
 def table(folder: Path) -> pd.DataFrame:

@@ -14,8 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import TRAINED, load
-from rnngen.report import write
-from rnngen.report.tables import cost, markdown
+from rnngen.report import present
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1, by task and length of the sequences: test loss.
@@ -27,12 +26,9 @@ GOAL = {"adding": 1e-3}
 
 
 def main() -> None:
-    """Draw the figures of the records and print the table."""
+    """Draw the figures of the records and print the tables."""
     for folder in sorted(path.parent for path in HERE.glob("*/records.jsonl.gz")):
-        for path in write(folder):
-            print(path)
-        print(markdown(table(folder)))
-        print(cost(folder))
+        present(folder, table)
 
 
 def table(folder: Path) -> pd.DataFrame:

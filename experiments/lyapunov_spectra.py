@@ -13,19 +13,10 @@ import numpy as np
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import write
+from rnngen.report import present
 from rnngen.report.figures import diagnosed
-from rnngen.report.tables import cost, markdown
 
 HERE = Path(__file__).with_suffix("")
-
-
-def main() -> None:
-    """Draw the figures of the records and print the table."""
-    for path in write(HERE):
-        print(path)
-    print(markdown(table(HERE)))
-    print(cost(HERE))
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -51,4 +42,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    present(HERE, table)

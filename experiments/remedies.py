@@ -12,19 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import write
+from rnngen.report import present
 from rnngen.report.labels import together
-from rnngen.report.tables import cost, markdown, settings, wilson
+from rnngen.report.tables import settings, wilson
 
 HERE = Path(__file__).with_suffix("")
-
-
-def main() -> None:
-    """Draw the figures of the records and print the table."""
-    for path in write(HERE):
-        print(path)
-    print(markdown(table(HERE)))
-    print(cost(HERE))
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -50,4 +42,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    present(HERE, table)

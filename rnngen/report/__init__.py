@@ -1,12 +1,15 @@
 """From records to a table and figures; never touches a model."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from rnngen.report import figures, scores, spectra, style
-from rnngen.report.tables import failures, summary
+import pandas as pd
 
-__all__ = ["failures", "summary", "write"]
+from rnngen.report import figures, scores, spectra, style
+from rnngen.report.tables import cost, failures, markdown, summary
+
+__all__ = ["failures", "present", "summary", "write"]
 
 # Each draws what it finds in the records, or nothing.
 FIGURES = (
@@ -36,3 +39,10 @@ def write(folder: str | os.PathLike) -> list[Path]:
         if figure is not None:
             written += style.save(figure, folder / "figures" / draw.__name__)
     return written
+
+
+def present(folder: str | os.PathLike, table: Callable[[Path], pd.DataFrame]) -> None:
+    """What an experiment does with its records: `write`, then print the experiment's own table and what it cost."""
+    for path in write(folder):
+        print(path)
+    print(markdown(table(Path(folder))), cost(folder), sep="\n\n")

@@ -1,0 +1,60 @@
+"""Which diagnoses a run makes, when, and the programs that make them."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from rnngen.diagnostics.diagnoses import Diagnosis, gradient_flow
+from rnngen.engines import trees
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.train import sharding
+
+
+class Diagnose(NamedTuple):
+    """Which diagnoses to make, by name, and when: before the first step, after the last, and `every` steps (0: not).
+
+    examples: of how many of the valid split.
+    """
+
+    every: int = 0
+    what: Mapping[str, Diagnosis] = MappingProxyType({"gradient_flow": gradient_flow()})
+    examples: int = 64
+
+    def check(self, model: Model, task: Task) -> None:
+        """Raise ValueError naming the first value that makes no sense, or the diagnosis that does not fit."""
+        if self.examples < 1:
+            raise ValueError(f"examples must be positive, got {self.examples}")
+        if self.every < 0:
+            raise ValueError(f"every must not be negative, got {self.every}")
+        size = task.sizes["valid"]
+        if size is not None and self.examples > size:
+            raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
+        # By the sizes alone: a cell whose step fails is for its own trial to report.
+        params = jax.eval_shape(model.init, jax.random.key(0))
+        size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
+        length = task.steps("valid")
+        for name, diagnosis in self.what.items():
+            try:
+                diagnosis.check(size, length)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+
+    def program(self, model: Model, task: Task, diagnosis: Diagnosis, mesh: Mesh | None = None) -> Callable:
+        """params -> what the diagnosis measures of the first `examples` of the valid split."""
+
+        def measure(params, batch):
+            return diagnosis.measure(model, params, batch, task)
+
+        axis, of_batch = diagnosis.batch_axis, measure
+        if mesh is not None and axis is not None:
+            of_batch = sharding.per_example(measure, mesh, axis)
+
+        def run(params):
+            return of_batch(params, task.sample("valid", jax.random.key(0), jnp.int32(0), self.examples))
+
+        return run
