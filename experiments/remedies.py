@@ -13,17 +13,15 @@ import pandas as pd
 
 from rnngen.records import load
 from rnngen.report import present
-from rnngen.report.labels import together
-from rnngen.report.tables import settings, wilson
+from rnngen.report.labels import setting_names
+from rnngen.report.tables import wilson
 
 HERE = Path(__file__).with_suffix("")
 
 
 def table(folder: Path) -> pd.DataFrame:
     """A row a remedy: success with its interval, updates to it, and half-lives before and after training."""
-    frame, names = settings(folder)
-    results = load(folder, "results").set_index("trial")
-    results["remedy"] = pd.Series(together(frame, names), frame.index)
+    results = load(folder, "results").set_index("trial").assign(remedy=setting_names(folder))
     rows = []
     for remedy, group in results.groupby("remedy", sort=False):
         solved = group["solved"].fillna(False).astype(bool)

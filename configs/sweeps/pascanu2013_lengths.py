@@ -25,4 +25,4 @@ def get_config():
 def get_sweep():
     smart = [trial for trial in product(_RUN["starts"](), _RUN["trainings"]()) if trial["cell"].label == "smart tanh"]
     omega = [trial for trial in smart if trial["optim.clip_norm"].label == "SGD + clip + Omega"]
-    return product(chain(omega, _RUN["gated"]()), axis("seed", range(5)))
+    return product(chain(_RUN["gated"](), omega), axis("seed", range(5)))

@@ -24,12 +24,11 @@ def get_config():
 
 def starts():
     """The paper's three initialisations: cell and head."""
-    normal = {name: component("normal", stddev=sd).to_dict() for name, sd in (("small", 0.01), ("basic", 0.1))}
-    small, basic = normal["small"], normal["basic"]
+    small, basic = (component("normal", stddev=sd).to_dict() for sd in (0.01, 0.1))
     cells = {
-        "sigmoid": component("rnn", hidden_dim=50, activation="sigmoid", kernel_init=small, recurrent_init=small),
-        "basic tanh": component("rnn", hidden_dim=50, kernel_init=basic, recurrent_init=basic),
         "smart tanh": component("rnn", hidden_dim=50, kernel_init=small, recurrent_init="sparse"),
+        "basic tanh": component("rnn", hidden_dim=50, kernel_init=basic, recurrent_init=basic),
+        "sigmoid": component("rnn", hidden_dim=50, activation="sigmoid", kernel_init=small, recurrent_init=small),
     }
     return zipped(axis("cell", cells), axis("model.head_init", [small, basic, small]))
 
@@ -50,7 +49,13 @@ def gated():
 
 
 def get_sweep():
-    papers = product(starts(), trainings())
-    spaces = [chain(papers, gated()) if length <= 200 else papers for length in LENGTHS]
-    lengths = [product(space, axis("task.kwargs.length", [n])) for space, n in zip(spaces, LENGTHS, strict=True)]
-    return product(chain(*lengths), axis("seed", range(5)))
+    settings = chain(
+        *(product(gated(), length) for length in axis_of_lengths(200)),
+        *(product(starts(), trainings(), length) for length in axis_of_lengths(250)),
+    )
+    return product(settings, axis("seed", range(5)))
+
+
+def axis_of_lengths(longest):
+    """A space of one trial for each length, shortest first."""
+    return [axis("task.kwargs.length", [length]) for length in LENGTHS if length <= longest]

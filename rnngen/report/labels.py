@@ -4,7 +4,7 @@ import os
 
 import pandas as pd
 
-from rnngen.records import TRAINED, load, short
+from rnngen.records import TRAINED, load, short, sweep
 from rnngen.report.tables import settings
 
 
@@ -43,3 +43,23 @@ def moments(folder: str | os.PathLike, rows: pd.DataFrame) -> dict[str, pd.DataF
     last = rows.groupby("trial")["step"].transform("max")
     ended = rows["trial"].isin(trained) & (rows["step"] == last)
     return {"at initialisation": rows[rows["step"] == rows["step"].min()], "after training": rows[ended]}
+
+
+def setting_names(folder: str | os.PathLike) -> pd.Series:
+    """The setting of each trial in words: its labels and what else differs between trials of the same ones.
+
+    Where a trial has no label, all that `settings` tells apart.
+    """
+    frame, names = settings(folder)
+    spoken = pd.Series(together(frame, names), frame.index)
+    trials = (sweep(folder) or {"trials": []})["trials"]
+    groups: dict[tuple, list[dict]] = {}
+    for trial in trials:
+        groups.setdefault(tuple(trial.get("labels", {}).values()), []).append(trial)
+    for labels, members in groups.items():
+        if labels:
+            ids, labelled_axes = [trial["id"] for trial in members], members[0]["labels"]
+            rest = [n for n in frame if n != "seed" and n not in labelled_axes and frame.loc[ids, n].nunique() > 1]
+            also = together(frame.loc[ids], rest)
+            spoken[ids] = [", ".join([*labels, *filter(None, [words])]) for words in also]
+    return spoken

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, short
-from rnngen.report.labels import curve_axis, together
+from rnngen.report.labels import curve_axis, setting_names, together
 from rnngen.report.style import colours, panels, styled
 from rnngen.report.tables import settings, wilson
 
@@ -75,12 +75,11 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
 
     None where either was not recorded, or where there are fewer than two or more than forty settings.
     """
-    frame, names = settings(folder)
-    results = load(folder, "results").set_index("trial")
-    settled = list(dict.fromkeys(together(frame, names)))
+    results, named = load(folder, "results").set_index("trial"), setting_names(folder)
+    settled = list(dict.fromkeys(named))
     if "half_life.final" not in results or not 2 <= len(settled) <= 40:
         return None
-    results = results[results["status"].isin(TRAINED)].assign(setting=pd.Series(together(frame, names), frame.index))
+    results = results[results["status"].isin(TRAINED)].assign(setting=named)
     figure, (grid,) = panels(1, 2, width=3.4, height=0.22 * len(settled) + 0.5, sharey=True, width_ratios=(2, 1))
     top = 1e4
     for row, setting in enumerate(settled):
@@ -88,10 +87,12 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
         if len(group):
             _draw_horizon(grid[0], group, row, top)
             _draw_rate(grid[1], group, row)
-    grid[0].set(xscale="log", xlabel="half-life of the gradient (steps)", xlim=(0.3, 1.6 * top))
+    grid[0].set(
+        xscale="log", xlabel="half-life of the gradient (steps; triangle: more than $10^4$)", xlim=(0.3, 1.6 * top)
+    )
     grid[0].set_yticks(range(len(settled)), settled)
     grid[0].invert_yaxis()
-    grid[1].set(xlabel="share of seeds that solved the task", xlim=(-0.05, 1.05))
+    grid[1].set(xlabel="share of seeds that solved it", xlim=(-0.05, 1.05))
     grid[0].plot([], [], "o", color="0.6", fillstyle="none", label="before training")
     grid[0].plot([], [], "o", color="0.2", label="after (line: range over seeds)")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from rnngen.records import RunFolder, pack, read_json, write_json
 from rnngen.report import failures, figures, scores, screen, spectra, style, summary, write
+from rnngen.report.labels import setting_names
 from rnngen.report.tables import markdown, settings, wilson
 
 CELLS, SEEDS, LENGTHS = ("rnn", "lstm"), range(3), (20, 40)
@@ -277,3 +278,14 @@ def test_every_figure_is_drawn_from_packed_records_too(lengths, tmp_path):
 def test_a_table_in_markdown():
     rows = pd.DataFrame({"cell": ["rnn"], "loss": [0.123456], "n": [3]})
     assert markdown(rows) == "| cell | loss | n |\n| --- | --- | --- |\n| rnn | 0.123 | 3 |"
+
+
+def test_settings_are_called_by_their_labels(lengths):
+    there = read_json(lengths / "sweep.json")
+    for trial in there["trials"]:
+        if trial["overrides"]["cell.name"] == "lstm":
+            trial["labels"] = {"cell.name": "the better one"}
+    write_json(lengths / "sweep.json", there)
+    names = setting_names(lengths)
+    assert names["lstm-20-0"] == "the better one, length 20"
+    assert names["rnn-10-1"] == "rnn, length 10"
