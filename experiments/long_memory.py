@@ -1,9 +1,9 @@
 """Bai, Kolter and Koltun 2018, table 1, the RNN, GRU and LSTM columns: adding and copy memory at long lags.
 
-    rnngen sweep --config=configs/sweeps/long_memory_adding.py --workdir=runs/adding
-    rnngen sweep --config=configs/sweeps/long_memory_copy.py --workdir=runs/copy
-    rnngen pack runs/adding experiments/long_memory/adding
-    rnngen pack runs/copy experiments/long_memory/copy
+    for part in adding_search adding copy_search copy; do
+        rnngen sweep --config=configs/sweeps/long_memory_$part.py --workdir=runs/$part
+        rnngen pack runs/$part experiments/long_memory/$part
+    done
     python experiments/long_memory.py
 
 What was found stands in README.md beside the records.
@@ -32,9 +32,14 @@ def main() -> None:
 
 
 def table(folder: Path) -> pd.DataFrame:
-    """A row a length and cell: test loss over seeds, chance, what was published, and how many seeds are at chance."""
+    """A row a length and cell: test loss over seeds, chance, what was published, and how many seeds are at chance.
+
+    Of a search: a row a setting, and the loss on valid, by which it was chosen.
+    """
     results = load(folder, "results")
     results = results[results["status"].isin(TRAINED)]
+    if folder.name.endswith("_search"):
+        return _search(results)
     rows = []
     for (length, cell), group in results.groupby(["config.task.kwargs.length", "config.cell.name"]):
         task, name = group["config.task.name"].iloc[0], str(cell).upper()
@@ -50,6 +55,23 @@ def table(folder: Path) -> pd.DataFrame:
             "updates, median": int(group["step"].median()),
         }
         rows.append(row | {"parameters": int(group["parameters"].iloc[0])})
+    return pd.DataFrame(rows)
+
+
+def _search(results: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for _, run in results.iterrows():
+        chrono, start = run["config.cell.kwargs.chrono"], run.get("config.cell.kwargs.recurrent_init.name")
+        if run["config.cell.name"] == "rnn":
+            how = "identity" if start == "identity" else "orthogonal"
+        else:
+            how = f"chrono {int(chrono)}" if chrono > 0 else "no chrono"
+        row = {
+            "cell": run["config.cell.name"].upper(),
+            "start": how,
+            "learning rate": run["config.optim.learning_rate"],
+        }
+        rows.append(row | {"valid loss": float(run["metrics.valid.loss"]), "updates": int(run["step"])})
     return pd.DataFrame(rows)
 
 

@@ -1,8 +1,8 @@
 """Adding at T = 200, 400 and 600 with about 70,000 parameters (Bai et al. 2018, table 1), five seeds a cell.
 
-Each cell has what was best for it in `long_memory_search.py`, at T = 200, one seed: learning rate 0.01 for all, chrono
-biases for GRU and LSTM, the identity for the RNN. Training ends when the loss on valid is under 5e-4. Cost: 45 trials
-of at most 4000 updates of 20 sequences, about two core-hours. `long_memory_full.py` has Bai's amount of training.
+Each cell has what was best for it in `long_memory_adding_search.py`: learning rate 0.01 for all, chrono biases for
+GRU and LSTM, the identity for the RNN. Training ends when the loss on valid is under 5e-4. Cost: 45 trials of at
+most 4000 updates of 20 sequences, two to three core-hours. `long_memory_full.py` has Bai's amount of training.
 """
 
 from rnngen.config import base_config, component

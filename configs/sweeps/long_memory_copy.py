@@ -1,7 +1,8 @@
 """Copy memory at T = 100 to 2000 with about 16,000 parameters (Bai et al. 2018, table 1), five seeds a cell.
 
 Each cell has what was best for it in `long_memory_copy_search.py`, at T = 100, one seed. Cost: 60 trials of 20
-sequences an update, caps on the updates by length below: 3 to 16 % of Bai's 500,000, an hour and a half on one core.
+sequences an update, caps on the updates by length below: 3 to 16 % of Bai's 500,000, an hour and a half on one
+core.
 """
 
 from rnngen.config import base_config, component

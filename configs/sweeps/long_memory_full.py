@@ -1,7 +1,7 @@
 """`long_memory_adding.py` and a copy memory of T = 100 to 2000 with Bai et al.'s amount of training: 500,000 sequences.
 
-Their scripts make ten passes over 50,000 sequences of adding, fifty over 10,000 of copy memory, in batches of 32. Cost:
-105 trials of 15,625 updates, some 500 core-hours on a CPU, so for a GPU or a cluster.
+Their scripts make ten passes over 50,000 sequences of adding, fifty over 10,000 of copy memory, in batches of 32.
+Cost: 105 trials of 15,625 updates, some 500 core-hours on a CPU, so for a GPU or a cluster.
 """
 
 from pathlib import Path
