@@ -49,13 +49,13 @@ def gated():
 
 
 def get_sweep():
-    settings = chain(
-        *(product(gated(), length) for length in axis_of_lengths(200)),
-        *(product(starts(), trainings(), length) for length in axis_of_lengths(250)),
-    )
+    papers = product(starts(), trainings())
+    sigmoid = [setting for setting in papers if setting["cell"].label == "sigmoid"]
+    tanh = [setting for setting in papers if setting["cell"].label != "sigmoid"]
+    settings = []
+    for length in LENGTHS:
+        here = chain(tanh, gated()) if length <= 200 else tanh
+        settings += product(here, axis("task.kwargs.length", [length]))
+    # Last, since nothing is known to help them.
+    settings += product(sigmoid, axis("task.kwargs.length", LENGTHS))
     return product(settings, axis("seed", range(5)))
-
-
-def axis_of_lengths(longest):
-    """A space of one trial for each length, shortest first."""
-    return [axis("task.kwargs.length", [length]) for length in LENGTHS if length <= longest]

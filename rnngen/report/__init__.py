@@ -19,6 +19,7 @@ FIGURES = (
     scores.success_rates,
     scores.losses,
     scores.horizons,
+    scores.length_generalisation,
     spectra.lyapunov_spectra,
     spectra.jacobian_conditions,
     spectra.recurrent_eigenvalues,

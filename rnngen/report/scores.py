@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, short
-from rnngen.report.labels import curve_axis, setting_names, together
-from rnngen.report.style import colours, panels, styled
+from rnngen.report.figures import diagnosed
+from rnngen.report.labels import curve_axis, moments, setting_names, together
+from rnngen.report.style import band, colours, panels, styled
 from rnngen.report.tables import settings, wilson
 
 
@@ -66,6 +67,27 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
     axes.set(yscale="log", xlabel=_axis_name(x), ylabel="test loss")
     axes.legend(fontsize=7)
+    return figure
+
+
+@styled
+def length_generalisation(folder: str | os.PathLike) -> Figure | None:
+    """Accuracy at other lengths than those trained on, after training: the median over seeds, the range shaded.
+
+    None where it was not recorded.
+    """
+    rows = diagnosed(folder, "length_generalisation")
+    if rows.empty:
+        return None
+    rows = moments(folder, rows)["after training"]
+    named, (figure, ((axes,),)) = setting_names(folder), panels(1, 1, width=4.2, height=2.6)
+    rows = rows.assign(setting=named.reindex(rows["trial"]).values)
+    colour = colours(rows["setting"])
+    for label, group in rows.groupby("setting", sort=False):
+        seeds = pd.DataFrame([m["accuracy"] for m in group["metrics"]], columns=group["lengths"].iloc[0])
+        band(axes, str(label), colour[str(label)], seeds.median(), seeds.min(), seeds.max(), marker="o")
+    axes.set(xscale="log", ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
+    axes.legend()
     return figure
 
 

@@ -208,6 +208,8 @@ def write_scored(path, seed, solved):
         run.append("diagnoses", {"step": step, "what": "recurrent_eigenvalues", "jacobian": [circle] * 3})
         gates = {"layer_0/f": {"left": [0.2, 0.3], "right": [0.5, 0.6]}}
         run.append("diagnoses", {"step": step, "what": "gate_statistics", "gates": gates})
+        found = {"lengths": [10, 100], "metrics": {"accuracy": [0.25, 0.25] if step == 0 else [1.0, 0.1 * seed]}}
+        run.append("diagnoses", {"step": step, "what": "length_generalisation"} | found)
         curve = {"median": [1.0, 2.0, 3.0 * scale]}
         run.append("diagnoses", {"step": step, "what": "carry_norms",
                                  "curves": {"norm": {"layer_0": curve}, "to_last": {"layer_0": curve}}})  # fmt: skip
@@ -289,3 +291,9 @@ def test_settings_are_called_by_their_labels(lengths):
     names = setting_names(lengths)
     assert names["lstm-20-0"] == "the better one, length 20"
     assert names["rnn-10-1"] == "rnn, length 10"
+
+
+def test_accuracy_at_other_lengths_is_that_after_training(lengths):
+    lines = {line.get_label(): line for line in scores.length_generalisation(lengths).axes[0].get_lines()}
+    np.testing.assert_allclose(lines["lstm, length 20"].get_xydata(), [[10, 1.0], [100, 0.2]])
+    plt.close("all")
