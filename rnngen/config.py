@@ -110,6 +110,8 @@ def resolve(config: ConfigDict | Mapping) -> dict:
     for number, part in enumerate(asked):
         if not isinstance(part, dict) or "name" not in part or set(part) - {"name", "kwargs"}:
             raise ConfigError(f"config.diagnose.what[{number}]: needs a name, or name and kwargs, got {part!r}")
+        if part["name"] in [earlier["name"] for earlier in asked[:number]]:
+            raise ConfigError(f"config.diagnose.what[{number}]: {part['name']} is asked for twice")
         _check_component(f"config.diagnose.what[{number}]", part, "diagnosis", DIAGNOSES)
     _fit_width(resolved)
     if resolved["dtype"] not in DTYPES:

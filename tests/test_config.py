@@ -125,6 +125,7 @@ def test_switching_the_cell_drops_the_other_cells_arguments():
         ({"cell__name": "my_lab:leakyy"}, "my_lab has no 'leakyy'; did you mean 'leaky'?"),
         ({"cell__name": "my_lob:leaky"}, "cannot import 'my_lob'"),
         ({"diagnose__what": ("gradient_flw",)}, "config.diagnose.what[0].name: unknown diagnosis 'gradient_flw'; did"),
+        ({"diagnose__what": ("gradient_flow",) * 2}, "config.diagnose.what[1]: gradient_flow is asked for twice"),
         ({"diagnose__what": (3,)}, "config.diagnose.what[0]: needs a name, or name and kwargs, got 3"),
         ({"diagnose__what": (component("gradient_flow", source=3),)}, "did you mean 'sources'?"),
         ({"optim__regularizer": component("omga")}, "config.optim.regularizer.name: unknown regulariser 'omga'; did"),

@@ -29,14 +29,17 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
     split = len(names) > 1
     results["panel"] = results[first] if split else ""
     results["curve"] = together(results, [n for n in names if n != first] if split else names)
-    titles = list(dict.fromkeys(results["panel"]))
+    titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x]
+    room = 0.06 * (planned.max() - planned.min())
     figure, grid = panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
     colour = colours(results["curve"])
     for axes, title in zip(grid[0], titles, strict=True):
         here = results[results["panel"] == title]
         for number, (label, group) in enumerate(here.groupby("curve", sort=False)):
-            _draw_rates(axes, group, x, str(label), colour[str(label)], number)
-        axes.set(xlabel=_axis_name(x), title=title or None, ylim=(-0.05, 1.05))
+            _draw_rates(axes, group, x, str(label), colour[str(label)], 0.2 * room * number)
+        # All that the sweep has planned, also where it has not come to it yet.
+        axes.set(xlim=(planned.min() - room, planned.max() + room), ylim=(-0.05, 1.05))
+        axes.set(xlabel="length (steps)" if short(x) == "length" else _axis_name(x), title=title or None)
         axes.legend(loc="best", fontsize=7)
     grid[0][0].set_ylabel("share of seeds that solved the task")
     return figure
@@ -134,13 +137,13 @@ def _scored(folder) -> tuple[pd.DataFrame, str, list[str]] | None:
     return joined[joined["status"].isin(TRAINED)].copy(), x, [n for n in names if n != x]
 
 
-def _draw_rates(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, number: int) -> None:
+def _draw_rates(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, shift: float) -> None:
     rows = []
     for value, seeds in group.groupby(x):
         solved = seeds["solved"].astype(bool)
         rows.append((value, solved.mean(), *wilson(int(solved.sum()), len(solved)), bool((~solved).any())))
     at, rate, low, high, censored = (np.array(column, float) for column in zip(*rows, strict=True))
-    at = at + 0.012 * (at.max() - at.min()) * number
+    at = at + shift
     axes.errorbar(
         at, rate, np.stack([rate - low, high - rate]), color=colour, linewidth=1.2, elinewidth=0.6, label=label
     )

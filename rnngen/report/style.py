@@ -21,9 +21,12 @@ OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
 
 
 def colours(labels: Sequence[object]) -> dict[str, str]:
-    """A colour for each label: that of the cell it names, else one of the others, in turn."""
-    names = [str(label) for label in dict.fromkeys(labels)]
-    known = {name: COLOURS[cell] for name in names if (cell := name.lower().removeprefix("tanh ")) in COLOURS}
+    """A colour for each label: that of the cell it names, alone or before a comma, else one of the others, in turn."""
+    names, known = [str(label) for label in dict.fromkeys(labels)], dict[str, str]()
+    for name in sorted(names, key=lambda name: "," in name):
+        colour = COLOURS.get(name.lower().removeprefix("tanh ").split(",")[0])
+        if colour and colour not in known.values():
+            known[name] = colour
     free = [colour for colour in OTHERS if colour not in known.values()]
     rest = [name for name in names if name not in known]
     return known | {name: free[number % len(free)] for number, name in enumerate(rest)}

@@ -1,0 +1,39 @@
+"""Pascanu, Mikolov and Bengio 2013, the other headline: trained on 50 to 200 steps, does it hold up to 5000?
+
+    rnngen sweep --config=configs/sweeps/pascanu2013_lengths.py --workdir=runs/lengths
+    rnngen pack runs/lengths experiments/pascanu2013_lengths
+    python experiments/pascanu2013_lengths.py
+
+What was found stands in README.md beside the records.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnngen.records import load
+from rnngen.report import present
+from rnngen.report.figures import diagnosed
+from rnngen.report.labels import moments, setting_names
+
+HERE = Path(__file__).with_suffix("")
+
+
+def table(folder: Path) -> pd.DataFrame:
+    """A row a network: seeds that solved the task at the lengths trained on, and accuracy at each other length."""
+    rows = moments(folder, diagnosed(folder, "length_generalisation"))["after training"]
+    results = load(folder, "results").set_index("trial")
+    found = []
+    for setting, group in rows.groupby(setting_names(folder).reindex(rows["trial"]).values, sort=False):
+        solved = results.loc[group["trial"], "solved"].astype(bool)
+        row = {"network": setting, "solved at 50 to 200": f"{int(solved.sum())}/{len(solved)}"}
+        seeds = np.array([metrics["accuracy"] for metrics in group["metrics"]])
+        for length, values in zip(group["lengths"].iloc[0], seeds.T, strict=True):
+            row[str(length)] = f"{np.median(values):.2f} [{values.min():.2f}, {values.max():.2f}]"
+        found.append(row)
+    return pd.DataFrame(found)
+
+
+if __name__ == "__main__":
+    present(HERE, table)
