@@ -139,6 +139,7 @@ def test_the_screen_shows_medians_and_ranges(sweep):
     text = console.export_text()
     assert "0.2 [0.1, 0.3]" in text
     assert "no memory" in text
+    assert "0.333 [0.0615, 0.792]" in text  # one seed of three
     assert isinstance(summary(sweep), pd.DataFrame)
 
 
