@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh, NamedSharding
 
+from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.lookup import nearest
 from rnngen.models import Model
 from rnngen.records import RunFolder
@@ -106,7 +107,10 @@ def compile_programs(experiment: Experiment, state: TrainState, mesh: Mesh) -> P
     return Programs(
         jax.jit(train, donate_argnums=0, out_shardings=everywhere).lower(state).compile(),
         {split: compiled(evaluate(model, task, split, schedule.eval_batch_size, mesh)) for split in ("valid", "test")},
-        {name: compiled(diagnose.program(model, task, what, mesh)) for name, what in diagnose.what.items()},
+        {
+            name: _diagnosing(diagnose.program(model, task, what, mesh), what, state)
+            for name, what in diagnose.what.items()
+        },
     )
 
 
@@ -208,9 +212,23 @@ class _Run:
         }
 
 
+def _diagnosing(program: Callable, diagnosis: Diagnosis, state: TrainState) -> Callable:
+    """The compiled program; one that does not share its examples between devices runs on the first alone.
+
+    Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
+    """
+    if diagnosis.batch_axis is not None:
+        return jax.jit(program).lower(state.params).compile()
+    first = jax.local_devices()[0]
+    alone = jax.jit(program).lower(jax.device_put(state.params, first)).compile()
+    return lambda params: alone(jax.device_put(params, first))
+
+
 def _mesh(experiment: Experiment) -> Mesh:
     """The devices that divide every batch of a run."""
     schedule, diagnose = experiment.schedule, experiment.diagnose
+    if experiment.regularizer.one_device:
+        return sharding.mesh_of(1)
     examples = [diagnose.examples] if any(d.batch_axis is not None for d in diagnose.what.values()) else []
     return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
 

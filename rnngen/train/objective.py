@@ -15,7 +15,7 @@ def regularized(model: Model, task: Task, regularizer: Regularizer) -> Callable 
 
     The penalty, while it holds, is among the metrics; before update `before` it is all that is minimised.
     """
-    term, before, until = regularizer
+    term, before, until = regularizer.penalty, regularizer.before, regularizer.until
     if term is None:
         return None
 

@@ -25,11 +25,13 @@ class Regularizer(NamedTuple):
     penalty: (model, task, params, batch) -> scalar, a mean over examples, differentiable in params; None: no term.
     before: updates at the start of a run that follow the penalty alone, without the task's loss.
     until: the update at which the penalty ends; None: never.
+    one_device: its linear algebra must not run on several CPU devices at once, see `loop._diagnosing`.
     """
 
     penalty: Callable | None
     before: int = 0
     until: int | None = None
+    one_device: bool = False
 
 
 def none() -> Regularizer:
@@ -180,7 +182,7 @@ def flossing(weight: float = 1.0, exponents: int = 0, steps: int = 0, before: in
         spectrum = lyapunov_spectrum(model.cell, params, xs, **options).exponents
         return weight * jnp.mean(_wide(spectrum) ** 2)
 
-    return Regularizer(penalty, before, until or None)
+    return Regularizer(penalty, before, until or None, one_device=True)
 
 
 def _check_not_negative(**numbers: float) -> None:
