@@ -143,7 +143,7 @@ def test_omega_names_the_layer_without_a_recurrent_kernel():
 def test_flossing_gradient_by_finite_differences(x64):
     model, params, batch = build(CELLS["rnn"](3), CELLS["gru"](2), task=DOUBLE)
     floss = flossing(2.0, exponents=4, steps=6, before=3, until=9)
-    assert floss[1:] == (3, 9)
+    assert floss[1:] == (3, 9, True)
     _, gradient = value_and_gradient(floss, model, params, batch)
     along = jax.tree.map(lambda x: jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)
     penalty = jax.jit(lambda s: floss.penalty(model, TASK, jax.tree.map(lambda p, a: p + s * a, params, along), batch))
@@ -189,4 +189,4 @@ def test_arguments_that_make_no_sense(name, options):
 
 def test_none_adds_nothing():
     assert none() == Regularizer(None, 0, None)
-    assert flossing()[1:] == (0, None)
+    assert flossing()[1:] == (0, None, True)
