@@ -17,6 +17,7 @@ Arrays are time-major. One letter names an axis in every docstring:
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 Key = jax.Array
@@ -46,6 +47,10 @@ class Batch(NamedTuple):
     weights: Array
     mask: Array | None = None
     resets: Array | None = None
+
+    def existing(self) -> Array:
+        """The mask `[t, *b]`, all True where there is none; it tells the batch axes, which tokens alone do not."""
+        return jnp.ones(self.weights.shape, bool) if self.mask is None else self.mask
 
 
 def check_positive(**sizes: int) -> None:

@@ -189,9 +189,7 @@ DIAGNOSES: dict[str, Callable[..., Diagnosis]] = {
 
 
 def _options(batch: Batch) -> dict:
-    """Masks say which batch axes there are, which tokens alone do not."""
-    mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
-    return {"mask": mask, "resets": batch.resets}
+    return {"mask": batch.existing(), "resets": batch.resets}
 
 
 def _first(batch: Batch, examples: int) -> Batch:

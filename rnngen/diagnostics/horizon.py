@@ -43,12 +43,11 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
     batch has one batch axis.
     """
     steps = batch.weights.shape[0]
-    mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
 
     def against_lag(source):
         at_source = jnp.where(jnp.arange(steps)[:, None] == source, batch.weights, 0)
         loss = summed_loss(task, batch._replace(weights=at_source))
-        norms = log_gradient_norms(model.cell, params, batch.inputs, loss, mask=mask, resets=batch.resets)
+        norms = log_gradient_norms(model.cell, params, batch.inputs, loss, mask=batch.existing(), resets=batch.resets)
         place = source - jnp.arange(steps)[:, None]
 
         def by_lag(norm):

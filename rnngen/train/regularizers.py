@@ -175,9 +175,7 @@ def flossing(weight: float = 1.0, exponents: int = 0, steps: int = 0, before: in
         raise ValueError(f"until must be 0 or at least before, {before}, got {until}")
 
     def penalty(model: Model, task: Task, params: Params, batch: Batch) -> Array:
-        # The weights' shape tells the batch axes, since tokens have no feature axis.
-        mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
-        xs, mask, resets = jax.tree.map(lambda x: x[: steps or None], (batch.inputs, mask, batch.resets))
+        xs, mask, resets = jax.tree.map(lambda x: x[: steps or None], (batch.inputs, batch.existing(), batch.resets))
         options = {"count": exponents or None, "mask": mask, "resets": resets}
         spectrum = lyapunov_spectrum(model.cell, params, xs, **options).exponents
         return weight * jnp.mean(_wide(spectrum) ** 2)
