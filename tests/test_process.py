@@ -9,16 +9,19 @@ import pytest
 from rnngen.process import cores, count_cores
 
 DEVICES = "import jax; from rnngen import process; process.prepare({}); print(jax.device_count())"
-# A program whose result is larger than what glibc maps anew, called until the allocator has settled.
+# A program whose result is larger than what glibc maps anew. A call whose predecessor's result is freed late
+# finds no room among the kept pages and asks for new ones, so the least of ten calls tells.
 FAULTS = """
 import resource, jax, jax.numpy as jnp
 from rnngen import process
 {}
 grow = jax.jit(lambda x: jnp.sin(x) + jnp.zeros((10_000_000,)))
-for n in range(4):
+faults = []
+for n in range(10):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     jax.block_until_ready(grow(1.0 * n))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(faults))
 """
 
 
