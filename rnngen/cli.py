@@ -1,4 +1,4 @@
-"""The command line: `rnngen train | sweep | report | pack | list`. Bad input: one line, exit status 2."""
+"""The command line: `rnngen train | sweep | status | report | pack | list`. Bad input: one line, exit status 2."""
 
 import inspect
 import os
@@ -16,14 +16,19 @@ from rnngen.configcheck import ConfigError, call, check_name, load_module
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.lookup import nearest
 from rnngen.run import run
-from rnngen.sweep import driver, progress
+from rnngen.sweep import progress
+from rnngen.sweep.campaign import begin
+from rnngen.sweep.launch import complete_launch, resolve_launch
 
 USAGE = """usage: rnngen <command> [options]
 
   rnngen train --config=FILE --workdir=DIR [--config.KEY=VALUE ...]
       train one run; the same command goes on with a run that was stopped
-  rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--config.KEY=VALUE ...]
+  rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--detach] [--config.KEY=VALUE ...]
+               [--launch.executor.name=local|ray|slurm] [--launch.pack=auto|off|N]
       run all trials of the file's get_sweep(); the same command finishes what is missing
+  rnngen status DIR
+      how far a sweep is: done, running, failed, the best so far, the time left
   rnngen report DIR
       rewrite the table and the figures of a run's or sweep's folder, or of packed records
   rnngen pack DIR OUT
@@ -84,14 +89,25 @@ def sweep(arguments: list[str]) -> int:
     from rnngen import report  # here, as in report(): Matplotlib takes longer to load than most commands run
 
     folder, base = Path(options.workdir), complete(options.config)
-    trials = driver.plan(base, call(options.path, options.module, "get_sweep"))
-    driver.claim(folder, base, trials)
-    todo = driver.pending(folder, trials, options.retry_failed)
-    if todo and options.module.__doc__:
+    launch = resolve_launch(options.launch, options.workers)
+    space = call(options.path, options.module, "get_sweep")
+    campaign = begin(folder, base, space, launch, options.retry_failed, options.detach)
+    if campaign.left and options.module.__doc__:
         print(options.module.__doc__.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
-    with progress.Progress(len(trials), len(trials) - len(todo)) as shown:
-        driver.run_trials(folder, todo, options.workers or process.count_cores(), shown.event)
+    if options.detach:
+        print(f"{campaign.detach()} jobs submitted; rnngen status {folder} tells how they are")
+        return 0
+    with progress.Progress(campaign) as shown:
+        campaign.run(shown.over)
     return _show_report(folder, report)
+
+
+def status(arguments: list[str]) -> int:
+    """`rnngen status`."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise ConfigError("status takes one folder: rnngen status DIR")
+    print("\n".join(progress.status(Path(arguments[0]))))
+    return 0
 
 
 def report(arguments: list[str]) -> int:
@@ -126,6 +142,7 @@ def list_all(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "sweep": sweep,
+    "status": status,
     "report": report,
     "pack": pack,
     "list": list_all,
@@ -139,8 +156,11 @@ class Options:
         self.path, self.module = path, module
         self.config: ConfigDict = values.config
         self.workdir: str = values.workdir
-        self.workers: int = values.workers if "workers" in values else 0
-        self.retry_failed: bool = values.retry_failed if "retry_failed" in values else False
+        sweeping = "workers" in values
+        self.workers: int = values.workers if sweeping else 0
+        self.retry_failed: bool = values.retry_failed if sweeping else False
+        self.detach: bool = values.detach if sweeping else False
+        self.launch: ConfigDict | None = values.launch if sweeping else None
 
 
 def _parse(arguments: list[str], sweeping: bool = False) -> Options:
@@ -160,6 +180,12 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
     if sweeping:
         flags.DEFINE_integer("workers", 0, "worker processes (0: one a core)", lower_bound=0, flag_values=values)
         flags.DEFINE_boolean("retry_failed", False, "train failed trials again", flag_values=values)
+        flags.DEFINE_boolean("detach", False, "submit and let go", flag_values=values)
+        given = call(path, module, "get_launch") if hasattr(module, "get_launch") else None
+        config_flags.DEFINE_config_dict(
+            "launch", complete_launch(given), lock_config=False, accept_new_attributes=True,
+            flag_values=values, sys_argv=argv,
+        )  # fmt: skip
     try:
         extra = values(argv)[1:]
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:

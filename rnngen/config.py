@@ -6,7 +6,6 @@ is resolved is what `config.json` holds.
 """
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +14,12 @@ from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
+from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
-from rnngen.records import dumps, flatten
+from rnngen.records import dumps
 from rnngen.tasks import TASKS, Task
 from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
 
@@ -141,7 +141,7 @@ def build(resolved: dict) -> Experiment:
     diagnose = Diagnose(**resolved["diagnose"] | {"what": what})
     at_place("config.train", lambda: schedule.check(task, diagnose.every))
     _check_diagnoses(resolved, model, task, diagnose)
-    return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"], regularizer)
+    return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"], regularizer, program(resolved))
 
 
 def _model(resolved: dict) -> Model:
@@ -174,20 +174,6 @@ def _width(resolved_json: str) -> int:
         return count_params(_model(resolved | {"cell": cell}))
 
     return widest(parameters, resolved["model"]["param_budget"])
-
-
-def config_id(resolved: dict) -> str:
-    """A stable short name for a resolved config: the same config, the same name, on any machine."""
-    canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def difference(there: dict, here: dict) -> str:
-    """What differs between two resolved configs, in one line."""
-    old, new = flatten(there), flatten(here)
-    keys = [k for k in sorted(old | new) if old.get(k) != new.get(k)]
-    shown = [f"{k} is {old.get(k)!r} there, {new.get(k)!r} here" for k in keys[:3]]
-    return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def _check_component(where: str, part: Any, what: str, table: Mapping, supplied: tuple[str, ...] = ()) -> None:

@@ -1,15 +1,20 @@
-"""What a process should have before JAX starts: an allocator that keeps its memory, and devices made of cores.
+"""What a process should have before JAX starts: an allocator that keeps its memory, devices made of cores, its share.
 
-Call `prepare` first thing in a program of one's own; `rnngen train` and the workers of a sweep do.
+Call `prepare` first thing in a program of one's own; `rnngen train` does, and the workers of a sweep `prepare_worker`.
 """
 
 import ctypes
 import os
+import platform
+import stat
+import subprocess
+from pathlib import Path
 
 import jax
 
 # The numbers of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+CACHE_BYTES = 2**30
 
 
 def prepare(devices: int | None = None) -> None:
@@ -25,6 +30,60 @@ def prepare(devices: int | None = None) -> None:
             jax.config.update("jax_num_cpu_devices", devices or count_cores())
         except RuntimeError:  # JAX has started
             return
+
+
+def prepare_worker(cores: list[int], devices: int | None = None, gpu: str | None = None) -> None:
+    """Give this process its cores (none: all stay), CPU devices and GPU (None: all stay), and the compiled programs.
+
+    To be called before JAX starts, since XLA sizes its thread pools once.
+    """
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    # Workers may share a GPU, so none takes most of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    prepare(devices)
+    folder = None if os.environ.get("JAX_COMPILATION_CACHE_DIR") else cache_folder()
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> Path | None:
+    """Where workers keep compiled programs: a folder of the user's own, one a machine; None where there is none safe.
+
+    Programs are run as they are found, so a folder that others can write, or that is another's, is passed over.
+    The oldest programs go when there is more than `CACHE_BYTES` of them. JAX_COMPILATION_CACHE_DIR overrules it.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "rnngen" / "compiled" / platform.node()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (folder, folder.parent, folder.parent.parent):
+            _check_own(place)
+        trim(folder, CACHE_BYTES)
+    except OSError:
+        return None
+    return folder
+
+
+def trim(folder: Path, most: int) -> None:
+    """Delete the files of a folder that were used longest ago, until no more than `most` bytes are left."""
+    # Another process may delete one at the same time.
+    files = [(entry, entry.stat()) for entry in os.scandir(folder) if entry.is_file()]
+    left = sum(facts.st_size for _, facts in files)
+    for entry, facts in sorted(files, key=lambda file: max(file[1].st_atime, file[1].st_mtime)):
+        if left <= most:
+            return
+        Path(entry.path).unlink(missing_ok=True)
+        left -= facts.st_size
+
+
+def _check_own(folder: Path) -> None:
+    facts = folder.stat()
+    if hasattr(os, "getuid") and (facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        raise PermissionError(f"{folder} can be written by others")
 
 
 def keep_memory() -> bool:
@@ -48,3 +107,18 @@ def cores() -> list[int]:
 def count_cores() -> int:
     """How many cores this process may use."""
     return len(cores()) or os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """The NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, found without starting JAX."""
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    if wanted and not {"cuda", "gpu"} & set(wanted.split(",")):
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]

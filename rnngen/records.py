@@ -5,10 +5,12 @@
     diagnoses.jsonl    a row per diagnosis
     provenance.jsonl   a row per start: versions, git commit, command, device
     checkpoints/       see train/checkpoint.py
+    stop               there where a search has asked the run to end at its next evaluation, see `request_stop`
     result.json        status and final numbers; written last, atomically
 
-A sweep's folder holds run folders under `trials/` and their list in `sweep.json`. Numbers that JSON does not
-have are written as the strings "nan", "inf" and "-inf".
+A sweep's folder holds run folders under `trials/` and their list in `sweep.json`; a search, which makes its trials one
+by one, keeps what it proposed in each trial's `trial.json` instead. Numbers that JSON does not have are written as the
+strings "nan", "inf" and "-inf".
 
     records.jsonl.gz   all of this but checkpoints in one file, see `pack`; a folder that holds it reads like the sweep
 """
@@ -30,8 +32,10 @@ import pandas as pd
 
 _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 _NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-# The statuses of a run that trained to an end; "failed" is the third, and one without a result is unfinished.
+# The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
+# is "failed", and a run without a result is unfinished.
 TRAINED = ("finished", "diverged")
+OVER = (*TRAINED, "pruned")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
 PACKED = "records.jsonl.gz"
 
@@ -60,6 +64,18 @@ class RunFolder:
     def finish(self, result: dict) -> None:
         """Write the result, whole or not at all."""
         write_json(self.path / "result.json", result)
+
+    def forget(self) -> None:
+        """Drop the result, so that the run is gone on with."""
+        (self.path / "result.json").unlink(missing_ok=True)
+
+    def request_stop(self) -> None:
+        """Ask the run, wherever it is trained, to end as "pruned" at its next evaluation of the valid split."""
+        (self.path / "stop").touch()
+
+    def stop_requested(self) -> bool:
+        """Whether `request_stop` was called."""
+        return (self.path / "stop").exists()
 
     def append(self, table: str, row: dict) -> None:
         """Add a row to one of `TABLES`."""
@@ -130,7 +146,14 @@ def _rounded(value: Any, digits: int) -> Any:
 def sweep(folder: str | os.PathLike) -> dict | None:
     """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
     packed = _packed(Path(folder))
-    return packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json")
+    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json")
+    return found | {"trials": proposals(folder)} if found and "search" in found and not packed else found
+
+
+def proposals(folder: str | os.PathLike) -> list[dict]:
+    """What a search proposed, `{"id", "numbers", "overrides", "labels", "params"}`, in the order of its proposals."""
+    files = (Path(folder) / "trials").glob("*/trial.json")
+    return sorted(({"id": f.parent.name} | read_json(f) for f in files), key=lambda p: p["numbers"][0])
 
 
 def _packed(folder: Path) -> list[dict]:

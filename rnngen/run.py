@@ -1,16 +1,18 @@
-"""One run: a resolved config and a folder in, a trained model and its records out."""
+"""A run, or some: a resolved config and a folder in, a trained model and its records out."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from rnngen.config import build, difference
+from rnngen.config import build
 from rnngen.configcheck import ConfigError
-from rnngen.records import TRAINED, RunFolder
-from rnngen.train import fit
+from rnngen.configkeys import difference
+from rnngen.records import OVER, RunFolder
+from rnngen.train import Experiment, alike, fit, fit_pack
 
 
 def run(config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = lambda row: None) -> dict:
@@ -23,10 +25,53 @@ def run(config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = l
     experiment = build(config)
     folder = RunFolder(path)
     done = claim(folder, config)
-    if done is not None and done["status"] in TRAINED:
+    if done is not None and done["status"] in OVER:
         return done
     folder.start(config, seed=config["seed"], device=device())
     return fit(experiment, folder, on_row)
+
+
+def run_pack(
+    configs: Sequence[dict], paths: Sequence[str], on_error: Callable[[str, Exception], Any], exact: bool = False
+) -> None:
+    """`run` for configs in their folders, those that one program can train together.
+
+    on_error gets the folder and the exception of a run that raises; the others go on. exact: to the bits that each
+    gives alone on one device, else the faster way.
+    """
+    left: list[tuple[Experiment, RunFolder, dict]] = []
+    for config, path in zip(configs, paths, strict=True):
+        with _telling(on_error, path):
+            folder, experiment = RunFolder(path), build(config)
+            done = claim(folder, config)
+            if done is None or done["status"] not in OVER:
+                left.append((experiment, folder, config))
+    for places in alike([experiment for experiment, _, _ in left]):
+        _run_alike([left[place] for place in places], on_error, exact)
+
+
+def _run_alike(members: list[tuple[Experiment, RunFolder, dict]], on_error: Callable, exact: bool) -> None:
+    experiments, folders, _ = zip(*members, strict=True)
+    for _, folder, config in members:
+        folder.start(config, seed=config["seed"], device=device(), pack=len(members))
+    try:
+        fit_pack(experiments, folders, [lambda row: None] * len(members), "map" if exact else "auto")
+    except Exception as error:
+        if len(members) == 1:
+            on_error(os.fspath(folders[0].path), error)
+            return
+        # Which of them it was, or whether all are too much at once, shows when each is alone.
+        for member in members:
+            if member[1].result() is None:
+                _run_alike([member], on_error, exact)
+
+
+@contextlib.contextmanager
+def _telling(on_error: Callable[[str, Exception], Any], path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        on_error(path, error)
 
 
 def claim(folder: RunFolder, config: dict) -> dict | None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from rnngen.config import base_config, build, complete, component, config_id, difference, resolve
+from rnngen.config import base_config, build, complete, component, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module, set_override
+from rnngen.configkeys import config_id, difference
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(ROOT.glob("configs/*.py"))

@@ -12,7 +12,7 @@ FLOORS = [
     {"tasks", "models"},
     {"diagnostics"},
     {"train"},
-    {"configcheck", "config"},
+    {"configcheck", "configkeys", "config"},
     {"run"},
     {"sweep"},
     {"cli"},

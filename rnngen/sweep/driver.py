@@ -1,131 +1,101 @@
-"""Plans a sweep's trials, keeps the workers busy with those that are not done, and counts the outcomes."""
+"""Keeps an executor busy with the trials that are not done, and sees each of them to a result."""
 
-import copy
 import queue
-import tempfile
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from rnngen import process
-from rnngen.config import build, config_id, difference, plain, resolve
-from rnngen.configcheck import ConfigError, set_override
-from rnngen.records import TRAINED, RunFolder, read_json, write_json
-from rnngen.run import check_writable
-from rnngen.sweep.space import Labelled, Space, bare
-from rnngen.sweep.worker import Worker
+from rnngen.configkeys import structure
+from rnngen.sweep.executors import Executor
+from rnngen.sweep.job import Job, JobLost, fail
+from rnngen.sweep.plan import Trial, run_folder, status_of
+
+LOOK_EVERY = 0.2  # seconds between looks at trials that a search may stop
 
 
-class Trial(NamedTuple):
-    """One trial: a stable id, what it changes in the sweep's config, and the resolved config.
+class Source(Protocol):
+    """Where trials come from: a list, or a search that thinks of them one by one."""
 
-    labels: dotted name -> what the sweep's file calls the value there.
+    def next(self, running: int, slots: int) -> list[list[Trial]]:
+        """Trials to run now, a job a pack, while `running` jobs are under way of `slots` that can be at once."""
+
+    def look(self, trials: list[Trial]) -> None:
+        """Look at what running trials have recorded so far."""
+
+    def over(self, trial: Trial) -> None:
+        """A trial has its result."""
+
+
+class Listed:
+    """A `Source` of packs that were all planned before."""
+
+    def __init__(self, packs: list[list[Trial]]):
+        self._packs = packs
+
+    def next(self, running: int, slots: int) -> list[list[Trial]]:
+        """See `Source`: all, at the first call."""
+        packs, self._packs = self._packs, []
+        return packs
+
+    def look(self, trials: list[Trial]) -> None:
+        """Nothing to see: each trial runs to its end."""
+
+    def over(self, trial: Trial) -> None:
+        """Nothing follows from it."""
+
+
+def run_trials(
+    folder: Path, source: Source, executor: Executor, on_over: Callable[[str, Trial], Any], exact: bool = False
+) -> None:
+    """Run what a source gives, and call `on_over` with each trial's status and the trial as it ends.
+
+    A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on, and those that
+    were packed with it are tried again alone. On KeyboardInterrupt, trials that were running stay unfinished.
     """
+    running: dict[Future, list[Trial]] = {}
+    ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+    looked = time.monotonic()
 
-    id: str
-    overrides: dict[str, Any]
-    config: dict
-    labels: dict[str, str]
+    def start(packs: list[list[Trial]]) -> None:
+        for trials, future in zip(packs, executor.submit([job_of(folder, t, exact) for t in packs]), strict=True):
+            running[future] = trials
+            future.add_done_callback(ended.put)
 
-
-def plan(base: dict, space: Space) -> list[Trial]:
-    """The trials of a space over a complete base config.
-
-    Raises ConfigError where one cannot be built, or is there twice: before any of them has begun.
-    """
-    if not isinstance(space, list) or not all(isinstance(overrides, dict) for overrides in space):
-        raise ConfigError("get_sweep() must return a list of overrides, as axis, product, zipped and chain make it")
-    trials: dict[str, Trial] = {}
-    for number, overrides in enumerate(space, start=1):
-        labels = {name: value.label for name, value in overrides.items() if isinstance(value, Labelled)}
-        config, overrides = copy.deepcopy(base), {name: plain(bare(value)) for name, value in overrides.items()}
-        try:
-            for name, value in overrides.items():
-                set_override(config, name, value)
-            resolved = resolve(config)
-            build(resolved)
-        except ConfigError as error:
-            raise ConfigError(f"trial {number} of {len(space)}: {error}") from error
-        trial = Trial(config_id(resolved), overrides, resolved, labels)
-        if trial.id in trials:
-            raise ConfigError(f"trial {number} of {len(space)}: the same config as an earlier one: {overrides}")
-        trials[trial.id] = trial
-    if not trials:
-        raise ConfigError("the sweep has no trials")
-    return list(trials.values())
-
-
-def claim(folder: Path, base: dict, trials: list[Trial]) -> None:
-    """Make the folder this sweep's. Raises ConfigError where it is another's, a run's, or not writable."""
-    check_writable(folder)
-    if (folder / "config.json").exists():
-        raise ConfigError(f"{folder}: holds a single run, not a sweep")
-    listed = [{"id": trial.id, "overrides": trial.overrides, "labels": trial.labels} for trial in trials]
-    there = read_json(folder / "sweep.json")
-    if there is not None and [t["id"] for t in there["trials"]] != [t.id for t in trials]:
-        changed = difference(there["config"], base) or f"{len(there['trials'])} trials there, {len(trials)} here"
-        raise ConfigError(f"{folder}: holds a different sweep: {changed}")
-    if there is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "sweep.json", {"config": base, "trials": listed})
-
-
-def pending(folder: Path, trials: list[Trial], retry_failed: bool) -> list[Trial]:
-    """The trials that have no result yet, and the failed ones too if asked."""
-    over = TRAINED if retry_failed else (*TRAINED, "failed")
-    return [t for t in trials if status_of(folder, t) not in over]
-
-
-def status_of(folder: Path, trial: Trial) -> str:
-    """finished, diverged, failed, or unfinished."""
-    return (run_folder(folder, trial).result() or {"status": "unfinished"})["status"]
-
-
-def run_folder(folder: Path, trial: Trial) -> RunFolder:
-    """Where a trial's records are."""
-    return RunFolder(folder / "trials" / trial.id)
-
-
-def run_trials(folder: Path, trials: list[Trial], workers: int, on_event: Callable[[str, Trial], Any]) -> None:
-    """Run the trials in `workers` processes. on_event gets ("start", trial), then (its status, trial).
-
-    A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on.
-    On KeyboardInterrupt the processes are ended, and the trials that were running stay unfinished.
-    """
-    cache = tempfile.TemporaryDirectory(prefix="rnngen-compiled-")
-    idle: queue.Queue[Worker] = queue.Queue()
-    crew = [Worker(cores, devices, cache.name) for cores, devices in share_cores(workers)]
-    for worker in crew:
-        idle.put(worker)
-
-    def one(trial: Trial) -> None:
-        worker = idle.get()
-        try:
-            on_event("start", trial)
-            worker.run(trial.config, run_folder(folder, trial))
-            on_event(status_of(folder, trial), trial)
-        finally:
-            idle.put(worker)
-
-    pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        for done in as_completed([pool.submit(one, trial) for trial in trials]):
-            done.result()
+        while True:
+            start(source.next(len(running), executor.slots))
+            if not running:
+                return
+            if time.monotonic() - looked > LOOK_EVERY:
+                source.look([trial for trials in running.values() for trial in trials])
+                looked = time.monotonic()
+            try:
+                future = ended.get(timeout=LOOK_EVERY)
+            except queue.Empty:
+                continue
+            trials = running.pop(future)
+            start(_settle(folder, trials, future.exception()))
+            for trial in trials:
+                if (status := status_of(folder, trial)) != "unfinished":
+                    source.over(trial)
+                    on_over(status, trial)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in crew:
-            worker.stop()
-        pool.shutdown(wait=True)
-        cache.cleanup()
+        executor.shutdown()
 
 
-def share_cores(workers: int) -> list[tuple[list[int], int]]:
-    """The cores of this process dealt out to workers, and how many devices each makes of its own.
+def job_of(folder: Path, trials: list[Trial], exact: bool = False) -> Job:
+    """The trials as an executor takes them."""
+    paths = tuple(str(run_folder(folder, trial).path.absolute()) for trial in trials)
+    return Job(structure(trials[0].config), tuple(trial.config for trial in trials), paths, exact)
 
-    Where there are fewer cores than workers, each may use all, as one device.
-    """
-    cores = process.cores()
-    if workers > len(cores):
-        return [(cores, 1)] * workers
-    return [(mine, len(mine)) for mine in (cores[i::workers] for i in range(workers))]
+
+def _settle(folder: Path, trials: list[Trial], error: BaseException | None) -> list[list[Trial]]:
+    """See that trials whose job is over have results; returns those that should be tried again, each alone."""
+    left = [trial for trial in trials if status_of(folder, trial) == "unfinished"]
+    if left and len(trials) > 1:
+        return [[trial] for trial in left]
+    for trial in left:
+        fail(run_folder(folder, trial).path, error or JobLost("its job ended without a result"))
+    return []

@@ -1,28 +1,36 @@
-"""What a person sees while a sweep runs: trials done, running, failed, and the time left."""
+"""What a person sees of a sweep: while it runs, and from another terminal."""
 
+import math
 import threading
 import time
+from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from rnngen.records import describe, short
-from rnngen.sweep.driver import Trial
+from rnngen.configcheck import ConfigError
+from rnngen.records import describe, load, short, sweep
+from rnngen.sweep.campaign import Campaign
+from rnngen.sweep.plan import Trial, run_folder
+
+STATUSES = ("finished", "pruned", "diverged", "failed")
 
 
 class Progress:
-    """A live line on a terminal, else a line for each trial that ends. `event` may be called from any thread."""
+    """A live line on a terminal, else a line for each trial that ends. `over` may be called from any thread."""
 
-    def __init__(self, total: int, done: int):
-        self._total, self._done_before, self._lock = total, done, threading.Lock()
-        self._counts = {"running": 0, "finished": 0, "diverged": 0, "failed": 0}
+    def __init__(self, campaign: Campaign):
+        self._campaign, self._lock = campaign, threading.Lock()
+        self._counts = dict.fromkeys(STATUSES, 0)
+        self._best: tuple[float, str] | None = None
         self._console = Console()
         self._bars = Bars(
             TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"),
             console=self._console, disable=not self._console.is_terminal,
         )  # fmt: skip
-        self._task = self._bars.add_task("trials", total=total, completed=done, state="")
+        self._task = self._bars.add_task("trials", total=campaign.total, completed=self._completed(), state="")
         self._began = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -32,28 +40,90 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self._bars.stop()
 
-    def event(self, status: str, trial: Trial) -> None:
-        """A trial started ("start"), or ended with a status."""
+    def over(self, status: str, trial: Trial) -> None:
+        """A trial ended with a status."""
         with self._lock:
-            self._counts["running"] += 1 if status == "start" else -1
-            if status in self._counts:
-                self._counts[status] += 1
+            self._counts[status] += 1
+            self._best = better(self._best, self._campaign.score(trial), trial.id, self._campaign.mode)
             state = self._state()
             self._bars.update(self._task, completed=self._completed(), state=state)
-            if status in ("diverged", "failed") or (status == "finished" and not self._console.is_terminal):
+            if status in ("diverged", "failed") or not self._console.is_terminal:
                 changes = ", ".join(
                     f"{short(k)}={trial.labels.get(k, describe(v))}" for k, v in trial.overrides.items()
                 )
                 self._console.print(
-                    f"{self._completed()}/{self._total}  {status}  {trial.id}  {changes}  ({state})",
+                    f"{self._completed()}/{self._campaign.total}  {status}  {trial.id}  {changes}  ({state})",
                     soft_wrap=True, highlight=False, markup=False,
                 )  # fmt: skip
 
     def _completed(self) -> int:
-        return self._done_before + sum(n for status, n in self._counts.items() if status != "running")
+        return self._campaign.total - self._campaign.left + sum(self._counts.values())
 
     def _state(self) -> str:
-        done = self._completed() - self._done_before
-        left = (time.monotonic() - self._began) / done * (self._total - self._completed()) if done else None
-        time_left = "time left unknown" if left is None else f"about {left:.0f} s left"
-        return f"{self._counts['running']} running, {self._counts['failed']} failed, {time_left}"
+        done, left = sum(self._counts.values()), self._campaign.total - self._completed()
+        running = min(left, self._campaign.executor.slots)
+        seconds = (time.monotonic() - self._began) / done * left
+        counts = ", ".join(f"{n} {status}" for status, n in self._counts.items() if status != "finished" and n)
+        best = f"best {self._campaign.metric} {self._best[0]:.3g} ({self._best[1]})" if self._best else ""
+        return ", ".join(filter(None, [f"{running} running", counts, best, f"about {duration(seconds)} left"]))
+
+
+def better(best: tuple[float, str] | None, score: float | None, trial: str, mode: str) -> tuple[float, str] | None:
+    """The better of the best so far and a trial's score, which may be none or no number."""
+    if score is None or math.isnan(score):
+        return best
+    sign = 1 if mode == "min" else -1
+    return (score, trial) if best is None or sign * score < sign * best[0] else best
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def status(folder: Path, now: float | None = None) -> list[str]:
+    """How far a sweep is, in lines, from its folder alone. Raises ConfigError where it holds none."""
+    found = sweep(folder) if folder.is_dir() else None
+    if found is None:
+        raise ConfigError(f"{folder}: holds no sweep")
+    search = found.get("search") or {"metric": "loss", "mode": "min", "trials": len(found["trials"])}
+    results = load(folder, "results")
+    statuses = results["status"] if len(results) else pd.Series(dtype=str)
+    counts = {name: int((statuses == name).sum()) for name in STATUSES}
+    under_way = _under_way(folder, found, time.time() if now is None else now)
+    total = max(search.get("trials", 0), len(found["trials"]))
+    lines = [f"{sum(counts.values())} of {total} trials over: " + ", ".join(f"{n} {s}" for s, n in counts.items())]
+    lines += [f"{len(under_way)} begun and not over{''.join(under_way[:8])}"]
+    lines += _best(results, search)
+    spent = results[["train_seconds", "compile_seconds"]].sum().sum() if "train_seconds" in results else 0.0
+    done, left = sum(counts.values()), total - sum(counts.values())
+    if done and left:
+        lines.append(f"about {duration(spent / done * left)} of one worker's time left")
+    return lines
+
+
+def _under_way(folder: Path, found: dict, now: float) -> list[str]:
+    """A line for each trial that has begun and has no result: its last step, and how long ago that was."""
+    lines = []
+    for trial in found["trials"]:
+        run = run_folder(folder, Trial(trial["id"], {}, {}, {}))
+        metrics = run.path / "metrics.jsonl"
+        if run.result() is None and metrics.exists():
+            step = max((row["step"] for row in run.rows("metrics")), default=0)
+            ago = duration(max(0.0, now - metrics.stat().st_mtime))
+            lines.append(f"\n  {trial['id']}  step {step}, heard of {ago} ago")
+    return lines
+
+
+def _best(results: pd.DataFrame, search: dict) -> list[str]:
+    metric = search["metric"]
+    column = metric if "." in metric else f"metrics.valid.{metric}"
+    if column not in results:
+        return []
+    scores = results.set_index("trial")[column].astype(float).dropna()
+    if not len(scores):
+        return []
+    trial = scores.idxmin() if search["mode"] == "min" else scores.idxmax()
+    return [f"best {metric} on valid: {scores[trial]:.4g} ({trial})"]

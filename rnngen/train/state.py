@@ -27,10 +27,18 @@ class TrainState(NamedTuple):
     key: Key
 
 
-def init_state(model: Model, optimizer: Optimizer, seed: int) -> TrainState:
-    """The state before the first step; everything random in a run follows from its seed."""
+def init_params(model: Model, seed: Array | int) -> tuple[Params, Key]:
+    """The parameters before the first step, and the run's key."""
     key_init, key_run = jax.random.split(jax.random.key(seed))
-    params = model.init(key_init)
+    return model.init(key_init), key_run
+
+
+def init_state(model: Model, optimizer: Optimizer, seed: int, make: Callable | None = None) -> TrainState:
+    """The state before the first step; everything random in a run follows from its seed.
+
+    make: seed -> what `init_params` makes, where that is compiled already.
+    """
+    params, key_run = make(seed) if make else init_params(model, seed)
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run)
 
 
@@ -89,5 +97,15 @@ def evaluate(model: Model, task: Task, split: str, batch_size: int, mesh: Mesh |
 
 def means(sums: dict) -> dict[str, float]:
     """`{metric: (sum, count)}` -> `{metric: mean}` as Python floats, from one transfer; nan where nothing counted."""
+    return each_mean(jax.tree.map(lambda x: x[None], sums))[0]
+
+
+def each_mean(sums: dict) -> list[dict[str, float]]:
+    """`means` of several trials, from `{metric: (sum [n], count [n])}`."""
     found = jax.device_get(sums)
-    return {name: float(total) / float(count) if count else math.nan for name, (total, count) in found.items()}
+    trials = range(len(next(iter(found.values()))[0]))
+    return [{name: _mean(total[i], count[i]) for name, (total, count) in found.items()} for i in trials]
+
+
+def _mean(total: float, count: float) -> float:
+    return float(total) / float(count) if count else math.nan

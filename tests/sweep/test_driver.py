@@ -1,6 +1,7 @@
 """A sweep in real processes: results as single runs give them, failures contained, nothing trained twice."""
 
 import os
+from concurrent.futures import Future
 
 import pytest
 
@@ -10,7 +11,11 @@ from rnngen.configcheck import ConfigError
 from rnngen.records import RunFolder, load
 from rnngen.run import run
 from rnngen.sweep import axis, chain, product
-from rnngen.sweep.driver import claim, pending, plan, run_trials, share_cores, status_of
+from rnngen.sweep.driver import Listed, run_trials
+from rnngen.sweep.executors.local import Local, Slot, share
+from rnngen.sweep.job import Job
+from rnngen.sweep.packs import group
+from rnngen.sweep.plan import claim, pending, plan, status_of
 
 
 def small_config():
@@ -22,10 +27,11 @@ def small_config():
     return complete(config)
 
 
-def run_all(folder, trials, workers=2, retry_failed=False):
+def run_all(folder, trials, size=1, retry_failed=False):
     claim(folder, small_config(), trials)
     todo, events = pending(folder, trials, retry_failed), []
-    run_trials(folder, todo, workers, lambda status, trial: events.append((status, trial.id)))
+    executor = Local(share(2, [], []))
+    run_trials(folder, Listed(group(todo, size)), executor, lambda status, trial: events.append((status, trial.id)))
     return events
 
 
@@ -42,9 +48,7 @@ def test_a_sweep_with_failures(tmp_path):
 
     statuses = [status_of(tmp_path, trial) for trial in trials]
     assert statuses == ["finished"] * 4 + ["failed"] * 2
-    assert sorted(events) == sorted(
-        [("start", t.id) for t in trials] + list(zip(statuses, [t.id for t in trials], strict=True))
-    )
+    assert sorted(events) == sorted(zip(statuses, [t.id for t in trials], strict=True))
     reasons = load(tmp_path, "results")["reason"].tolist()[-2:]
     assert reasons == ["RuntimeError: this cell cannot step", "its process died: killed by SIGKILL"]
 
@@ -98,9 +102,40 @@ def test_plans_that_cannot_be(space, message):
     assert message in str(caught.value)
 
 
-def test_cores_are_dealt_out():
-    cores = sorted(os.sched_getaffinity(0))
-    dealt = share_cores(len(cores))
-    assert sorted(c for mine, _ in dealt for c in mine) == cores
-    assert all(devices == len(mine) for mine, devices in dealt)
-    assert share_cores(len(cores) + 1) == [(cores, 1)] * (len(cores) + 1)
+def test_cores_and_gpus_are_dealt_out():
+    assert share(0, [2, 3, 5], []) == [Slot([2], 1), Slot([3], 1), Slot([5], 1)]
+    assert share(2, [2, 3, 5], []) == [Slot([2, 5], 2), Slot([3], 1)]
+    assert share(3, [0, 1], []) == [Slot([0, 1], 1)] * 3
+    assert share(0, [0, 1, 2, 3], ["0", "1"]) == [Slot([0, 2], 2, "0"), Slot([1, 3], 2, "1")]
+    assert [slot.gpu for slot in share(3, [0, 1, 2], ["7"])] == ["7"] * 3
+
+
+def test_a_pack_in_a_worker_and_one_that_kills_it(tmp_path):
+    """What was packed with a trial that kills its process is trained again, without it."""
+    deadly = component("my_lab:deadly", hidden_dim=3)
+    trials = plan(small_config(), chain(axis("seed", [0, 1, 2]), axis("cell", [deadly])))
+    assert [len(pack) for pack in group(trials, 8)] == [3, 1]
+    claim(tmp_path, small_config(), trials)
+    events = []
+    executor = Local(share(1, [], []))
+    run_trials(tmp_path, Listed([trials]), executor, lambda status, trial: events.append((status, trial.id)))
+    assert [status_of(tmp_path, trial) for trial in trials] == ["finished"] * 3 + ["failed"]
+    assert len(events) == 4
+
+
+def test_packs_are_even_and_of_one_structure():
+    cells = axis("cell.name", ["rnn", "gru"])
+    space = product(axis("optim.learning_rate", [0.1, 0.2, 0.3, 0.4, 0.5]), cells)
+    packs = group(plan(small_config(), chain(space, product(cells, axis("optim.clip_norm", [0.0])))), 3)
+    assert [(len(pack), {t.config["cell"]["name"] for t in pack}) for pack in packs] == [
+        (2, {"rnn"}), (2, {"gru"}), (3, {"rnn"}), (3, {"gru"}), (1, {"rnn"}), (1, {"gru"})
+    ]  # fmt: skip
+
+
+def test_a_worker_prefers_what_it_has_compiled():
+    executor = Local([])
+    futures = [Future() for _ in "abab"]
+    executor._jobs = [(Job(key, (), ()), future) for key, future in zip("abab", futures, strict=True)]
+    taken = [executor._take(number)[0].key for number in (0, 1, 0, 1)]
+    assert taken == ["a", "b", "a", "b"]
+    executor.shutdown()

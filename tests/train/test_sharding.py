@@ -8,9 +8,9 @@ from conftest import assert_close, make_experiment, make_model
 
 from rnngen.tasks import adding
 from rnngen.train import init_state
-from rnngen.train.loop import _mesh, compile_programs
+from rnngen.train.programs import mesh_of_run, place, programs_for
 from rnngen.train.regularizers import flossing
-from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of, replicate
+from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
 from rnngen.train.state import evaluate, means, train_steps
 
 ALONE = mesh_of(1)
@@ -77,9 +77,10 @@ def test_evaluation_is_the_same_on_two_devices():
 def test_linear_algebra_runs_on_one_device():
     """On two CPU devices at once LAPACK's calls wait for each other's threads for ever."""
     experiment = make_experiment("rnn", diagnose=("lyapunov_spectrum",))
-    assert _mesh(experiment._replace(regularizer=flossing(exponents=2))).size == 1
-    assert _mesh(experiment).size == 2
-    state = replicate(init_state(experiment.model, experiment.optimizer, 0), mesh_of(2))
-    programs = compile_programs(experiment, state, mesh_of(2))
-    found = programs.diagnose["lyapunov_spectrum"](state.params)
+    assert mesh_of_run(experiment._replace(regularizer=flossing(exponents=2))).size == 1
+    assert mesh_of_run(experiment).size == 2
+    state = init_state(experiment.model, experiment.optimizer, 0)
+    states = place(jax.tree.map(lambda x: x[None], state), experiment)
+    assert len(states.step.devices()) == 2
+    found = programs_for(experiment, states).diagnose["lyapunov_spectrum"](state.params)
     assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(found))

@@ -1,0 +1,88 @@
+"""A sweep as one thing to run: its trials planned, its folder claimed, what is left of it dealt into jobs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rnngen.configcheck import ConfigError
+from rnngen.records import OVER, RunFolder, flatten, proposals
+from rnngen.sweep.driver import Listed, Source, job_of, run_trials
+from rnngen.sweep.executors import Executor
+from rnngen.sweep.launch import make_executor
+from rnngen.sweep.packs import deal
+from rnngen.sweep.plan import Trial, claim, claim_search, pending, plan, run_folder
+from rnngen.sweep.ranges import Search
+from rnngen.sweep.study import Study, planned
+
+
+class Campaign:
+    """What `begin` makes. total, left: trials in all, and those of them that are not over.
+
+    metric, mode: by what a search, or the line that a person sees, calls a trial the best.
+    """
+
+    metric, mode = "loss", "min"
+
+    def __init__(self, folder: Path, source: Source, executor: Executor, exact: bool, total: int, left: int):
+        self.folder, self.source, self.executor, self.exact = folder, source, executor, exact
+        self.total, self.left = total, left
+
+    def run(self, on_over: Callable[[str, Trial], Any]) -> None:
+        """Run what is left; see `run_trials`."""
+        run_trials(self.folder, self.source, self.executor, on_over, self.exact)
+
+    def score(self, trial: Trial) -> float | None:
+        """The trial's metric, None where it has none."""
+        place = self.metric if "." in self.metric else f"metrics.valid.{self.metric}"
+        return flatten(run_folder(self.folder, trial).result() or {}).get(place)
+
+    def detach(self) -> int:
+        """Submit what is left, and return the number of jobs."""
+        jobs = [job_of(self.folder, trials, self.exact) for trials in self.source.next(0, self.executor.slots)]
+        self.executor.submit(jobs)
+        self.executor.shutdown()
+        return len(jobs)
+
+
+def begin(
+    folder: Path, base: dict, space: Any, launch: dict, retry_failed: bool = False, detach: bool = False
+) -> Campaign:
+    """Plan a sweep over a complete base config and claim its folder.
+
+    space: what `get_sweep()` returned. launch: resolved. Raises ConfigError before anything is written where a trial
+    cannot be built, the folder is another's, or the executor cannot be had; and for `detach` where jobs do not last, or
+    where what comes next depends on what came out.
+    """
+    trials = planned(base, space) if isinstance(space, Search) else plan(base, space)
+    if trials is None:
+        return _search(folder, base, space, launch, retry_failed, detach)
+    executor = _executor(folder, launch, detach)
+    claim(folder, base, trials)
+    todo = pending(folder, trials, retry_failed)
+    for trial in todo if retry_failed else ():
+        run_folder(folder, trial).forget()
+    packs = deal(todo, launch["pack"], executor)
+    return Campaign(folder, Listed(packs), executor, launch["exact"], len(trials), len(todo))
+
+
+def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> Campaign:
+    if detach:
+        raise ConfigError(
+            "--detach: what a search by results tries next needs a driver that stays; use method='random'"
+        )
+    study = Study(folder, base, search, retry_failed)
+    executor = _executor(folder, launch, detach)
+    claim_search(folder, base, search.record())
+    done = [RunFolder(folder / "trials" / p["id"]).result() for p in proposals(folder)]
+    over = sum(result is not None and (result["status"] in OVER or not retry_failed) for result in done)
+    campaign = Campaign(folder, study, executor, launch["exact"], search.trials, search.trials - over)
+    campaign.metric, campaign.mode = search.metric, search.mode
+    return campaign
+
+
+def _executor(folder: Path, launch: dict, detach: bool) -> Executor:
+    executor = make_executor(launch, folder)
+    if detach and not executor.lasting:
+        executor.shutdown()
+        raise ConfigError(f"--detach: jobs of the executor {launch['executor']['name']!r} end with this process")
+    return executor

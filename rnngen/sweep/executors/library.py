@@ -1,0 +1,57 @@
+"""What the executors that stand on another library share."""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rnngen import process
+from rnngen.sweep.job import Job, perform
+
+
+def optional(name: str, extra: str) -> Any:
+    """Import a library that an extra brings. Raises ValueError saying how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in (name, None):  # it is there, but something that it needs is not
+            raise ValueError(f"{name} cannot be imported: {error}") from error
+        raise ValueError(f"{name} is not installed: pip install 'rnngen[{extra}]'") from error
+
+
+def import_path() -> list[str]:
+    """Where this process finds modules, so that a worker finds the user's own."""
+    return [os.path.abspath(place) for place in sys.path]
+
+
+def perform_as_guest(job: Job, path: list[str], devices: int, gpu: str | None = None) -> None:
+    """Do a job in a process that the library has started, keeps, and may use again. See `process.prepare_worker`."""
+    sys.path.extend(place for place in path if place not in sys.path)
+    process.prepare_worker([], devices, gpu)
+    os.makedirs(job.folders[0], exist_ok=True)
+    with output_to(os.path.join(job.folders[0], "log.txt")):
+        perform(job)
+
+
+@contextlib.contextmanager
+def output_to(path: str) -> Iterator[None]:
+    """Add what this process prints, from any language, to a file, and afterwards print to where it did before."""
+    with open(path, "a", encoding="utf-8") as log:
+        _flush()
+        before = {stream: os.dup(stream) for stream in (1, 2)}
+        try:
+            for stream in before:
+                os.dup2(log.fileno(), stream)
+            yield
+        finally:
+            _flush()
+            for stream, copy in before.items():
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()

@@ -1,0 +1,176 @@
+"""Worker processes on this machine, each with cores or a GPU of its own.
+
+Spawned and never forked, since a forked JAX deadlocks. A process is kept from job to job, so that imports and
+compiled programs are paid once; when it dies, only the job that it had is lost, and the next gets a new one.
+"""
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnngen import process
+from rnngen.sweep.job import Job, JobLost, perform_logged
+
+
+class Slot(NamedTuple):
+    """What one worker may use. devices: how many CPU devices it makes of its cores; gpu: the one it sees, by number."""
+
+    cores: list[int]
+    devices: int
+    gpu: str | None = None
+
+
+def local(folder: Path, workers: int = 0) -> "Local":
+    """Spawned processes on this machine.
+
+    workers: 0 for one a GPU, or one a core where there is none. Raises ValueError for a number below 0.
+    """
+    if workers < 0:
+        raise ValueError(f"workers must not be negative, got {workers}")
+    return Local(share(workers, process.cores(), process.gpus()))
+
+
+def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
+    """Deal cores and GPUs out to workers (0: one a GPU, or else one a core).
+
+    Where there are fewer of either than workers, each may use all cores as one device, and GPUs are shared.
+    """
+    workers = workers or len(gpus) or len(cores) or process.count_cores()
+    mine = [cores] * workers if workers > len(cores) else [cores[i::workers] for i in range(workers)]
+    devices = [1] * workers if workers > len(cores) else [len(part) for part in mine]
+    gpu = [gpus[i % len(gpus)] if gpus else None for i in range(workers)]
+    return [Slot(*each) for each in zip(mine, devices, gpu, strict=True)]
+
+
+class Local:
+    """A thread a slot takes the waiting job that suits its process best, and waits for the process to do it."""
+
+    lasting = False
+
+    def __init__(self, slots: list[Slot]):
+        self.slots, self.accelerated = len(slots), any(slot.gpu is not None for slot in slots)
+        self._jobs: list[tuple[Job, Future]] = []
+        self._held: dict[int, str] = {}  # which key each slot's process has compiled last
+        self._changed = threading.Condition()
+        self._closed = False
+        self._workers = [Worker(slot) for slot in slots]
+        self._threads = [threading.Thread(target=self._serve, args=(i,), daemon=True) for i in range(self.slots)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, jobs: Sequence[Job]) -> list[Future]:
+        """See `Executor`."""
+        futures: list[Future] = [Future() for _ in jobs]
+        with self._changed:
+            self._jobs += zip(jobs, futures, strict=True)
+            self._changed.notify_all()
+        return futures
+
+    def shutdown(self) -> None:
+        """See `Executor`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for worker in self._workers:
+            worker.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, number: int) -> None:
+        worker = self._workers[number]
+        while (taken := self._take(number)) is not None:
+            job, future = taken
+            try:
+                worker.run(job)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+    def _take(self, number: int) -> tuple[Job, Future] | None:
+        with self._changed:
+            while not self._closed:
+                for place in self._in_order(number):
+                    job, future = self._jobs.pop(place)
+                    self._held[number] = job.key
+                    if future.set_running_or_notify_cancel():
+                        return job, future
+                    break
+                else:
+                    self._changed.wait()
+        return None
+
+    def _in_order(self, number: int) -> list[int]:
+        """Places of the waiting jobs, best first: what this worker has compiled, then what no other has."""
+        mine, others = self._held.get(number), {key for n, key in self._held.items() if n != number}
+        keys = [job.key for job, _ in self._jobs]
+        return sorted(range(len(keys)), key=lambda place: (keys[place] != mine, keys[place] in others, place))
+
+
+class Worker:
+    """The driver's end of one process. `run` blocks until a job is over; `stop` may be called from another thread."""
+
+    def __init__(self, slot: Slot):
+        self._slot = slot
+        self._process: Any = None
+        self._pipe: Any = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def run(self, job: Job) -> None:
+        """Have the process do a job. Raises JobLost where it dies."""
+        with self._lock:
+            if self._stopped:
+                raise JobLost("stopped")
+            if self._process is None:
+                self._process, self._pipe = self._start()
+            process, pipe = self._process, self._pipe
+        try:
+            pipe.send(job)
+            pipe.recv()
+        except (EOFError, OSError):
+            process.join()
+            self._process = None
+            raise JobLost(f"its process died: {_cause(process.exitcode)}") from None
+
+    def stop(self) -> None:
+        """End the process at once."""
+        with self._lock:
+            self._stopped = True
+            process = self._process
+        if process is not None:
+            process.terminate()
+            process.join()
+
+    def _start(self) -> tuple[Any, Any]:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._slot), daemon=True)
+        with contextlib.closing(theirs):  # or the death of the process would not close the pipe
+            process.start()
+        return process, ours
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"killed by {signal.Signals(-exitcode).name}"
+    return f"exit status {exitcode}"
+
+
+def _serve(pipe: Connection, slot: Slot) -> None:
+    """The worker's end: jobs come in, a token goes back for each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    process.prepare_worker(slot.cores, slot.devices, slot.gpu)
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        perform_logged(job)
+        pipe.send(None)

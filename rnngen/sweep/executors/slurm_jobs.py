@@ -1,0 +1,62 @@
+"""What runs in a job of SLURM, and what is known from outside of one that was submitted."""
+
+import dataclasses
+import pickle
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from rnngen.sweep.executors.library import perform_as_guest
+from rnngen.sweep.job import Job
+
+# Of the states that sacct tells, those in which a job does not run any more.
+_FINAL = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
+_FINAL |= {"OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A job as submitit takes it. path: where modules are found; see `process.prepare_worker` for the others."""
+
+    job: Job
+    path: list[str]
+    devices: int
+    gpu: str | None
+
+    def __call__(self) -> None:
+        """Do the job."""
+        perform_as_guest(self.job, self.path, self.devices, self.gpu)
+
+    def checkpoint(self) -> Any:
+        """What goes back to the queue when time is up: the same, since each trial goes on from its own checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def how_ended(submitted: Any) -> str:
+    """How a job of submitit ended; "" while it may still do something, as far as is known without asking SLURM."""
+    if submitted.paths.result_pickle.exists():
+        return _outcome(submitted.paths.result_pickle)
+    if hasattr(submitted, "_process"):  # of the cluster "local"
+        return _how_ended_here(submitted)
+    words = submitted.watcher.get_state(submitted.job_id, mode="cache").split()  # as in CANCELLED by 1000
+    return words[0] if words and words[0] in _FINAL else ""
+
+
+def _outcome(result: Path) -> str:
+    try:
+        outcome, value = pickle.loads(result.read_bytes())
+    except Exception as error:  # torn, or of another version
+        return f"FAILED, its result cannot be read: {error}".splitlines()[0]
+    return "COMPLETED" if outcome == "success" else f"FAILED, {value.strip().splitlines()[-1]}"
+
+
+def _how_ended_here(submitted: Any) -> str:
+    state = submitted.get_info()["jobState"]
+    if state.startswith("NO PROCESS"):  # not a child of this process
+        command = ["ps", "-o", "args=", "-p", submitted.job_id]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        # The number may be another process's by now, and a dead one's arguments are gone.
+        return "" if str(submitted.paths.folder.parent) in listed else "INTERRUPTED"
+    return "" if state == "RUNNING" else state

@@ -1,0 +1,53 @@
+"""A job: one trial, or several that are trained as one program, and what a worker does with it."""
+
+import os
+import sys
+import traceback
+from typing import NamedTuple
+
+from rnngen.records import RunFolder
+
+
+class Job(NamedTuple):
+    """What an executor is given: plain values, so that any process or machine can take it.
+
+    key: jobs of one key compile the same programs. configs, folders: a resolved config and a run folder a trial;
+    the folders are seen by driver and worker alike. exact: several trials are to give the bits that each gives alone.
+    """
+
+    key: str
+    configs: tuple[dict, ...]
+    folders: tuple[str, ...]
+    exact: bool = False
+
+
+class JobLost(Exception):  # noqa: N818, not an error of the program but of the machine below it
+    """The process or machine that had a job is gone; the message says how."""
+
+
+def perform(job: Job) -> None:
+    """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
+    from rnngen.run import run_pack  # here, so that the driver's end of this module stays light
+
+    run_pack(job.configs, job.folders, fail, job.exact)
+
+
+def perform_logged(job: Job) -> None:
+    """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial."""
+    os.makedirs(job.folders[0], exist_ok=True)
+    with open(os.path.join(job.folders[0], "log.txt"), "a", encoding="utf-8") as log:
+        sys.stdout.flush()
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+        perform(job)
+
+
+def fail(folder: str | os.PathLike, error: BaseException) -> None:
+    """Record a trial as failed."""
+    run = RunFolder(folder)
+    run.path.mkdir(parents=True, exist_ok=True)
+    if isinstance(error, JobLost):
+        run.finish({"status": "failed", "reason": str(error)})
+        return
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    run.finish({"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))})

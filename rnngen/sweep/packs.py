@@ -1,0 +1,36 @@
+"""Which trials are one job: those that may be trained by one program."""
+
+import itertools
+
+from rnngen.configkeys import structure
+from rnngen.sweep.executors import Executor
+from rnngen.sweep.plan import Trial
+
+MOST = 256  # trials of one program, where a GPU takes them at once
+
+
+def deal(trials: list[Trial], pack: str, executor: Executor) -> list[list[Trial]]:
+    """The trials in packs.
+
+    pack: "off", a number, or "auto": on a CPU trials run one by one, since nothing is gained by packing them there, and
+    on a GPU as many as leave each worker one.
+    """
+    if pack == "off" or (pack == "auto" and not executor.accelerated):
+        return [[trial] for trial in trials]
+    return group(trials, min(MOST, -(-len(trials) // executor.slots)) if pack == "auto" else int(pack))
+
+
+def group(trials: list[Trial], size: int) -> list[list[Trial]]:
+    """The trials in packs of one structure, `size` at most, as even as can be; in the order of each pack's first."""
+    by_structure: dict[str, list[Trial]] = {}
+    for trial in trials:
+        by_structure.setdefault(structure(trial.config), []).append(trial)
+    packs = [pack for alike in by_structure.values() for pack in _evenly(alike, size)]
+    order = {trial.id: place for place, trial in enumerate(trials)}
+    return sorted(packs, key=lambda pack: order[pack[0].id])
+
+
+def _evenly(trials: list[Trial], size: int) -> list[list[Trial]]:
+    count = -(-len(trials) // size)
+    bounds = [len(trials) * i // count for i in range(count + 1)]
+    return [trials[a:b] for a, b in itertools.pairwise(bounds)]

@@ -1,0 +1,134 @@
+"""What a search draws from, one range a dotted name, and the search itself, as a config file writes them."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from rnngen.sweep.space import Labelled
+
+METHODS = ("random", "tpe", "gp")
+MODES = ("min", "max")
+PRUNERS = {"none": (), "asha": ("first", "factor"), "hyperband": ("first", "factor")}
+
+
+class Numbers(NamedTuple):
+    """A range of numbers, both ends in it. whole: integers, `step` apart; log: as likely in each decade."""
+
+    low: float
+    high: float
+    whole: bool = False
+    log: bool = False
+    step: int = 1
+
+
+class Choice(NamedTuple):
+    """One of some values; each has a name, which is its label where it was given one."""
+
+    options: dict[str, Any]
+
+
+class Search(NamedTuple):
+    """How to search, see `search`."""
+
+    method: str
+    metric: str
+    mode: str
+    trials: int
+    seed: int
+    space: dict[str, Numbers | Choice]
+    pruner: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        plain = {
+            name: {"choice": list(r.options)} if isinstance(r, Choice) else r._asdict()
+            for name, r in self.space.items()
+        }
+        return self._asdict() | {"space": plain}
+
+
+def uniform(low: float, high: float) -> Numbers:
+    """Any number from `low` to `high`. Raises ValueError where there is none between them."""
+    return _checked(Numbers(low, high), f"uniform({low}, {high})")
+
+
+def loguniform(low: float, high: float) -> Numbers:
+    """Any number from `low` to `high`, its logarithm uniform. Raises ValueError for an empty range, or zero in it."""
+    return _checked(Numbers(low, high, log=True), f"loguniform({low}, {high})")
+
+
+def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
+    """A whole number from `low` to `high`, both included. Raises ValueError for an empty range, or a step with log."""
+    place = f"integers({low}, {high}, step={step}, log={log})"
+    if not all(isinstance(n, int) for n in (low, high, step)) or step < 1 or (log and step > 1):
+        raise ValueError(f"{place}: takes whole numbers, a positive step, and no step with log")
+    return _checked(Numbers(low, high, whole=True, log=log, step=step), place)
+
+
+def choice(values: Iterable[Any] | Mapping[str, Any]) -> Choice:
+    """One of the values; a mapping gives each a label. Raises ValueError where there is none, or one twice."""
+    labelled = isinstance(values, Mapping)
+    pairs = list(values.items()) if isinstance(values, Mapping) else [(str(value), value) for value in values]
+    options = {name: Labelled(name, value) if labelled else value for name, value in pairs}
+    if not options or len(options) < len(pairs):
+        raise ValueError(f"choice({[name for name, _ in pairs]}): needs values, and each only once")
+    return Choice(options)
+
+
+def _checked(numbers: Numbers, place: str) -> Numbers:
+    if not all(isinstance(n, int | float) and math.isfinite(n) for n in (numbers.low, numbers.high)):
+        raise ValueError(f"{place}: takes two finite numbers")
+    if numbers.low >= numbers.high:
+        raise ValueError(f"{place}: the range is empty")
+    if numbers.log and numbers.low <= 0:
+        raise ValueError(f"{place}: a log range must lie above zero")
+    return numbers
+
+
+def search(
+    method: str = "random",
+    *,
+    space: Mapping[str, Numbers | Choice | list],
+    metric: str = "loss",
+    mode: str = "min",
+    trials: int = 20,
+    seed: int = 0,
+    pruner: str | Mapping[str, Any] = "none",
+) -> Search:
+    """Search a space by Optuna: what `get_sweep()` may return instead of a list.
+
+    method: "random", "tpe" (Bergstra et al. 2011), or "gp" (Gaussian process; needs torch).
+    space: dotted name -> `uniform`, `loguniform`, `integers` or `choice`; a list is a choice.
+    metric: of the valid split at the end of a trial, or a dotted name in its result, such as "half_life.final".
+    trials: how many to make in all. The same seed gives the same trials: always with "random", else with one worker.
+    pruner: "none"; "asha" (Li et al. 2018) or "hyperband" (Li et al. 2017), which end trials that do worse than most at
+      their first evaluation from `first` training steps on, at `factor` times as many, and so on:
+      `{"name": "asha", "first": 200, "factor": 4}`; first=0, the default: `train.eval_every`.
+
+    Raises ValueError naming what makes no sense.
+    """
+    _check_one_of("method", method, METHODS)
+    _check_one_of("mode", mode, MODES)
+    pruning = {"name": pruner} if isinstance(pruner, str) else dict(pruner)
+    _check_one_of("pruner", pruning.get("name"), tuple(PRUNERS))
+    unknown = set(pruning) - {"name", *PRUNERS[pruning["name"]]}
+    if unknown:
+        raise ValueError(f"search: pruner {pruning['name']} takes first and factor, not {sorted(unknown)[0]!r}")
+    if pruning["name"] != "none" and "." in metric:
+        raise ValueError(
+            f"search: a pruner looks at metrics of the valid split, and {metric!r} is known at the end only"
+        )
+    if trials < 1 or seed < 0:
+        raise ValueError(f"search: trials must be positive and seed not negative, got {trials} and {seed}")
+    if not space:
+        raise ValueError("search: the space has no names")
+    ranges = {name: choice(r) if isinstance(r, list) else r for name, r in space.items()}
+    for name, r in ranges.items():
+        if not isinstance(r, Numbers | Choice):
+            raise ValueError(f"search: {name!r} needs uniform, loguniform, integers, choice or a list, got {r!r}")
+    return Search(method, metric, mode, trials, seed, ranges, {"first": 0, "factor": 4} | pruning)
+
+
+def _check_one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"search: {what} must be one of {', '.join(known)}, got {value!r}")

@@ -1,0 +1,195 @@
+"""A search under way: Optuna proposes and prunes, the trial folders remember.
+
+Optuna's study lives in memory and is rebuilt from the folders, by the same calls in the same order. Each proposal has
+a sampler of its own, seeded by the search's seed and the proposal's number, so that a search that was stopped goes on
+as one that was not.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rnngen.config import build, resolve
+from rnngen.configcheck import ConfigError
+from rnngen.lookup import nearest
+from rnngen.records import TRAINED, RunFolder, flatten, proposals, write_json
+from rnngen.sweep import sampling
+from rnngen.sweep.plan import Trial, make_trial, run_folder
+from rnngen.sweep.ranges import Choice, Numbers, Search
+from rnngen.sweep.space import Labelled
+
+
+class Study:
+    """A `Source` of trials that a search proposes, one a job."""
+
+    def __init__(self, folder: Path, base: dict, search: Search, retry_failed: bool = False):
+        """Take up what the folder holds. Raises ConfigError for a search that cannot be, before anything is written."""
+        self.folder, self.base, self.search = folder, base, search
+        _check(base, search)
+        self.study = sampling.make_study(search, resolve(base))
+        self.ranges = {name: sampling.distribution(r) for name, r in search.space.items()}
+        self._built: set[str] = set()
+        self._live: dict[str, tuple[Any, list[int]]] = {}  # trial id -> its Optuna trial, the steps told so far
+        self._again: list[Trial] = []
+        self._asked = 0
+        self._rebuild(retry_failed)
+
+    def next(self, running: int, slots: int) -> list[list[Trial]]:
+        """See `driver.Source`: proposals for the free slots."""
+        free, self._again = max(slots - running, 0), list(self._again)
+        packs = [[trial] for trial in self._again[:free]]
+        self._again = self._again[free:]
+        while len(packs) < free and self._asked < self.search.trials:
+            trial = self._propose()
+            if trial is not None:
+                packs.append([trial])
+        return packs
+
+    def look(self, trials: list[Trial]) -> None:
+        """See `driver.Source`: ask those that do worse than most to stop."""
+        if self.search.pruner["name"] == "none":
+            return
+        for trial in trials:
+            if self._pruned(trial.id, run_folder(self.folder, trial)):
+                run_folder(self.folder, trial).request_stop()
+
+    def over(self, trial: Trial) -> None:
+        """See `driver.Source`: tell what came out."""
+        self._tell(trial.id, run_folder(self.folder, trial))
+
+    def _propose(self) -> Trial | None:
+        """A new trial; None where the same config was proposed before."""
+        number, self._asked = self._asked, self._asked + 1
+        self.study.sampler = sampling.make_sampler(self.search, number)
+        proposed = self.study.ask(self.ranges)
+        overrides = {name: sampling.value_of(self.search.space[name], v) for name, v in proposed.params.items()}
+        trial = make_trial(self.base, overrides, self._built)
+        known = run_folder(self.folder, trial)
+        file = known.path / "trial.json"
+        there = next((p for p in proposals(self.folder) if p["id"] == trial.id), None) if file.exists() else None
+        known.path.mkdir(parents=True, exist_ok=True)
+        record = {"overrides": trial.overrides, "labels": trial.labels, "params": proposed.params}
+        write_json(file, {"numbers": [*(there["numbers"] if there else []), number]} | record)
+        if there:
+            self._conclude(proposed, [], known)
+            return None
+        self._live[trial.id] = proposed, []
+        return trial
+
+    def _rebuild(self, retry_failed: bool) -> None:
+        """Make the study that these folders came from."""
+        found = {number: p for p in proposals(self.folder) for number in p["numbers"]}
+        self._asked = max(found, default=-1) + 1
+        for number in range(self._asked):
+            if number not in found:  # its folder was deleted: it counts, and teaches nothing
+                self.study.tell(self.study.ask(), state=sampling.state("FAIL"))
+                continue
+            proposal = found[number]
+            self.study.enqueue_trial(proposal["params"])
+            proposed, steps = self.study.ask(self.ranges), list[int]()
+            run = RunFolder(self.folder / "trials" / proposal["id"])
+            result = run.result()
+            if number > proposal["numbers"][0]:
+                self._conclude(proposed, steps, run)
+            elif result is None or (retry_failed and result["status"] == "failed"):
+                self._live[proposal["id"]] = proposed, steps
+                self._again.append(make_trial(self.base, _labelled(proposal), self._built))
+            else:
+                self._conclude(proposed, steps, run)
+
+    def _tell(self, trial_id: str, run: RunFolder) -> None:
+        proposed, steps = self._live.pop(trial_id)
+        self._conclude(proposed, steps, run)
+
+    def _conclude(self, proposed: Any, steps: list[int], run: RunFolder) -> None:
+        """Tell Optuna how a trial ended; what was pruned stays so, however far it had trained by then."""
+        result = run.result()
+        if result is None or result["status"] == "failed":
+            self.study.tell(proposed, state=sampling.state("FAIL"))
+        elif self._report(proposed, steps, run) or result["status"] == "pruned":
+            self.study.tell(proposed, state=sampling.state("PRUNED"))
+        else:
+            self.study.tell(proposed, self._score(result))
+
+    def _pruned(self, trial_id: str, run: RunFolder) -> bool:
+        return self._report(*self._live[trial_id], run)
+
+    def _report(self, proposed: Any, steps: list[int], run: RunFolder) -> bool:
+        """Report evaluations that are new, in order, up to where the pruner says stop; returns whether it did."""
+        if self.search.pruner["name"] == "none":
+            return False
+        if steps and steps[-1] < 0:
+            return True
+        for row in run.rows("metrics"):
+            if row["split"] == "valid" and row["step"] > max(steps, default=0):
+                proposed.report(self._finite(row[self.search.metric]), row["step"])
+                steps.append(row["step"])
+                if proposed.should_prune():
+                    steps.append(-1)  # a verdict stands
+                    return True
+        return False
+
+    def _score(self, result: dict) -> float:
+        if result["status"] not in TRAINED:
+            raise ValueError(f"a trial that is {result['status']} has no score")
+        place = self.search.metric if "." in self.search.metric else f"metrics.valid.{self.search.metric}"
+        known = flatten(result)
+        if not isinstance(known.get(place), int | float):
+            raise ConfigError(f"search: no trial reports {self.search.metric!r}{nearest(place, known)}")
+        return math.inf * self._sign() if result["status"] == "diverged" else self._finite(known[place])
+
+    def _finite(self, value: float) -> float:
+        """The value; in place of what is no number the worst there is."""
+        return math.inf * self._sign() if math.isnan(value) else value
+
+    def _sign(self) -> int:
+        return 1 if self.search.mode == "min" else -1
+
+
+def planned(base: dict, search: Search) -> list[Trial] | None:
+    """All trials of a search that learns nothing from their results; None for one that does.
+
+    Raises ConfigError for a search that cannot be.
+    """
+    if search.method != "random" or search.pruner["name"] != "none":
+        return None
+    _check(base, search)
+    study, built = sampling.make_study(search, resolve(base)), set[str]()
+    trials: dict[str, Trial] = {}
+    for number in range(search.trials):
+        study.sampler = sampling.make_sampler(search, number)
+        proposed = study.ask({name: sampling.distribution(r) for name, r in search.space.items()})
+        overrides = {name: sampling.value_of(search.space[name], v) for name, v in proposed.params.items()}
+        trial = make_trial(base, overrides, built)
+        trials.setdefault(trial.id, trial)
+    return list(trials.values())
+
+
+def _check(base: dict, search: Search) -> None:
+    """Have each end of each range make a trial, and the task know the metric."""
+    ends = {name: _ends(r) for name, r in search.space.items()}
+    middle = {name: values[0] for name, values in ends.items()}
+    for name, values in ends.items():
+        for value in values:
+            try:
+                make_trial(base, middle | {name: value})
+            except ConfigError as error:
+                raise ConfigError(f"search: {name}: {error}") from error
+    config = make_trial(base, middle).config
+    known = build(config).task.metric_names()
+    if "." not in search.metric and search.metric not in known:
+        raise ConfigError(f"search: no trial reports {search.metric!r}{nearest(search.metric, known)}")
+    if search.method == "gp":
+        try:
+            import torch  # noqa: F401, what Optuna's Gaussian process computes with
+        except ImportError:
+            raise ConfigError("search: method 'gp' needs torch: pip install 'rnngen[gp]'") from None
+
+
+def _ends(r: Numbers | Choice) -> list[Any]:
+    return list(r.options.values()) if isinstance(r, Choice) else [r.low, r.high]
+
+
+def _labelled(proposal: dict) -> dict[str, Any]:
+    labels = proposal["labels"]
+    return {name: Labelled(labels[name], v) if name in labels else v for name, v in proposal["overrides"].items()}

@@ -1,0 +1,80 @@
+"""What a run consists of: a model, a task, an optimiser, and when to do what."""
+
+from typing import NamedTuple
+
+from rnngen.lookup import nearest
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.train.diagnose import Diagnose
+from rnngen.train.optim import Optimizer
+from rnngen.train.regularizers import Regularizer, none
+
+
+class Schedule(NamedTuple):
+    """How long to train, and every how many steps to do what (0: never).
+
+    full_batch: use the whole training set at every step instead of batch_size examples.
+    stop_metric: a metric of the task: training ends when the valid split's reaches stop_at (the loss from above, any
+      other from below); "": only at `steps`, which is then a cap.
+    """
+
+    steps: int
+    batch_size: int = 32
+    full_batch: bool = False
+    log_every: int = 100
+    eval_every: int = 500
+    eval_batch_size: int = 250
+    save_every: int = 500
+    stop_metric: str = ""
+    stop_at: float = 0.0
+
+    def check(self, task: Task, diagnose_every: int) -> None:
+        """Raise ValueError naming the first number that does not fit."""
+        for name in ("steps", "batch_size", "log_every", "eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("eval_every", "save_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        intervals = {name: getattr(self, name) for name in ("steps", "eval_every", "save_every")}
+        for name, interval in (intervals | {"diagnose.every": diagnose_every}).items():
+            if interval % self.log_every:
+                # log_every steps are one program, and a resumed run must log the very same rows.
+                raise ValueError(f"{name} must be a multiple of log_every={self.log_every}, got {interval}")
+        size = task.sizes["train"]
+        if self.full_batch and size is None:
+            raise ValueError("full_batch needs a finite training set: give the task a train_size")
+        if size is not None and not self.full_batch and self.batch_size > size:
+            raise ValueError(f"batch_size must be at most the {size} training examples, got {self.batch_size}")
+
+        if self.stop_metric and self.stop_metric not in (known := task.metric_names()):
+            raise ValueError(f"stop_metric: the task has no {self.stop_metric!r}{nearest(self.stop_metric, known)}")
+        if self.stop_metric and not self.eval_every:
+            raise ValueError("stop_metric is looked at when the valid split is evaluated: set eval_every")
+
+    def stops(self, metrics: dict[str, float]) -> bool:
+        """Whether metrics of the valid split end the training."""
+        if not self.stop_metric:
+            return False
+        value = metrics[self.stop_metric]
+        return value <= self.stop_at if self.stop_metric == "loss" else value >= self.stop_at
+
+    def examples(self, task: Task) -> int:
+        """How many examples make a batch."""
+        return task.sizes["train"] if self.full_batch else self.batch_size  # type: ignore[return-value]
+
+
+class Experiment(NamedTuple):
+    """Everything a run needs, as objects.
+
+    program: equal for experiments that the same compiled programs serve, with each its own state; "": for none.
+    """
+
+    model: Model
+    task: Task
+    optimizer: Optimizer
+    schedule: Schedule
+    diagnose: Diagnose
+    seed: int
+    regularizer: Regularizer = none()
+    program: str = ""

@@ -1,0 +1,214 @@
+"""The compiled programs of a run, or of several that train as one; kept, since most runs of a sweep share theirs.
+
+All take the states of `count` trials stacked, `[count, ...]`, also where there is one. `map` trains them one after
+another, to the bits that each has alone; `vmap` all at once, which a GPU does in little more time than one.
+"""
+
+import functools
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.train import sharding
+from rnngen.train.experiment import Experiment
+from rnngen.train.state import TrainState, evaluate, init_params, init_state, train_steps
+from rnngen.types import Array, Params, PyTree
+
+KEPT = 8  # of the programs, those used last
+TRIALS = "trials"
+
+
+class Programs(NamedTuple):
+    """`log_every` training steps, an evaluation a split, and each diagnosis.
+
+    train: (states, active `[count]`) -> (states, sums). evaluate: (params, active) -> sums; where a trial is not
+    active, what comes back for it has no meaning. pick: (states, place) -> the state of one trial.
+    diagnose: (params of one trial) -> what was measured. how: "map" or "vmap".
+    """
+
+    train: Callable
+    evaluate: dict[str, Callable]
+    pick: Callable
+    diagnose: dict[str, Callable]
+    how: str
+
+
+def start_state(experiment: Experiment) -> TrainState:
+    """The state before the first step."""
+    make = _kept(("init", experiment.program), lambda: jax.jit(functools.partial(init_params, experiment.model)))
+    return init_state(experiment.model, experiment.optimizer, experiment.seed, make)
+
+
+def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
+    """Places of the experiments that one program trains, group by group.
+
+    Those that say so by `program` are; for others their programs are traced and compared.
+    """
+    groups: dict[str, list[int]] = {}
+    signatures: dict[str, str] = {}
+    for place, experiment in enumerate(experiments):
+        name = experiment.program or f"alone {place}"
+        if name not in signatures:
+            signatures[name] = _signature(experiment, name) if len(experiments) > 1 else name
+        groups.setdefault(signatures[name], []).append(place)
+    return list(groups.values())
+
+
+def programs_for(experiment: Experiment, states: TrainState, how: str = "map") -> Programs:
+    """The programs for stacked states, compiled unless they were before. how: "auto" has both timed."""
+    count = states.step.shape[0]
+    mesh = mesh_of_run(experiment) if count == 1 else _mesh_of_pack(experiment, count)
+    name = (experiment.program, count, how if count > 1 else "map", mesh)
+
+    def make() -> Programs:
+        if count == 1 or how != "auto":
+            return _compile(experiment, states, mesh, how)
+        both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
+        return min(both, key=lambda programs: _seconds(programs, states))
+
+    return _kept(name, make)
+
+
+def place(states: TrainState, experiment: Experiment) -> TrainState:
+    """The stacked states on the devices that train them."""
+    count = states.step.shape[0]
+    if count == 1:
+        return sharding.replicate(states, mesh_of_run(experiment))
+    return jax.device_put(states, NamedSharding(_mesh_of_pack(experiment, count), PartitionSpec(TRIALS)))
+
+
+def mesh_of_run(experiment: Experiment) -> Mesh:
+    """The devices that divide every batch of a run."""
+    schedule, diagnose = experiment.schedule, experiment.diagnose
+    if experiment.regularizer.one_device:
+        return sharding.mesh_of(1)
+    examples = [diagnose.examples] if any(d.batch_axis is not None for d in diagnose.what.values()) else []
+    return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
+
+
+def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
+    """The devices that trials are dealt out to, as many to each."""
+    most = 1 if experiment.regularizer.one_device else jax.local_device_count()
+    size = max(n for n in range(1, most + 1) if count % n == 0)
+    return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
+
+
+_PROGRAMS: OrderedDict[tuple, Any] = OrderedDict()
+
+
+def _kept(name: tuple, make: Callable[[], Any]) -> Any:
+    """What was made under this name before, or is now; experiments without a `program` have no name."""
+    if not any(name[:2]) or "" in name[:2]:
+        return make()
+    if name not in _PROGRAMS:
+        _PROGRAMS[name] = make()
+        while len(_PROGRAMS) > KEPT:
+            _PROGRAMS.popitem(last=False)
+    _PROGRAMS.move_to_end(name)
+    return _PROGRAMS[name]
+
+
+def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> Programs:
+    count, active = states.step.shape[0], jnp.ones(states.step.shape, jnp.bool_)
+    inner = mesh if count == 1 else sharding.mesh_of(1)
+    train, evaluations = _functions(experiment, inner)
+    over = functools.partial(_over_trials, count=count, how=how, mesh=mesh)
+    everywhere = NamedSharding(mesh, sharding.REPLICATED if count == 1 else PartitionSpec(TRIALS))
+    whole = NamedSharding(mesh, sharding.REPLICATED)
+    taking = jax.jit(lambda states, place: jax.tree.map(lambda x: x[place], states), out_shardings=whole)
+    pick = taking.lower(states, 0).compile()
+    params = pick(states, 0).params
+    return Programs(
+        jax.jit(over(train), donate_argnums=0, out_shardings=(everywhere, None)).lower(states, active).compile(),
+        {split: jax.jit(over(f)).lower(states.params, active).compile() for split, f in evaluations.items()},
+        pick,
+        {name: _diagnosing(experiment, what, inner, params) for name, what in experiment.diagnose.what.items()},
+        how,
+    )
+
+
+def _functions(experiment: Experiment, mesh: Mesh) -> tuple[Callable, dict[str, Callable]]:
+    """What one trial runs: training steps, and an evaluation a split."""
+    model, task, optimizer, schedule, _, _, regularizer, _ = experiment
+    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
+    splits = ("valid", "test")
+    return train, {split: evaluate(model, task, split, schedule.eval_batch_size, mesh) for split in splits}
+
+
+def _over_trials(function: Callable, *, count: int, how: str, mesh: Mesh) -> Callable:
+    """The function of one trial's tree, over stacked ones."""
+
+    def skipping(tree: PyTree, active: Array) -> PyTree:
+        shapes = jax.eval_shape(function, tree)
+        nothing = lambda tree: jax.tree.map(_blank, shapes)  # noqa: E731
+        return jax.lax.cond(active, function, nothing, tree)
+
+    def run(trees: PyTree, active: Array) -> PyTree:
+        if how == "vmap":
+            return jax.vmap(function)(trees)
+        if count == 1:
+            return jax.lax.map(function, trees)
+        return jax.lax.map(lambda args: skipping(*args), (trees, active))
+
+    if count == 1 or mesh.size == 1:
+        return run
+    spec = PartitionSpec(TRIALS)
+    return jax.shard_map(run, mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False)
+
+
+def _blank(shape: jax.ShapeDtypeStruct) -> Array:
+    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape.shape)
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, mesh: Mesh, params: Params) -> Callable:
+    """The compiled program; one that does not share its examples between devices runs on the first alone.
+
+    Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
+    """
+    program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
+    if diagnosis.batch_axis is None:
+        mesh = sharding.mesh_of(1)
+    compiled = program.lower(sharding.replicate(params, mesh)).compile()
+    return lambda params: compiled(sharding.replicate(params, mesh))
+
+
+def _signature(experiment: Experiment, name: str) -> str:
+    """`_text`; of one that cannot be traced its name, so that it fails alone."""
+    try:
+        return _text(experiment)
+    except Exception:
+        return name
+
+
+def _text(experiment: Experiment) -> str:
+    """The programs of an experiment as text, constants included: equal where what they compile to is."""
+    state = jax.eval_shape(lambda: init_state(experiment.model, experiment.optimizer, 0))
+    train, evaluations = _functions(experiment, sharding.mesh_of(1))
+    traced = [jax.make_jaxpr(train)(state)]
+    traced += [jax.make_jaxpr(f)(state.params) for f in evaluations.values()]
+    for what in experiment.diagnose.what.values():
+        measure = experiment.diagnose.program(experiment.model, experiment.task, what)
+        traced.append(jax.make_jaxpr(measure)(state.params))
+    constants = [jax.device_get(c).tobytes().hex() for closed in traced for c in closed.consts]
+    # Functions within a program are printed with their addresses.
+    return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))
+
+
+def _seconds(programs: Programs, states: TrainState) -> float:
+    """How long a dispatch takes, the first not counted."""
+    active, spent = jnp.ones(states.step.shape, jnp.bool_), 0.0
+    for _ in range(2):
+        given = jax.tree.map(jnp.copy, states)  # training takes its argument's memory
+        began = time.perf_counter()
+        jax.block_until_ready(programs.train(given, active))
+        spent = time.perf_counter() - began
+    return spent
