@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen import process, records
+from rnngen import process, records, sinks
 from rnngen.config import COMPONENTS, complete, resolve
-from rnngen.configcheck import ConfigError, call, check_name, load_module
+from rnngen.configcheck import ConfigError, at_place, call, check_name, load_module
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.lookup import nearest
 from rnngen.run import run
@@ -22,10 +23,10 @@ from rnngen.sweep.launch import complete_launch, resolve_launch
 
 USAGE = """usage: rnngen <command> [options]
 
-  rnngen train --config=FILE --workdir=DIR [--config.KEY=VALUE ...]
+  rnngen train --config=FILE --workdir=DIR [--log=tensorboard] [--distributed] [--config.KEY=VALUE ...]
       train one run; the same command goes on with a run that was stopped
   rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--detach] [--config.KEY=VALUE ...]
-               [--launch.executor.name=local|ray|slurm] [--launch.pack=auto|off|N]
+               [--launch.executor.name=local|ray|slurm] [--launch.pack=auto|off|N] [--launch.log=tensorboard]
       run all trials of the file's get_sweep(); the same command finishes what is missing
   rnngen status DIR
       how far a sweep is: done, running, failed, the best so far, the time left
@@ -66,8 +67,14 @@ def train(arguments: list[str]) -> int:
     """`rnngen train`."""
     options = _parse(arguments)
     config = resolve(options.config)
+    at_place("--log", lambda: sinks.check(options.log))
     process.prepare()
-    result = run(config, options.workdir, _print_row)
+    if options.distributed:
+        at_place("--distributed", process.join)
+    first = not options.distributed or jax.process_index() == 0
+    result = run(config, options.workdir, _print_row if first else lambda row: None, options.log)
+    if not first:
+        return 0 if result["status"] == "finished" else 1
     test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
     solved = "solved" if result["solved"] else "not solved"
     print(
@@ -160,6 +167,8 @@ class Options:
         self.workers: int = values.workers if sweeping else 0
         self.retry_failed: bool = values.retry_failed if sweeping else False
         self.detach: bool = values.detach if sweeping else False
+        self.log: list[str] = [] if sweeping else values.log
+        self.distributed: bool = False if sweeping else values.distributed
         self.launch: ConfigDict | None = values.launch if sweeping else None
 
 
@@ -177,6 +186,9 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
         "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
     )
     flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
+    if not sweeping:
+        flags.DEFINE_list("log", [], "sinks that get each row too", flag_values=values)
+        flags.DEFINE_boolean("distributed", False, "be one of several processes of one run", flag_values=values)
     if sweeping:
         flags.DEFINE_integer("workers", 0, "worker processes (0: one a core)", lower_bound=0, flag_values=values)
         flags.DEFINE_boolean("retry_failed", False, "train failed trials again", flag_values=values)

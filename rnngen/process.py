@@ -50,6 +50,22 @@ def prepare_worker(cores: list[int], devices: int | None = None, gpu: str | None
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def join() -> None:
+    """Make this process one of several that train one run, as its launcher says.
+
+    SLURM, Open MPI and Kubernetes tell by themselves; elsewhere JAX_COORDINATOR_ADDRESS (host:port),
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID do. To be called before JAX starts. Raises ValueError where nothing tells.
+    """
+    said = {name: os.environ.get(name) for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")}
+    address, *numbers = said.values()
+    if any(said.values()) and not (address and all(n and n.isdigit() for n in numbers)):
+        raise ValueError(f"several processes need {', '.join(said)}, all three")
+    try:
+        jax.distributed.initialize(address or None, *(int(n) if n else None for n in numbers))  # type: ignore[arg-type]
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
 def cache_folder() -> Path | None:
     """Where workers keep compiled programs: a folder of the user's own, one a machine; None where there is none safe.
 

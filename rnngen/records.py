@@ -93,6 +93,22 @@ class RunFolder:
             _replace(self.path / TABLES[table], "".join(kept))
 
 
+class Follower(RunFolder):
+    """The folder of a run that several processes train, for those that only read: the first of them writes."""
+
+    def start(self, config: dict, **facts: Any) -> None:
+        """Nothing."""
+
+    def finish(self, result: dict) -> None:
+        """Nothing."""
+
+    def append(self, table: str, row: dict) -> None:
+        """Nothing."""
+
+    def rewind(self, step: int) -> None:
+        """Nothing."""
+
+
 class PackedRun:
     """A run as `pack` kept it; read like a `RunFolder`."""
 

@@ -7,39 +7,60 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 
 from rnngen.config import build
 from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
-from rnngen.records import OVER, RunFolder
+from rnngen.records import OVER, Follower, RunFolder
+from rnngen.sinks import Sinks
 from rnngen.train import Experiment, alike, fit, fit_pack
 
+Member = tuple[Experiment, RunFolder, dict]
 
-def run(config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = lambda row: None) -> dict:
+
+def run(
+    config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = lambda row: None, log: Sequence[str] = ()
+) -> dict:
     """Train what a resolved config describes in the folder `path` and return its result.
 
     A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds
-    it finished is left as it is. Raises ConfigError, before anything is written, where the config cannot
-    be built, or the folder holds another config or cannot be written.
+    it finished is left as it is. Several processes (`process.join`) that all call this train one run; the first writes.
+    log: names of sinks that get each row too, see `rnngen.sinks`. Raises ConfigError, before anything is written, where
+    the config cannot be built, or the folder holds another config or cannot be written.
     """
     experiment = build(config)
-    folder = RunFolder(path)
+    first = jax.process_index() == 0
+    folder = RunFolder(path) if first else Follower(path)
     done = claim(folder, config)
+    # What the others read must not be what the first has begun to write.
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("claimed")
     if done is not None and done["status"] in OVER:
         return done
     folder.start(config, seed=config["seed"], device=device())
-    return fit(experiment, folder, on_row)
+    with contextlib.closing(Sinks(log if first else (), folder.path, config)) as sinks:
+
+        def tell(row: dict) -> None:
+            on_row(row)
+            sinks(row)
+
+        return fit(experiment, folder, tell)
 
 
 def run_pack(
-    configs: Sequence[dict], paths: Sequence[str], on_error: Callable[[str, Exception], Any], exact: bool = False
+    configs: Sequence[dict],
+    paths: Sequence[str],
+    on_error: Callable[[str, Exception], Any],
+    exact: bool = False,
+    log: Sequence[str] = (),
 ) -> None:
     """`run` for configs in their folders, those that one program can train together.
 
     on_error gets the folder and the exception of a run that raises; the others go on. exact: to the bits that each
-    gives alone on one device, else the faster way.
+    gives alone on one device, else the faster way. log: as in `run`.
     """
-    left: list[tuple[Experiment, RunFolder, dict]] = []
+    left: list[Member] = []
     for config, path in zip(configs, paths, strict=True):
         with _telling(on_error, path):
             folder, experiment = RunFolder(path), build(config)
@@ -47,15 +68,17 @@ def run_pack(
             if done is None or done["status"] not in OVER:
                 left.append((experiment, folder, config))
     for places in alike([experiment for experiment, _, _ in left]):
-        _run_alike([left[place] for place in places], on_error, exact)
+        _run_alike([left[place] for place in places], on_error, exact, log)
 
 
-def _run_alike(members: list[tuple[Experiment, RunFolder, dict]], on_error: Callable, exact: bool) -> None:
+def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequence[str]) -> None:
     experiments, folders, _ = zip(*members, strict=True)
     for _, folder, config in members:
         folder.start(config, seed=config["seed"], device=device(), pack=len(members))
     try:
-        fit_pack(experiments, folders, [lambda row: None] * len(members), "map" if exact else "auto")
+        with contextlib.ExitStack() as stack:
+            sinks = [stack.enter_context(contextlib.closing(Sinks(log, f.path, c))) for _, f, c in members]
+            fit_pack(experiments, folders, sinks, "map" if exact else "auto")
     except Exception as error:
         if len(members) == 1:
             on_error(os.fspath(folders[0].path), error)
@@ -63,7 +86,7 @@ def _run_alike(members: list[tuple[Experiment, RunFolder, dict]], on_error: Call
         # Which of them it was, or whether all are too much at once, shows when each is alone.
         for member in members:
             if member[1].result() is None:
-                _run_alike([member], on_error, exact)
+                _run_alike([member], on_error, exact, log)
 
 
 @contextlib.contextmanager

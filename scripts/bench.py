@@ -5,6 +5,7 @@
     python scripts/bench.py lengths    engines against the length of the sequence, time and memory
     python scripts/bench.py compile    seconds to compile
     python scripts/bench.py diagnoses  gradients in the carry against a training step, Lyapunov spectra
+    python scripts/bench.py sweeps     a whole sweep against plain torch and Flax; the driver at 10,000 trials
     python scripts/bench.py all        all of these
 
 Contenders are timed interleaved; a ratio is the median over repeats of the ratio within a repeat, its interval the
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import compiling, diagnoses, layers, lengths, machine, steps
+from benchmarks import compiling, diagnoses, layers, lengths, machine, steps, sweeps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -28,6 +29,7 @@ BENCHES: dict[str, Bench] = {
     "lengths": lengths.BENCH,
     "compile": compiling.BENCH,
     "diagnoses": diagnoses.BENCH,
+    "sweeps": sweeps.BENCH,
 }
 
 
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__.splitlines()[0])
     parser.add_argument("bench", choices=[*BENCHES, "all"], help="what to measure")
-    parser.add_argument("--repeats", type=_count, metavar="N", help="timed calls of each contender (15; compile: 3)")
+    parser.add_argument("--repeats", type=_count, metavar="N", help="timed calls of each contender (15, or 3)")
     parser.add_argument("--devices", type=_count, metavar="N", help="CPU devices to make of the cores (one a core)")
     parser.add_argument(
         "--only", metavar="TEXT", default="", help="only cases with this in their name, such as 'gru 750'"

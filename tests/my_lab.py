@@ -56,3 +56,29 @@ def deadly(hidden_dim: int) -> Cell:
         os.kill(os.getpid(), signal.SIGKILL)
 
     return leaky(hidden_dim)._replace(step=step)
+
+
+def collecting(folder, config):
+    """A sink that keeps what it is told in a file, and says when it is closed."""
+
+    class Sink:
+        def __call__(self, row):
+            self.write(f"{row['step']} {row.get('split', row.get('what'))}")
+
+        def close(self):
+            self.write("closed")
+
+        def write(self, line):
+            with open(folder / "collected.txt", "a") as file:
+                file.write(line + "\n")
+
+    return Sink()
+
+
+def failing(folder, config):
+    """A sink whose server is gone."""
+
+    def sink(row):
+        raise ConnectionError("no route to host")
+
+    return sink

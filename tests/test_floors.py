@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rnngen"
 FLOORS = [
-    {"types", "lookup", "records", "process"},
+    {"types", "lookup", "records", "process", "sinks"},
     {"cells"},
     {"engines"},
     {"heads", "data"},

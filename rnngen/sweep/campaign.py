@@ -23,13 +23,13 @@ class Campaign:
 
     metric, mode = "loss", "min"
 
-    def __init__(self, folder: Path, source: Source, executor: Executor, exact: bool, total: int, left: int):
-        self.folder, self.source, self.executor, self.exact = folder, source, executor, exact
+    def __init__(self, folder: Path, source: Source, executor: Executor, options: dict, total: int, left: int):
+        self.folder, self.source, self.executor, self.options = folder, source, executor, options
         self.total, self.left = total, left
 
     def run(self, on_over: Callable[[str, Trial], Any]) -> None:
         """Run what is left; see `run_trials`."""
-        run_trials(self.folder, self.source, self.executor, on_over, self.exact)
+        run_trials(self.folder, self.source, self.executor, on_over, **self.options)
 
     def score(self, trial: Trial) -> float | None:
         """The trial's metric, None where it has none."""
@@ -38,7 +38,7 @@ class Campaign:
 
     def detach(self) -> int:
         """Submit what is left, and return the number of jobs."""
-        jobs = [job_of(self.folder, trials, self.exact) for trials in self.source.next(0, self.executor.slots)]
+        jobs = [job_of(self.folder, trials, **self.options) for trials in self.source.next(0, self.executor.slots)]
         self.executor.submit(jobs)
         self.executor.shutdown()
         return len(jobs)
@@ -62,7 +62,7 @@ def begin(
     for trial in todo if retry_failed else ():
         run_folder(folder, trial).forget()
     packs = deal(todo, launch["pack"], executor)
-    return Campaign(folder, Listed(packs), executor, launch["exact"], len(trials), len(todo))
+    return Campaign(folder, Listed(packs), executor, job_options(launch), len(trials), len(todo))
 
 
 def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> Campaign:
@@ -75,7 +75,7 @@ def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed
     claim_search(folder, base, search.record())
     done = [RunFolder(folder / "trials" / p["id"]).result() for p in proposals(folder)]
     over = sum(result is not None and (result["status"] in OVER or not retry_failed) for result in done)
-    campaign = Campaign(folder, study, executor, launch["exact"], search.trials, search.trials - over)
+    campaign = Campaign(folder, study, executor, job_options(launch), search.trials, search.trials - over)
     campaign.metric, campaign.mode = search.metric, search.mode
     return campaign
 
@@ -86,3 +86,8 @@ def _executor(folder: Path, launch: dict, detach: bool) -> Executor:
         executor.shutdown()
         raise ConfigError(f"--detach: jobs of the executor {launch['executor']['name']!r} end with this process")
     return executor
+
+
+def job_options(launch: dict) -> dict[str, Any]:
+    """What of a launch goes with each job."""
+    return {"exact": launch["exact"], "log": tuple(launch["log"])}

@@ -47,10 +47,11 @@ class Listed:
 
 
 def run_trials(
-    folder: Path, source: Source, executor: Executor, on_over: Callable[[str, Trial], Any], exact: bool = False
+    folder: Path, source: Source, executor: Executor, on_over: Callable[[str, Trial], Any], **options: Any
 ) -> None:
     """Run what a source gives, and call `on_over` with each trial's status and the trial as it ends.
 
+    options: `exact` and `log` of each `Job`.
     A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on, and those that
     were packed with it are tried again alone. On KeyboardInterrupt, trials that were running stay unfinished.
     """
@@ -59,7 +60,7 @@ def run_trials(
     looked = time.monotonic()
 
     def start(packs: list[list[Trial]]) -> None:
-        for trials, future in zip(packs, executor.submit([job_of(folder, t, exact) for t in packs]), strict=True):
+        for trials, future in zip(packs, executor.submit([job_of(folder, t, **options) for t in packs]), strict=True):
             running[future] = trials
             future.add_done_callback(ended.put)
 
@@ -85,10 +86,10 @@ def run_trials(
         executor.shutdown()
 
 
-def job_of(folder: Path, trials: list[Trial], exact: bool = False) -> Job:
+def job_of(folder: Path, trials: list[Trial], **options: Any) -> Job:
     """The trials as an executor takes them."""
     paths = tuple(str(run_folder(folder, trial).path.absolute()) for trial in trials)
-    return Job(structure(trials[0].config), tuple(trial.config for trial in trials), paths, exact)
+    return Job(structure(trials[0].config), tuple(trial.config for trial in trials), paths, **options)
 
 
 def _settle(folder: Path, trials: list[Trial], error: BaseException | None) -> list[list[Trial]]:

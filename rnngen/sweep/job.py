@@ -13,12 +13,14 @@ class Job(NamedTuple):
 
     key: jobs of one key compile the same programs. configs, folders: a resolved config and a run folder a trial;
     the folders are seen by driver and worker alike. exact: several trials are to give the bits that each gives alone.
+    log: names of sinks, see `rnngen.sinks`.
     """
 
     key: str
     configs: tuple[dict, ...]
     folders: tuple[str, ...]
     exact: bool = False
+    log: tuple[str, ...] = ()
 
 
 class JobLost(Exception):  # noqa: N818, not an error of the program but of the machine below it
@@ -29,7 +31,7 @@ def perform(job: Job) -> None:
     """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
     from rnngen.run import run_pack  # here, so that the driver's end of this module stays light
 
-    run_pack(job.configs, job.folders, fail, job.exact)
+    run_pack(job.configs, job.folders, fail, job.exact, job.log)
 
 
 def perform_logged(job: Job) -> None:

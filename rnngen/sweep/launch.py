@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from rnngen import sinks
 from rnngen.config import component, plain
 from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
 from rnngen.lookup import find
@@ -23,6 +24,7 @@ def base_launch() -> ConfigDict:
             "executor": component("local"),
             "pack": "auto",  # trials trained by one program: "off", a number, or "auto": as the device has it faster
             "exact": False,  # only packs that give each trial the bits that it has alone
+            "log": (),  # where rows go beside the run folders: "tensorboard", or "package.module:factory"
         }
     )
 
@@ -50,6 +52,7 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
     factory = at_place("launch.executor.name", lambda: find(EXECUTORS, part["name"], "executor"))
     kwargs = part["kwargs"] | ({"workers": workers} if workers else {})
     part["kwargs"] = check_kwargs("launch.executor.kwargs", part["name"], factory, kwargs, ("folder",))
+    at_place("launch.log", lambda: sinks.check(resolved["log"]))
     return resolved
 
 

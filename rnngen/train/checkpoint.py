@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import jax
 from orbax.checkpoint import v1 as ocp
 
 from rnngen.train.state import TrainState
@@ -13,6 +14,8 @@ _PREFIX, _DOOMED = "step_", "deleting_"
 def save(folder: Path, state: TrainState, keep: int = 2) -> None:
     """Write `folder/step_<n>`, which Orbax renames into place when whole, and keep the newest `keep`."""
     ocp.save(_path(folder, int(state.step)), state, overwrite=True)
+    if jax.process_index():
+        return  # of several processes that save one state together, the first tidies
     for old in steps(folder)[:-keep]:
         # Renamed first: a deletion cut short must not leave half a checkpoint under a good name.
         _path(folder, old).rename(folder / f"{_DOOMED}{old}")

@@ -89,7 +89,8 @@ def mesh_of_run(experiment: Experiment) -> Mesh:
     schedule, diagnose = experiment.schedule, experiment.diagnose
     if experiment.regularizer.one_device:
         return sharding.mesh_of(1)
-    examples = [diagnose.examples] if any(d.batch_axis is not None for d in diagnose.what.values()) else []
+    shared = jax.process_count() == 1 and any(d.batch_axis is not None for d in diagnose.what.values())
+    examples = [diagnose.examples] if shared else []
     return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
 
 
@@ -174,11 +175,12 @@ def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, mesh: Mesh, params
 
     Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
     """
-    program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
-    if diagnosis.batch_axis is None:
+    if diagnosis.batch_axis is None or jax.process_count() > 1:
         mesh = sharding.mesh_of(1)
-    compiled = program.lower(sharding.replicate(params, mesh)).compile()
-    return lambda params: compiled(sharding.replicate(params, mesh))
+    program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
+    here = lambda params: sharding.replicate(sharding.local(params), mesh)  # noqa: E731
+    compiled = program.lower(here(params)).compile()
+    return lambda params: compiled(here(params))
 
 
 def _signature(experiment: Experiment, name: str) -> str:

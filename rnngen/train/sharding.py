@@ -14,18 +14,43 @@ REPLICATED = PartitionSpec()
 
 
 def mesh_for(*batch_sizes: int) -> Mesh:
-    """The largest number of local devices that divides every batch."""
-    return mesh_of(max(n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes)))
+    """The largest number of local devices that divides every batch; where there are several processes, all of theirs.
+
+    Raises ValueError where these do not divide the batches.
+    """
+    if jax.process_count() == 1:
+        fitting = (n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes))
+        return mesh_of(max(fitting))
+    devices = jax.devices()
+    if any(size % len(devices) for size in batch_sizes):
+        raise ValueError(f"batches of {batch_sizes} do not divide between the {len(devices)} devices of all processes")
+    return _mesh(devices)
 
 
 def mesh_of(count: int) -> Mesh:
     """The first `count` local devices."""
-    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:count])
+    return _mesh(jax.local_devices()[:count])
+
+
+def _mesh(devices: list) -> Mesh:
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """The tree on every device of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
+    everywhere = NamedSharding(mesh, REPLICATED)
+    if mesh.size == len(mesh.local_devices):
+        return jax.device_put(tree, everywhere)
+    # Keys cannot be put on devices of other processes, only their numbers.
+    is_key = jax.tree.map(lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key), tree)
+    numbers = jax.tree.map(lambda x, key: jax.random.key_data(x) if key else x, local(tree), is_key)
+    wrap = lambda tree: jax.tree.map(lambda x, key: jax.random.wrap_key_data(x) if key else x, tree, is_key)  # noqa: E731
+    return jax.jit(wrap, out_shardings=everywhere)(jax.device_get(numbers))
+
+
+def local(tree: PyTree) -> PyTree:
+    """What this process has of arrays that all processes have the same of."""
+    return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
 
 
 def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = None) -> Callable:

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,18 @@ def session(ray: Any, retries: int, dashboard: bool) -> Iterator[None]:
         stack.enter_context(_environment(_token_variables(Path(folder))))
         _reread()
         stack.callback(ray.shutdown)
-        ray.init(
-            address="local",
-            num_cpus=process.count_cores(),
-            include_dashboard=dashboard,
-            # Or a trial that needs more memory than there is would be tried for ever.
-            _system_config={"task_oom_retries": retries},
-            _temp_dir=os.path.join(folder, "ray"),  # not the folder itself, which Ray would open to all
-            **_QUIET,
-        )
+        # Where JAX has threads it warns of a fork; what Ray forks does nothing but start another program.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+            ray.init(
+                address="local",
+                num_cpus=process.count_cores(),
+                include_dashboard=dashboard,
+                # Or a trial that needs more memory than there is would be tried for ever.
+                _system_config={"task_oom_retries": retries},
+                _temp_dir=os.path.join(folder, "ray"),  # not the folder itself, which Ray would open to all
+                **_QUIET,
+            )
         yield
     _reread()
 

@@ -36,10 +36,13 @@ class Task:
 
 def how_ended(submitted: Any) -> str:
     """How a job of submitit ended; "" while it may still do something, as far as is known without asking SLURM."""
+    here = hasattr(submitted, "_process")  # of the cluster "local"
+    if here and _runs_here(submitted):
+        return ""
     if submitted.paths.result_pickle.exists():
         return _outcome(submitted.paths.result_pickle)
-    if hasattr(submitted, "_process"):  # of the cluster "local"
-        return _how_ended_here(submitted)
+    if here:
+        return "FAILED"
     words = submitted.watcher.get_state(submitted.job_id, mode="cache").split()  # as in CANCELLED by 1000
     return words[0] if words and words[0] in _FINAL else ""
 
@@ -52,11 +55,11 @@ def _outcome(result: Path) -> str:
     return "COMPLETED" if outcome == "success" else f"FAILED, {value.strip().splitlines()[-1]}"
 
 
-def _how_ended_here(submitted: Any) -> str:
+def _runs_here(submitted: Any) -> bool:
     state = submitted.get_info()["jobState"]
-    if state.startswith("NO PROCESS"):  # not a child of this process
-        command = ["ps", "-o", "args=", "-p", submitted.job_id]
-        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        # The number may be another process's by now, and a dead one's arguments are gone.
-        return "" if str(submitted.paths.folder.parent) in listed else "INTERRUPTED"
-    return "" if state == "RUNNING" else state
+    if not state.startswith("NO PROCESS"):
+        return state == "RUNNING"
+    # Not a child of this process. The number may be another's by now, and a dead one's arguments are gone.
+    command = ["ps", "-o", "args=", "-p", submitted.job_id]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return str(submitted.paths.folder.parent) in listed

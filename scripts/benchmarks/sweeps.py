@@ -1,0 +1,195 @@
+"""A whole sweep, start-up and compilation included, against what users write instead; and what the driver itself costs.
+
+"ideal" is no contender but a floor: the time of the compiled steps of all trials alone, shared out over all cores.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from rnngen import report
+from rnngen.config import base_config, build, complete, component, resolve
+from rnngen.process import count_cores
+from rnngen.records import RunFolder
+from rnngen.sweep import axis
+from rnngen.sweep.driver import Listed, run_trials
+from rnngen.sweep.plan import claim, pending, plan
+from rnngen.train.sharding import mesh_of
+from rnngen.train.state import init_state, train_steps
+
+from .protocol import Bench, BenchError, Options, Row
+from .tables import interval, number, text
+from .timing import compared
+
+HERE = Path(__file__).parent
+
+
+class Sweep(NamedTuple):
+    """Cells times seeds on the adding problem."""
+
+    cells: tuple[str, ...]
+    seeds: int
+    length: int
+    hidden_dim: int
+    batch_size: int
+    steps: int
+
+
+class Driver(NamedTuple):
+    """Trials that do nothing."""
+
+    trials: int
+
+
+def cases(options: Options) -> dict[str, Any]:
+    """A sweep of some trials, and a driver of many empty ones."""
+    if options.quick:
+        return {"sweep": Sweep(("rnn", "gru"), 1, 8, 4, 4, 3), "driver": Driver(20)}
+    return {"sweep": Sweep(("rnn", "gru", "lstm"), 8, 100, 64, 20, 300), "driver": Driver(10_000)}
+
+
+def measure(case: Sweep | Driver, options: Options) -> list[Row]:
+    """A row a contender, or a row a part of the driver's work."""
+    if isinstance(case, Driver):
+        return _driver(case, options)
+    repeats = options.repeats_or(3)
+    calls = {"rnngen sweep": _rnngen, "rnngen sweep, programs kept": _rnngen_kept, "torch": _torch, "flax": _flax}
+    with tempfile.TemporaryDirectory() as kept:
+        _rnngen_kept(case, kept)
+        times: dict[str, list[float]] = {name: [] for name in calls}
+        for repeat in range(repeats):
+            for name in list(calls)[repeat % 4 :] + list(calls)[: repeat % 4]:
+                times[name].append(_timed(name, lambda name=name: calls[name](case, kept)))
+        times["ideal"] = [_ideal(case) for _ in range(repeats)]
+    return compared(times, {"ratio": "rnngen sweep", "ratio_kept": "rnngen sweep, programs kept"})
+
+
+def _timed(name: str, call: Any) -> float:
+    began = time.perf_counter()
+    losses = call()
+    spent = time.perf_counter() - began
+    if not losses or not all(math.isfinite(loss) and loss < 10 for loss in losses):
+        raise BenchError(f"{name} did not train: test losses {losses}")
+    return spent
+
+
+def _rnngen(case: Sweep, kept: str) -> list[float]:
+    with tempfile.TemporaryDirectory() as cache:
+        return _rnngen_kept(case, cache)
+
+
+def _rnngen_kept(case: Sweep, cache: str) -> list[float]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["-m", "rnngen.cli", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
+        _python(case, command, XDG_CACHE_HOME=cache)
+        results = [RunFolder(path).result() or {} for path in Path(folder, "trials").iterdir()]
+        return [result["metrics"]["test"]["loss"] for result in results]
+
+
+def _torch(case: Sweep, kept: str) -> list[float]:
+    return list(json.loads(_python(case, [str(HERE / "plain_torch.py")])).values())
+
+
+def _flax(case: Sweep, kept: str) -> list[float]:
+    script = str(HERE / "plain_flax.py")
+    return [float(_python(case, [script, cell, str(seed)])) for cell in case.cells for seed in range(case.seeds)]
+
+
+def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
+    size = json.dumps(case._asdict())
+    given = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=given | environment | {"RNNGEN_BENCH_SWEEP": size}
+    )
+    if done.returncode:
+        raise BenchError(f"{' '.join(arguments[:3])}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def _ideal(case: Sweep) -> float:
+    """Seconds of the trials' compiled training steps, one device each, over all cores."""
+    config = base_config()
+    config.task, spent = component("adding", length=case.length), 0.0
+    for cell in case.cells:
+        config.cell = component(cell, hidden_dim=case.hidden_dim)
+        parts = build(resolve(config))
+        steps = train_steps(parts.model, parts.task, parts.optimizer, case.batch_size, case.steps, mesh_of(1))
+        state = init_state(parts.model, parts.optimizer, 0)
+        compiled = jax.jit(steps).lower(state).compile()
+        began = time.perf_counter()
+        jax.block_until_ready(compiled(state))
+        spent += time.perf_counter() - began
+    return spent * case.seeds / count_cores()
+
+
+class _Empty:
+    """An executor whose jobs are over at once, with a small result."""
+
+    slots, lasting, accelerated = 2, False, False
+
+    def submit(self, jobs):
+        futures = []
+        for job in jobs:
+            for config, path in zip(job.configs, job.folders, strict=True):
+                run = RunFolder(path)
+                run.path.mkdir(parents=True)
+                _write(run, config)
+            future: Future = Future()
+            future.set_result(None)
+            futures.append(future)
+        return futures
+
+    def shutdown(self):
+        pass
+
+
+def _write(run: RunFolder, config: dict) -> None:
+    (run.path / "config.json").write_text(json.dumps(config))
+    metrics = {split: {"loss": 0.1} for split in ("train", "valid", "test")}
+    facts = {"step": 1, "baseline": 0.167, "half_life": {"initial": 2.0, "final": 3.0}, "solved": False}
+    result = {"status": "finished", "metrics": metrics, "train_seconds": 0.0, "compile_seconds": 0.0} | facts
+    (run.path / "result.json").write_text(json.dumps(result))
+
+
+def _driver(case: Driver, options: Options) -> list[Row]:
+    base = complete(base_config())
+    times: dict[str, list[float]] = {"plan": [], "drive": [], "table": []}
+    for _ in range(options.repeats_or(3)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name, "sweep")
+            began = time.perf_counter()
+            trials = plan(base, axis("seed", range(case.trials)))
+            claim(folder, base, trials)
+            todo = pending(folder, trials, False)
+            planned = time.perf_counter()
+            run_trials(folder, Listed([[trial] for trial in todo]), _Empty(), lambda status, trial: None)
+            driven = time.perf_counter()
+            assert report.summary(folder)["finished"].sum() == case.trials
+            times["table"].append(time.perf_counter() - driven)
+            times["plan"].append(planned - began)
+            times["drive"].append(driven - planned)
+    rows = compared(times, {"ratio": "plan"})
+    return [row | {"trials": case.trials, "ms_a_trial": 1e3 * row["seconds"] / case.trials} for row in rows]
+
+
+BENCH = Bench(
+    cases=cases,
+    measure=measure,
+    columns={
+        "contender": text("contender"),
+        "s": number("seconds", 2),
+        "ms a trial": number("ms_a_trial", 2),
+        "/ rnngen": interval("ratio"),
+        "/ rnngen, programs kept": interval("ratio_kept"),
+    },
+)
