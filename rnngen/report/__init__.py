@@ -1,4 +1,4 @@
-"""From records to a table and figures; never touches a model."""
+"""From records to tables, figures and one page; never touches a model."""
 
 import os
 from collections.abc import Callable
@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import figures, scores, spectra, style
-from rnngen.report.tables import cost, failures, markdown, summary
+from rnngen.records import sweep
+from rnngen.report import effects, figures, page, scores, spectra, style
+from rnngen.report.tables import axes, cost, failures, is_search, markdown, summary
+from rnngen.report.tex import latex
 
-__all__ = ["failures", "present", "summary", "write"]
+__all__ = ["failures", "latex", "present", "summary", "write"]
 
 # Each draws what it finds in the records, or nothing.
 FIGURES = (
     figures.learning_curves,
+    effects.axis_effects,
     figures.gradient_norms,
     figures.carry_norms,
     scores.success_rates,
@@ -25,21 +28,36 @@ FIGURES = (
     spectra.recurrent_eigenvalues,
     spectra.gate_statistics,
 )
+# Beyond these a curve or a panel for each setting cannot be told from the next, and drawing them takes minutes.
+MOST_SETTINGS, MOST_TRIALS = 100, 2000
+_NOTE = (
+    "Figures with a curve or a panel for each setting are not drawn of a search, nor of "
+    f"more than {MOST_SETTINGS} settings or {MOST_TRIALS:,} trials."
+)
 
 
 def write(folder: str | os.PathLike) -> list[Path]:
-    """Write `table.csv` and `figures/` of a run's or sweep's folder, or of packed records; return what was written.
+    """Write `table.csv`, `table.tex`, `figures/` and `report.html` of a run's or sweep's folder, or of packed records.
 
-    Raises FileNotFoundError where `folder` holds none of these.
+    Returns what was written. Raises FileNotFoundError where `folder` holds none of these.
     """
-    folder = Path(folder)
-    summary(folder).to_csv(folder / "table.csv", index=False)
-    written = [folder / "table.csv"]
-    for draw in FIGURES:
+    folder, rows = Path(folder), summary(folder)
+    rows.to_csv(folder / "table.csv", index=False)
+    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
+    drawn, crowded = {}, _crowded(folder, rows)
+    for draw in (effects.axis_effects,) if crowded else FIGURES:
         figure = draw(folder)
         if figure is not None:
-            written += style.save(figure, folder / "figures" / draw.__name__)
-    return written
+            drawn[draw.__name__] = style.save(figure, folder / "figures" / draw.__name__)
+    whole = page.render(folder, rows, drawn, _NOTE if crowded else "")
+    (folder / "report.html").write_text(whole, encoding="utf-8")
+    figure_files = [path for paths in drawn.values() for path in paths]
+    return [folder / "table.csv", folder / "table.tex", *figure_files, folder / "report.html"]
+
+
+def _crowded(folder: Path, rows: pd.DataFrame) -> bool:
+    frame = axes(folder)
+    return len(rows) > MOST_SETTINGS or len(frame) > MOST_TRIALS or is_search(sweep(folder), frame)
 
 
 def present(folder: str | os.PathLike, table: Callable[[Path], pd.DataFrame]) -> None:

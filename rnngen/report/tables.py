@@ -5,21 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
-from rnngen.records import TRAINED, describe, load, runs, short, sweep
+from rnngen.records import TRAINED, describe, flatten, load, runs, short, sweep
 
-SPREAD = {"median": "median", "min": "min", "max": "max"}
+SPREAD = ("median", "min", "max")
 
 
 def axes(folder: str | os.PathLike) -> pd.DataFrame:
     """What each trial of a sweep changes: index trial, one column a dotted name; a run has its cell's name."""
-    found = sweep(folder)
-    if found is None:
-        config = runs(folder)[0].config() or {}
-        return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
-    names = list(dict.fromkeys(name for trial in found["trials"] for name in trial["overrides"]))
-    rows = [[_shown(found["config"], t, name) for name in names] for t in found["trials"]]
-    return pd.DataFrame(rows, columns=names, index=[trial["id"] for trial in found["trials"]])
+    return _axes(folder, sweep(folder))
 
 
 def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
@@ -27,26 +22,57 @@ def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
 
     The seed is none of them, nor is a column that follows from the others.
     """
-    frame = axes(folder)
+    found = sweep(folder)
+    frame = _axes(folder, found)
     names = [name for name in frame.columns if name != "seed" and frame[name].nunique(dropna=False) > 1]
-    for name in reversed(names):
+    # Of a search every column may seem to follow from one whose values are all distinct.
+    for name in () if is_search(found, frame) else reversed(names):
         rest = [other for other in names if other != name]
         if rest and len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates()):
             names = rest
     return frame, names or [name for name in frame.columns if name != "seed"][:1] or ["seed"]
 
 
+def is_search(found: dict | None, frame: pd.DataFrame) -> bool:
+    """Whether a sweep is a search: it says so, or nearly every trial has a number of its own on one of its axes.
+
+    found: what `records.sweep` gives. frame: its `axes`.
+    """
+    numeric = [n for n in frame if n != "seed" and pd.api.types.is_float_dtype(frame[n])]
+    distinct = any(frame[n].nunique() > max(8, len(frame) / 2) for n in numeric)
+    return distinct or bool((found or {}).get("search"))
+
+
+def _axes(folder: str | os.PathLike, found: dict | None) -> pd.DataFrame:
+    if found is None:
+        config = runs(folder)[0].config() or {}
+        return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
+    # A search that has proposed nothing yet has no trials, and no axes.
+    names = list(dict.fromkeys(name for trial in found["trials"] for name in trial["overrides"])) or ["seed"]
+    rows = [[_shown(found["config"], t, name) for name in names] for t in found["trials"]]
+    return pd.DataFrame(rows, columns=names, index=[trial["id"] for trial in found["trials"]])
+
+
+def results(folder: str | os.PathLike) -> pd.DataFrame:
+    """The result of each trial with dotted names, index trial, column `status` at least.
+
+    Without the configs that `records.load` adds: with thousands of trials they are most of what it reads.
+    """
+    found = {run.path.name: flatten(run.result() or {"status": "unfinished"}) for run in runs(folder)}
+    frame = pd.DataFrame([*found.values()], index=pd.Index([*found], name="trial"))
+    return frame if "status" in frame else frame.assign(status=pd.Series(dtype=str))
+
+
 def summary(folder: str | os.PathLike) -> pd.DataFrame:
     """One row a setting: trials by status, median, least and greatest test metrics over seeds, the baseline
-    without memory, the rate of success with its interval, the half-life of the gradient before and after training."""
+    without memory, the rate of success with its interval, the half-life of the gradient before and after training.
+
+    A column `pruned` only where a search has stopped trials early."""
     frame, names = settings(folder)
-    results = load(folder, "results").set_index("trial")
-    joined = frame[names].join(results[[c for c in results if not c.startswith("config.")]])
-    rows = []
-    for values, group in joined.groupby(names, sort=False, dropna=False):
-        row = {short(name): value for name, value in zip(names, values, strict=True)}
-        rows.append(row | _statistics(group))
-    return pd.DataFrame(rows)
+    joined = frame[names].join(results(folder))
+    number = joined.groupby(names, sort=False, dropna=False).ngroup()
+    rows = joined.loc[~number.duplicated(), names].set_axis(_headings(names), axis=1).reset_index(drop=True)
+    return pd.concat([rows, _counts(joined["status"], number), _statistics(joined, number, len(rows))], axis=1)
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
@@ -70,24 +96,44 @@ def failures(folder: str | os.PathLike) -> list[str]:
     return lines
 
 
-def _statistics(group: pd.DataFrame) -> dict:
-    over = group[group["status"].isin(TRAINED)]
-    row: dict = {"trials": len(group)}
-    row |= {status: int((group["status"] == status).sum()) for status in ("finished", "diverged", "failed")}
-    for metric in [c for c in group if c.startswith("metrics.test.")]:
-        name = "test_" + metric.removeprefix("metrics.test.")
-        row |= {f"{name}_{key}": _over_seeds(over[metric], how) for key, how in SPREAD.items()}
-    row["baseline"] = over["baseline"].iloc[0] if len(over) else np.nan
-    row["success_rate"] = float(over["solved"].astype(float).mean()) if len(over) else np.nan
-    row["success_low"], row["success_high"] = wilson(int(over["solved"].sum()) if len(over) else 0, len(over))
-    for column in [c for c in group if c.startswith("half_life.")]:
-        name = column.replace(".", "_")
-        row |= {f"{name}_{key}": _over_seeds(over[column], how) for key, how in SPREAD.items()}
-    return row
+def _headings(names: list[str]) -> list[str]:
+    """Short names, whole ones where two would be called the same."""
+    shortened = [short(name) for name in names]
+    return [name if shortened.count(short(name)) > 1 else short(name) for name in names]
 
 
-def _over_seeds(values: pd.Series, how: str) -> float:
-    return float(getattr(values.astype(float), how)()) if len(values) else np.nan
+def _counts(status: pd.Series, number: pd.Series) -> pd.DataFrame:
+    """Trials by status, a row a setting."""
+    named = ["finished", "diverged", *(["pruned"] if (status == "pruned").any() else []), "failed"]
+    counts = {name: (status == name).groupby(number).sum() for name in named}
+    return pd.DataFrame({"trials": number.value_counts().sort_index()} | counts)
+
+
+def _statistics(joined: pd.DataFrame, number: pd.Series, settings: int) -> pd.DataFrame:
+    """Over the trials that trained to an end, a row a setting; not a number where there is none."""
+    wanted = joined.columns.union(["baseline", "solved"], sort=False)
+    over = joined[joined["status"].isin(TRAINED)].reindex(columns=wanted)
+    of = number[over.index]
+    columns: dict[str, object] = {}
+    for metric in [c for c in joined if c.startswith("metrics.test.")]:
+        columns |= _over_seeds(over[metric], of, "test_" + metric.removeprefix("metrics.test."))
+    columns["baseline"] = over["baseline"].astype(float).groupby(of).first()
+    columns |= _success(over["solved"].astype(float).groupby(of), settings)
+    for column in [c for c in joined if c.startswith("half_life.")]:
+        columns |= _over_seeds(over[column], of, column.replace(".", "_"))
+    return pd.DataFrame(columns, index=range(settings))
+
+
+def _success(solved: SeriesGroupBy, settings: int) -> dict[str, object]:
+    counts = (solved.sum(), solved.count())
+    won, tried = (count.reindex(range(settings), fill_value=0).astype(int) for count in counts)
+    bounds = pd.DataFrame([*map(wilson, won, tried)], columns=["success_low", "success_high"])
+    return {"success_rate": solved.mean(), **bounds}
+
+
+def _over_seeds(values: pd.Series, of: pd.Series, name: str) -> dict[str, pd.Series]:
+    grouped = values.astype(float).groupby(of)
+    return {f"{name}_{how}": grouped.agg(how) for how in SPREAD}
 
 
 def _shown(config: dict, trial: dict, name: str) -> object:

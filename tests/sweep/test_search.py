@@ -238,6 +238,13 @@ def test_gp_says_what_it_needs(tmp_path, monkeypatch):
         Study(tmp_path, base(), search("gp", space=SPACE))
 
 
+def test_gp_searches(tmp_path):
+    pytest.importorskip("torch", reason="Optuna's Gaussian process computes with torch")
+    space = {"optim.learning_rate": loguniform(1e-6, 1e3)}
+    trials = Bowl(tmp_path, Study(tmp_path, base(), search("gp", space=space, trials=18))).run()
+    assert min(abs(math.log10(rate(trial.config)) + 2) for trial in trials[10:]) < 0.5
+
+
 def test_labels_of_choices_reach_the_tables(tmp_path):
     asked = search("tpe", space={"optim.clip_norm": choice({"clipped": 1.0, "free": 0.0})}, trials=6)
     begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()

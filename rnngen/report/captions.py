@@ -1,0 +1,68 @@
+"""What each figure is called on the page, and what its lines and bands are."""
+
+from typing import NamedTuple
+
+
+class Caption(NamedTuple):
+    """A figure's heading, and one or two sentences on what is drawn."""
+
+    heading: str
+    text: str
+
+
+_RANGE = "Lines are medians over seeds, bands reach from the least to the greatest seed."
+CAPTIONS = {
+    "learning_curves": Caption(
+        "Learning curves",
+        "Validation loss against training steps. Lines are medians over seeds, bands reach from the least to the "
+        "greatest seed; dashed: the loss of the best predictor without memory.",
+    ),
+    "axis_effects": Caption(
+        "Effect of each axis",
+        "Test loss against the values of each swept axis: a point a trial, crosses at the top where the loss is no "
+        "finite number. The dash is the median over all other settings and seeds, the bar the interquartile range; "
+        "a search has points alone.",
+    ),
+    "gradient_norms": Caption(
+        "Gradient flow",
+        "Norm of the loss's gradient in the carry against lag, at initialisation and after training. Lines are "
+        "medians over seeds of the median over examples, bands reach from the least to the greatest seed; crosses: "
+        "no finite number.",
+    ),
+    "carry_norms": Caption("Norm of the carry", f"Norm of the carry, and of its difference from the last. {_RANGE}"),
+    "success_rates": Caption(
+        "Success",
+        "Share of seeds that solved the task, bars: Wilson's 95 % interval. Open markers: some runs met their cap on "
+        "updates and might have gone on to solve it.",
+    ),
+    "losses": Caption(
+        "Test loss",
+        "A point a seed, lines through the medians; dashed: the loss of the best predictor without memory.",
+    ),
+    "horizons": Caption(
+        "Memory horizon and success",
+        "Left, the half-life of the gradient: open circles before training, full ones after it (medians), lines from "
+        "the least to the greatest seed. Right, the share of seeds that solved the task with Wilson's 95 % interval.",
+    ),
+    "length_generalisation": Caption("Other lengths", f"Accuracy at other lengths than that trained on. {_RANGE}"),
+    "lyapunov_spectra": Caption("Lyapunov exponents", f"Exponents in order, before and after training. {_RANGE}"),
+    "jacobian_conditions": Caption(
+        "Conditioning of the long-term Jacobian",
+        f"Condition number of the Jacobian between two steps of the carry against their lag. {_RANGE}",
+    ),
+    "recurrent_eigenvalues": Caption(
+        "Eigenvalues of the step",
+        "Eigenvalues of the Jacobian of one step in the complex plane, of each cell's first trial at the middle one "
+        "of the recorded steps; grey: the unit circle.",
+    ),
+    "gate_statistics": Caption(
+        "Gates",
+        "Shares of time that a unit's gate is shut and open, after training: a point a unit. On the grey line a gate "
+        "is always one or the other.",
+    ),
+}
+
+
+def caption(name: str) -> Caption:
+    """The caption of a figure; one that has none yet is called by its name."""
+    return CAPTIONS.get(name, Caption(name.replace("_", " ").capitalize(), ""))

@@ -1,0 +1,86 @@
+"""A table of numbers as people read it: medians with their range, rates with their interval, three digits."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+NOTHING = "\u2013"  # an en dash
+_HEADINGS = {
+    "success_rate": "solved",
+    "baseline": "loss without memory",
+    "half_life_initial": "half-life before (steps)",
+    "half_life_final": "half-life after (steps)",
+}
+_ONLY_IF_ANY = ("diverged", "pruned", "failed")
+
+
+class Column(NamedTuple):
+    """A column: what it is called, its cells as text, and as numbers to sort by, None where they are words."""
+
+    heading: str
+    texts: list[str]
+    values: list[float] | None
+
+
+def columns(rows: pd.DataFrame) -> list[Column]:
+    """The columns of a `summary`, or of any other table; cells of settings that no trial has finished hold a dash.
+
+    `x_median`, `x_min` and `x_max` become one column `x` of `median [least, greatest]`, the rate of success carries
+    its interval, and columns that say nothing (no trial diverged, all finished) are left out.
+    """
+    spreads = {c.removesuffix("_median") for c in rows if c.endswith("_median")}
+    spreads = {stem for stem in spreads if {f"{stem}_min", f"{stem}_max"} <= set(rows)}
+    parts = {f"{stem}_{end}" for stem in spreads for end in ("min", "max")} | {"success_low", "success_high"}
+    empty = _untrained(rows)
+    found = []
+    for name in [c for c in rows if c not in parts | _idle(rows)]:
+        stem = name.removesuffix("_median")
+        if stem in spreads:
+            found.append(_column(rows, name, stem, [f"{stem}_min", f"{stem}_max"], empty))
+        else:
+            bounds = ["success_low", "success_high"] if name == "success_rate" and "success_low" in rows else []
+            found.append(_column(rows, name, name, bounds, empty))
+    return found
+
+
+def number(value: object) -> str:
+    """A number to three digits, whole numbers in full, NaN and infinities as `nan`, `inf` and `-inf`; words as such."""
+    if value is None or value is pd.NA:
+        return "nan"
+    return f"{float(f'{value:.3g}'):g}" if isinstance(value, float) else str(value)
+
+
+def is_numeric(values: pd.Series) -> bool:
+    """Whether a column holds numbers, truth values not among them."""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _column(rows: pd.DataFrame, name: str, stem: str, bounds: list[str], empty: list[bool]) -> Column:
+    table = [rows[c].tolist() for c in (name, *bounds)]
+    texts = [_between(*cells) for cells in zip(*table, strict=True)]
+    texts = [NOTHING if none and text == "nan" else text for none, text in zip(empty, texts, strict=True)]
+    numeric = is_numeric(rows[name])
+    values = rows[name].astype("Float64").to_numpy(float, na_value=float("nan")).tolist() if numeric else None
+    return Column(_HEADINGS.get(stem, stem.replace("_", " ")), texts, values)
+
+
+def _between(middle: object, low: object = None, high: object = None) -> str:
+    """`middle [low, high]`, or `middle` alone where the three are the same."""
+    texts = [number(v) for v in (middle, low, high)]
+    return texts[0] if low is None or len(set(texts)) == 1 or texts[0] == "nan" else "{} [{}, {}]".format(*texts)
+
+
+def _untrained(rows: pd.DataFrame) -> list[bool]:
+    """For each row whether nothing was trained to an end, so that a missing number is not a NaN that was measured."""
+    if "status" in rows:
+        return [status in ("failed", "unfinished", "pruned") for status in rows["status"]]
+    if {"finished", "diverged"} <= set(rows):
+        return (rows["finished"] + rows["diverged"] == 0).tolist()
+    return [False] * len(rows)
+
+
+def _idle(rows: pd.DataFrame) -> set[str]:
+    idle = {c for c in _ONLY_IF_ANY if c in rows and is_numeric(rows[c]) and not rows[c].any()}
+    if "finished" in rows and "trials" in rows and rows["finished"].equals(rows["trials"]):
+        idle.add("finished")
+    return idle

@@ -1,0 +1,112 @@
+"""What each axis of a sweep does to the test loss, over all that the other axes hold."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnngen.records import TRAINED, short, sweep
+from rnngen.report.columns import is_numeric
+from rnngen.report.style import not_finite, panels, styled
+from rnngen.report.tables import is_search, results, settings
+
+LOSS = "metrics.test.loss"
+_MOST_WORDS = 40  # values of an axis of words, beyond which nobody could read them
+_SHORT, _LINE = 12, 30  # letters of a line below an axis, level or upright
+_RASTER = 2000  # points, beyond which a vector file of them is larger than a picture
+_POINTS, _MEDIANS = "#0072B2", "#000000"
+
+
+@styled
+def axis_effects(folder: str | os.PathLike) -> Figure | None:
+    """Test loss against each swept axis but the seed: a point a trial that trained to an end, crosses: no number.
+
+    The median over the other settings and seeds, and the interquartile range as a bar; neither of them where the
+    sweep is a search, whose values are nearly all distinct. None where no axis has two values with a result.
+    """
+    frame, names = settings(folder)
+    found = results(folder)
+    if LOSS not in found:
+        return None
+    scored = found.loc[found["status"].isin(TRAINED), [LOSS]].astype(float)
+    rows = frame[names].join(scored, how="inner")
+    shown = [n for n in names if n != "seed" and rows[n].nunique() > 1 and _readable(rows[n])]
+    if not shown:
+        return None
+    medians = not is_search(sweep(folder), frame)
+    width, height = (max(side(rows[name]) for name in shown) for side in (_width, _height))
+    across = min(len(shown), max(1, int(9 // width)))
+    figure, grid = panels(-(-len(shown) // across), across, width=width, height=height, sharey=True)
+    for axes, name in zip(grid.flat, shown, strict=False):
+        _draw(axes, rows[name], rows[LOSS], medians)
+        axes.set_xlabel(short(name).replace("_", " "))
+    for axes in list(grid.flat)[len(shown) :]:
+        axes.set_axis_off()
+    for line in grid:
+        line[0].set_ylabel("test loss")
+    return figure
+
+
+def _draw(axes: Axes, values: pd.Series, losses: pd.Series, medians: bool) -> None:
+    # Where values are told apart by words or stand in a crowd, points of one value lie side by side.
+    at, beside = _places(axes, values)
+    finite = np.isfinite(losses)
+    axes.plot(
+        (at + beside)[finite], losses[finite], "o", color=_POINTS, alpha=0.5, markersize=3.5, markeredgewidth=0,
+        rasterized=len(losses) > _RASTER,
+    )  # fmt: skip
+    not_finite(axes, _POINTS, at[~finite].tolist())
+    if medians:
+        # An infinite loss counts as larger than any other, one that is no number likewise.
+        grouped = losses.fillna(np.inf).groupby(at)
+        low, high = (grouped.quantile(q, interpolation="nearest") for q in (0.25, 0.75))
+        middle = grouped.median()
+        axes.vlines(middle.index, low, high, color=_MEDIANS, linewidth=1.2)
+        axes.plot(middle.index, middle, "_", color=_MEDIANS, markersize=9, markeredgewidth=1.5)
+    if finite.any() and losses[finite].min() > 0 and losses[finite].max() > 10 * losses[finite].min():
+        axes.set_yscale("log")
+
+
+def _places(axes: Axes, values: pd.Series) -> tuple[pd.Series, pd.Series | float]:
+    """Where each trial stands on the x axis, and how far its point is set aside there."""
+    if is_numeric(values):
+        if values.min() > 0 and values.max() >= 10 * values.min():
+            axes.set_xscale("log")
+        return values.astype(float), 0.0
+    words = values.astype(str)
+    names = list(dict.fromkeys(words))
+    at = words.map({name: float(place) for place, name in enumerate(names)})
+    order = words.groupby(words).cumcount() / words.groupby(words).transform("size")
+    axes.set_xticks(range(len(names)), _ticks(names), rotation=90 if _upright(names) else 0)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    return at, 0.4 * (order - 0.5 * (order.groupby(words).transform("max")))
+
+
+def _readable(values: pd.Series) -> bool:
+    return is_numeric(values) or values.nunique() <= _MOST_WORDS
+
+
+def _ticks(names: list[str]) -> list[str]:
+    """Words as they stand below an axis: on two lines, and cut where these do not hold them."""
+    width = _LINE if _upright(names) else _SHORT
+    return ["\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="\u2026")) for name in names]
+
+
+def _upright(names: Sequence[str]) -> bool:
+    """Whether words are too many or too long to stand beside each other."""
+    return len(names) > 4 or any(len(textwrap.wrap(name, _SHORT)) > 2 for name in names)
+
+
+def _height(values: pd.Series) -> float:
+    """Inches that a panel needs: upright words hang far below it."""
+    names = [] if is_numeric(values) else list(values.astype(str).unique())
+    return 2.4 + (0.065 * min(_LINE, max(map(len, names))) if _upright(names) else 0.0)
+
+
+def _width(values: pd.Series) -> float:
+    """Inches that a panel needs."""
+    return 2.6 if is_numeric(values) else min(9.0, max(2.6, 0.26 * values.nunique()))

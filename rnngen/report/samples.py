@@ -1,0 +1,47 @@
+"""What trained models made, from the `samples/` of trials' folders: text, pictures, sound."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from rnngen.records import PackedRun, RunFolder
+from rnngen.report.markup import KINDS, data_uri, element, text
+
+PER_SETTING, LARGEST, ALTOGETHER = 3, 200_000, 2_000_000  # files, bytes of one, bytes of all
+
+
+def samples(runs: Sequence[RunFolder | PackedRun], named: pd.Series) -> str:
+    """The samples as HTML, at most three a setting and 200 kB each; nothing where there are none.
+
+    named: the setting of each trial, by its id, as `setting_names` gives it.
+    """
+    found: dict[str, list[Path]] = {}
+    for run in runs:
+        files = sorted(path for path in (run.path / "samples").glob("*") if path.suffix in (*KINDS, ".txt"))
+        found.setdefault(str(named[run.path.name]), []).extend(files)
+    shown, room = [], ALTOGETHER
+    for setting, files in found.items():
+        small = [path for path in files if path.stat().st_size <= min(LARGEST, room)]
+        for path in islice(small, PER_SETTING):
+            room -= path.stat().st_size
+            shown.append(_sample(path, setting))
+    left_out = sum(map(len, found.values())) - len(shown)
+    note = f"{left_out:,} more stand in the trials' folders: too many of one setting, or larger than 200 kB."
+    return "".join(shown) + (text("p", note, class_="note") if left_out else "")
+
+
+def _sample(path: Path, setting: str) -> str:
+    name = f"{setting}: {path.parent.parent.name}/{path.name}"
+    return element("figure", text("figcaption", name), _content(path, name))
+
+
+def _content(path: Path, name: str) -> str:
+    if path.suffix == ".txt":
+        return text("pre", path.read_text(encoding="utf-8", errors="replace"))
+    if path.suffix == ".wav":
+        return element("audio", controls="", src=data_uri(path), **{"aria-label": name})
+    if path.suffix == ".mid":
+        return text("a", f"Download {path.name}", href=data_uri(path), download=path.name)
+    return f'<div class="card">{element("img", src=data_uri(path), alt=name).removesuffix("</img>")}</div>'
