@@ -131,8 +131,8 @@ class PackedRun:
 def pack(folder: str | os.PathLike, out: str | os.PathLike, digits: int = 4) -> Path:
     """Write the records of a run's or sweep's folder to one small file, `out/records.jsonl.gz`, and return its path.
 
-    Checkpoints, logs, the rows of the train split and the command line stay behind; floats keep `digits` significant
-    digits, integers all.
+    Checkpoints, logs, tracebacks, the rows of the train split and the command line stay behind; floats keep `digits`
+    significant digits, integers all.
     Raises FileNotFoundError where `folder` holds neither a run nor a sweep.
     """
     lines = [{"sweep": sweep(folder)}]
@@ -142,7 +142,8 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike, digits: int = 4) -> 
         # What a stranger may read: nothing of the folders and the checkout of whoever ran it.
         private = ("command", "git_commit", "git_dirty")
         tables["provenance"] = [{k: v for k, v in row.items() if k not in private} for row in tables["provenance"]]
-        rounded = _rounded(tables | {"result": run.result()}, digits)
+        result = {k: v for k, v in (run.result() or {}).items() if k != "traceback"}
+        rounded = _rounded(tables | {"result": result or None}, digits)
         lines.append({"trial": run.path.name, "config": run.config()} | rounded)
     Path(out).mkdir(parents=True, exist_ok=True)
     text = "".join(dumps(line) + "\n" for line in lines)
@@ -193,12 +194,14 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     folder = Path(folder)
     if table != "results" and table not in TABLES:
         raise ValueError(f"table must be one of results, {', '.join(TABLES)}, got {table!r}")
-    rows = []
+    rows, configs = [], []
     for run in runs(folder):
         config = {f"config.{key}": value for key, value in flatten(run.config() or {}).items()}
         found = [flatten(run.result() or {"status": "unfinished"})] if table == "results" else run.rows(table)
-        rows += [{"trial": run.path.name} | row | config for row in found]
-    return pd.DataFrame(rows)
+        rows += [{"trial": run.path.name} | row for row in found]
+        configs += [{"trial": run.path.name} | config] if found else []
+    # Joined at the end: a sweep has far more rows than configs.
+    return pd.DataFrame(rows).merge(pd.DataFrame(configs), on="trial", how="left") if rows else pd.DataFrame()
 
 
 def runs(folder: str | os.PathLike) -> list[RunFolder] | list[PackedRun]:

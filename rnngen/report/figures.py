@@ -12,20 +12,22 @@ from rnngen.records import load
 from rnngen.report.labels import labelled, moments
 from rnngen.report.style import band, colours, not_finite, panels, styled
 
+MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
 FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
 
 
 @styled
 def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str = "lag") -> Figure | None:
-    """The norm of the loss's gradient in the carry, before and after training; None where none was recorded.
+    """The norm of the loss's gradient in the carry, before and after training.
 
+    None where none was recorded, or where there are more curves or panels than anybody could read.
     One row a panel setting, one curve a cell (or whatever the sweep's first axis is): the median over
     seeds of each seed's median over examples, with the range over seeds shaded; crosses where it is no number.
     leaf: a leaf of the carry as in `layer_0/h`, or "all". against: "lag", or "t" for tasks whose loss is
     read at the last step.
     """
     rows = diagnosed(folder, "gradient_flow")
-    if rows.empty:
+    if rows.empty or _crowded(rows):
         return None
     names, colour = list(dict.fromkeys(rows["panel"])), colours(rows["curve"])
     figure, grid = panels(len(names), 2, width=4.2, height=2.9, sharey="row")
@@ -65,10 +67,10 @@ def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure
 def learning_curves(folder: str | os.PathLike) -> Figure | None:
     """Validation loss against training steps, with that of the best predictor without memory.
 
-    None where nothing was recorded, or where there are more than eight panels, which nobody could read.
+    None where nothing was recorded, or where there are more curves or panels than anybody could read.
     """
     rows = labelled(folder, "metrics")
-    if rows.empty or rows["panel"].nunique() > 8:
+    if rows.empty or _crowded(rows):
         return None
     rows, colour = rows[rows["split"] == "valid"], colours(rows["curve"])
     baselines = load(folder, "results").set_index("trial").get("baseline", pd.Series(dtype=float))
@@ -111,6 +113,10 @@ def draw_curves(axes: Axes, label: str, colour: str, curves: list[list[float]], 
     band(axes, label, colour, middle, low, high)
     wild = np.isposinf(stacked).any(axis=0) & ~absent.all(axis=0)
     not_finite(axes, colour, list(x[wild][:: max(1, int(wild.sum()) // 12)]))
+
+
+def _crowded(rows: pd.DataFrame) -> bool:
+    return rows["panel"].nunique() > MOST_PANELS or rows["curve"].nunique() > MOST_CURVES
 
 
 def _leaf(of: dict, leaf: str) -> dict:

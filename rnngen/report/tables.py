@@ -162,7 +162,7 @@ def markdown(rows: pd.DataFrame) -> str:
 def cost(folder: str | os.PathLike) -> str:
     """What a sweep took: trials, seeds, hours of training and compiling, versions and machines, in one line."""
     results, starts = load(folder, "results"), load(folder, "provenance")
-    hours = results[["train_seconds", "compile_seconds"]].astype(float).sum().sum() / 3600
+    hours = results.reindex(columns=["train_seconds", "compile_seconds"]).astype(float).sum().sum() / 3600
     counts = ", ".join(f"{number} {status}" for status, number in results["status"].value_counts().items())
     jax = sorted({versions["jax"] for versions in starts["versions"]})
     devices = sorted(set(starts["device"]))

@@ -1,6 +1,7 @@
 """What runs in a job of SLURM, and what is known from outside of one that was submitted."""
 
 import dataclasses
+import os
 import pickle
 import subprocess
 from pathlib import Path
@@ -24,8 +25,12 @@ class Task:
     gpu: str | None
 
     def __call__(self) -> None:
-        """Do the job."""
-        perform_as_guest(self.job, self.path, self.devices, self.gpu)
+        """Do the job. Where time is up, submitit ends it from within a signal."""
+        try:
+            perform_as_guest(self.job, self.path, self.devices, self.gpu)
+        except SystemExit as ended:
+            # At once: a save that the signal cut short leaves threads of Orbax that wait minutes for the rest of it.
+            os._exit(ended.code & 0xFF if isinstance(ended.code, int) else 1)
 
     def checkpoint(self) -> Any:
         """What goes back to the queue when time is up: the same, since each trial goes on from its own checkpoint."""
