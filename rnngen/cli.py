@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -17,8 +17,10 @@ from rnngen.configcheck import ConfigError, at_place, call, check_name, load_mod
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.lookup import nearest
 from rnngen.run import run
+from rnngen.sinks import SINKS
 from rnngen.sweep import progress
 from rnngen.sweep.campaign import begin
+from rnngen.sweep.executors import EXECUTORS
 from rnngen.sweep.launch import complete_launch, resolve_launch
 
 USAGE = """usage: rnngen <command> [options]
@@ -35,7 +37,8 @@ USAGE = """usage: rnngen <command> [options]
   rnngen pack DIR OUT
       the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
   rnngen list
-      cells, tasks, engines, initialisers, optimisers, schedules, regularisers and diagnoses, with their arguments
+      cells, tasks, engines, initialisers, optimisers, schedules, regularisers, diagnoses, executors and sinks, with
+      their arguments
 
 exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopped by Ctrl-C"""
 
@@ -138,7 +141,12 @@ def list_all(arguments: list[str]) -> int:
     """`rnngen list`."""
     if arguments:
         raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
-    for what, table, supplied in [*COMPONENTS.values(), ("diagnosis", DIAGNOSES, ())]:
+    others: list[tuple[str, Mapping, tuple[str, ...]]] = [
+        ("diagnosis", DIAGNOSES, ()),
+        ("executor", EXECUTORS, ("folder",)),
+        ("sink", SINKS, ("folder", "config")),
+    ]
+    for what, table, supplied in [*COMPONENTS.values(), *others]:
         print("diagnoses" if what == "diagnosis" else f"{what}s")
         for name, factory in sorted(table.items()):
             print(f"  {name}({_signature(factory, supplied)})")

@@ -113,6 +113,8 @@ def test_a_read_only_folder():
         (["report", "nowhere"], "nowhere holds neither a run (config.json) nor a sweep (sweep.json)"),
         (["report"], "report takes one folder"),
         (["list", "cells"], "list takes no arguments"),
+        (["status"], "status takes one folder"),
+        (["status", "nowhere"], "nowhere: holds no sweep"),
         (["train", ADDING], "--workdir=DIR is needed"),
         (["sweep", ADDING, "--workdir=nowhere"], "has no get_sweep()"),
         (["sweep", ADDING, "--workdir=nowhere", "--workers=-1"], "workers"),
@@ -143,34 +145,96 @@ def test_list_names_everything_with_its_arguments(capsys):
         "cosine(final=0.0)",
         "engines\n  associative(chunk=",
         "scan(remat=False",
+        "local(workers=0)",
+        "slurm(workers=0, partition=''",
+        "sinks\n  tensorboard()",
     ):
         assert word in out
 
 
+SWEEP = """
+from rnngen.config import base_config, component
+from rnngen.sweep import axis, loguniform, product, search
+def get_config():
+    config = base_config()
+    config.cell = component('rnn', hidden_dim=4)
+    config.task = component('latch', length=5, eval_size=10)
+    config.train.update(steps=2, log_every=2, eval_every=2, batch_size=4)
+    config.diagnose.examples = 4
+    return config
+"""
+LISTED = SWEEP + "get_sweep = lambda: product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))"
+SEARCHED = SWEEP + "get_sweep = lambda: search('tpe', space={'optim.learning_rate': loguniform(1e-3, 1)}, trials=2)"
+
+
+def sweeping(tmp_path, text, *more):
+    (tmp_path / "mine.py").write_text(text)
+    return ["sweep", f"--config={tmp_path}/mine.py", f"--workdir={tmp_path}/out", *more]
+
+
 def test_sweep_from_a_file_of_ones_own(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text(
-        "from rnngen.config import base_config, component\n"
-        "from rnngen.sweep import axis, product\n"
-        "def get_config():\n"
-        "    config = base_config()\n"
-        "    config.cell = component('rnn', hidden_dim=4)\n"
-        "    config.task = component('latch', length=5, eval_size=10)\n"
-        "    config.train.update(steps=2, log_every=2, eval_every=2, batch_size=4)\n"
-        "    config.diagnose.examples = 4\n"
-        "    return config\n"
-        "def get_sweep():\n"
-        "    return product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))\n"
-    )
-    command = ["sweep", f"--config={tmp_path}/mine.py", f"--workdir={tmp_path}/out", "--workers=1"]
+    command = sweeping(tmp_path, LISTED, "--workers=1", "--launch.log=my_lab:collecting")
     assert main(command) == 1
     caught = capsys.readouterr()
     assert "1/2  finished" in caught.out
+    assert "best loss" in caught.out
     assert "RuntimeError: this cell cannot step" in caught.err
     assert "success" in (tmp_path / "out" / "table.csv").read_text().splitlines()[0]
+    assert "this cell cannot step" in (tmp_path / "out" / "report.html").read_text()
+    assert len(list((tmp_path / "out").glob("trials/*/collected.txt"))) == 2
     frame = load(tmp_path / "out", "results")
     assert frame["status"].tolist() == ["finished", "failed"]
+
+    assert main(["status", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 trials over: 1 finished, 0 pruned, 0 diverged, 1 failed" in out
+    assert f"best loss on valid: {frame['metrics.valid.loss'].min():.4g} ({frame['trial'][0]})" in out
     assert main([*command, "--config.optim.learning_rate=0.5"]) == 2
     assert "holds a different sweep" in capsys.readouterr().err
+
+
+def test_status_of_a_sweep_under_way(tmp_path, capsys):
+    command = sweeping(tmp_path, SEARCHED, "--workers=1")
+    assert main(command) == 0
+    first, second = sorted((tmp_path / "out" / "trials").iterdir())
+    RunFolder(second).forget()
+    capsys.readouterr()
+    assert main(["status", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 2 trials over: 1 finished" in out
+    assert f"1 begun and not over\n  {second.name}  step 2, heard of 0 s ago" in out.replace("1 s ago", "0 s ago")
+    assert "of one worker's time left" in out
+    # Table, figures and page are made of the trials' folders alone, and so is what the search knows.
+    for made in ("table.csv", "table.tex", "report.html"):
+        (tmp_path / "out" / made).unlink()
+    assert main(command) == 0
+    assert sorted((tmp_path / "out" / "trials").iterdir()) == [first, second]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "argument", "message"),
+    [
+        (
+            LISTED,
+            "--launch.executor.name=lokal",
+            "launch.executor.name: unknown executor 'lokal'; did you mean 'local'?",
+        ),
+        (LISTED, "--launch.executor.kwargs.worker=3", "launch.executor.kwargs.worker: local has no such argument"),
+        (LISTED, "--launch.executr=x", "launch.executr: no such key; did you mean 'executor'?"),
+        (LISTED, "--launch.pack=some", "launch.pack: must be auto, off or a positive number, got 'some'"),
+        (LISTED, "--launch.log=tensorbord", "launch.log: unknown sink 'tensorbord'; did you mean 'tensorboard'?"),
+        (LISTED, "--detach", "--detach: jobs of the executor 'local' end with this process"),
+        (SEARCHED, "--detach", "--detach: what a search by results tries next needs a driver that stays"),
+        (SWEEP + "get_sweep = lambda: search(space={'seed': loguniform(0, 1)})", "", "a log range must lie above zero"),
+    ],
+)
+def test_launches_that_cannot_be(tmp_path, capsys, text, argument, message):
+    assert main(sweeping(tmp_path, text, *([argument] if argument else []))) == 2
+    caught = capsys.readouterr().err
+    assert message in caught
+    assert caught.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def run_process(folder, *more):

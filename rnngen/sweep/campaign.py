@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rnngen.configcheck import ConfigError
+from rnngen.configcheck import ConfigError, at_place
 from rnngen.records import OVER, RunFolder, flatten, proposals
 from rnngen.sweep.driver import Listed, Source, job_of, run_trials
 from rnngen.sweep.executors import Executor
@@ -39,7 +39,7 @@ class Campaign:
     def detach(self) -> int:
         """Submit what is left, and return the number of jobs."""
         jobs = [job_of(self.folder, trials, **self.options) for trials in self.source.next(0, self.executor.slots)]
-        self.executor.submit(jobs)
+        at_place("launch.executor", lambda: self.executor.submit(jobs))
         self.executor.shutdown()
         return len(jobs)
 
@@ -90,4 +90,4 @@ def _executor(folder: Path, launch: dict, detach: bool) -> Executor:
 
 def job_options(launch: dict) -> dict[str, Any]:
     """What of a launch goes with each job."""
-    return {"exact": launch["exact"], "log": tuple(launch["log"])}
+    return {"exact": launch["exact"], "log": launch["log"]}

@@ -7,9 +7,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
+from rnngen.configcheck import ConfigError, at_place
 from rnngen.configkeys import structure
 from rnngen.sweep.executors import Executor
-from rnngen.sweep.job import Job, JobLost, fail
+from rnngen.sweep.job import CannotStart, Job, JobLost, fail
 from rnngen.sweep.plan import Trial, run_folder, status_of
 
 LOOK_EVERY = 0.2  # seconds between looks at trials that a search may stop
@@ -54,13 +55,17 @@ def run_trials(
     options: `exact` and `log` of each `Job`.
     A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on, and those that
     were packed with it are tried again alone. On KeyboardInterrupt, trials that were running stay unfinished.
+
+    Raises ConfigError where no worker can start, or the executor refuses the jobs.
     """
     running: dict[Future, list[Trial]] = {}
     ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
     looked = time.monotonic()
 
     def start(packs: list[list[Trial]]) -> None:
-        for trials, future in zip(packs, executor.submit([job_of(folder, t, **options) for t in packs]), strict=True):
+        jobs = [job_of(folder, trials, **options) for trials in packs]
+        futures = at_place("launch.executor", lambda: executor.submit(jobs))
+        for trials, future in zip(packs, futures, strict=True):
             running[future] = trials
             future.add_done_callback(ended.put)
 
@@ -77,6 +82,8 @@ def run_trials(
             except queue.Empty:
                 continue
             trials = running.pop(future)
+            if isinstance(future.exception(), CannotStart):
+                raise ConfigError(f"launch.executor: {future.exception()}")
             start(_settle(folder, trials, future.exception()))
             for trial in trials:
                 if (status := status_of(folder, trial)) != "unfinished":

@@ -27,6 +27,10 @@ class JobLost(Exception):  # noqa: N818, not an error of the program but of the 
     """The process or machine that had a job is gone; the message says how."""
 
 
+class CannotStart(Exception):  # noqa: N818, as above
+    """No worker can be had, so no job can run; the message says why."""
+
+
 def perform(job: Job) -> None:
     """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
     from rnngen.run import run_pack  # here, so that the driver's end of this module stays light

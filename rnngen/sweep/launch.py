@@ -24,7 +24,7 @@ def base_launch() -> ConfigDict:
             "executor": component("local"),
             "pack": "auto",  # trials trained by one program: "off", a number, or "auto": as the device has it faster
             "exact": False,  # only packs that give each trial the bits that it has alone
-            "log": (),  # where rows go beside the run folders: "tensorboard", or "package.module:factory"
+            "log": "",  # where rows go beside the run folders: "tensorboard", "package.module:factory", or both
         }
     )
 
@@ -52,8 +52,9 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
     factory = at_place("launch.executor.name", lambda: find(EXECUTORS, part["name"], "executor"))
     kwargs = part["kwargs"] | ({"workers": workers} if workers else {})
     part["kwargs"] = check_kwargs("launch.executor.kwargs", part["name"], factory, kwargs, ("folder",))
-    at_place("launch.log", lambda: sinks.check(resolved["log"]))
-    return resolved
+    names = tuple(filter(None, resolved["log"].split(",")))
+    at_place("launch.log", lambda: sinks.check(names))
+    return resolved | {"log": names}
 
 
 def make_executor(launch: dict, folder: Path) -> Executor:

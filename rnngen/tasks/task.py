@@ -94,6 +94,8 @@ def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict
 
         def example(key):
             key_length, key_draw = jax.random.split(key)
+            if low == high:  # nothing to draw, and to compile drawing it takes a while
+                return draw(key_draw, high, jnp.int32(high))
             return draw(key_draw, high, jax.random.randint(key_length, (), low, high + 1))
 
         size, real = sizes[split], None

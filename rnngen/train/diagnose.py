@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from rnngen.diagnostics.diagnoses import Diagnosis, gradient_flow
@@ -45,16 +44,10 @@ class Diagnose(NamedTuple):
                 raise ValueError(f"{name}: {error}") from error
 
     def program(self, model: Model, task: Task, diagnosis: Diagnosis, mesh: Mesh | None = None) -> Callable:
-        """params -> what the diagnosis measures of the first `examples` of the valid split."""
+        """(params, batch) -> what the diagnosis measures."""
 
         def measure(params, batch):
             return diagnosis.measure(model, params, batch, task)
 
-        axis, of_batch = diagnosis.batch_axis, measure
-        if mesh is not None and axis is not None:
-            of_batch = sharding.per_example(measure, mesh, axis)
-
-        def run(params):
-            return of_batch(params, task.sample("valid", jax.random.key(0), jnp.int32(0), self.examples))
-
-        return run
+        axis = diagnosis.batch_axis
+        return measure if mesh is None or axis is None else sharding.per_example(measure, mesh, axis)

@@ -18,7 +18,15 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.train import sharding
 from rnngen.train.experiment import Experiment
-from rnngen.train.state import TrainState, evaluate, init_params, init_state, train_steps
+from rnngen.train.state import (
+    TrainState,
+    evaluate,
+    first_batch,
+    init_params,
+    init_state,
+    split_batches,
+    train_steps,
+)
 from rnngen.types import Array, Params, PyTree
 
 KEPT = 8  # of the programs, those used last
@@ -119,7 +127,7 @@ def _kept(name: tuple, make: Callable[[], Any]) -> Any:
 def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> Programs:
     count, active = states.step.shape[0], jnp.ones(states.step.shape, jnp.bool_)
     inner = mesh if count == 1 else sharding.mesh_of(1)
-    train, evaluations = _functions(experiment, inner)
+    train = _training(experiment, inner)
     over = functools.partial(_over_trials, count=count, how=how, mesh=mesh)
     everywhere = NamedSharding(mesh, sharding.REPLICATED if count == 1 else PartitionSpec(TRIALS))
     whole = NamedSharding(mesh, sharding.REPLICATED)
@@ -128,40 +136,56 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
     params = pick(states, 0).params
     return Programs(
         jax.jit(over(train), donate_argnums=0, out_shardings=(everywhere, None)).lower(states, active).compile(),
-        {split: jax.jit(over(f)).lower(states.params, active).compile() for split, f in evaluations.items()},
+        {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
         {name: _diagnosing(experiment, what, inner, params) for name, what in experiment.diagnose.what.items()},
         how,
     )
 
 
-def _functions(experiment: Experiment, mesh: Mesh) -> tuple[Callable, dict[str, Callable]]:
-    """What one trial runs: training steps, and an evaluation a split."""
+def _training(experiment: Experiment, mesh: Mesh) -> Callable:
+    """What one trial runs between two rows."""
     model, task, optimizer, schedule, _, _, regularizer, _ = experiment
-    train = train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
-    splits = ("valid", "test")
-    return train, {split: evaluate(model, task, split, schedule.eval_batch_size, mesh) for split in splits}
+    return train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
+
+
+def _evaluating(
+    experiment, split: str, over: Callable, inner: Mesh, mesh: Mesh, states: TrainState, active
+) -> Callable:
+    """(params, active) -> sums, compiled."""
+    items, batch_of = split_batches(experiment.task, split, experiment.schedule.eval_batch_size)
+    items = sharding.replicate(items, mesh)
+    program = jax.jit(over(evaluate(experiment.model, inner, batch_of)))
+    compiled = program.lower(states.params, active, items).compile()
+    return lambda params, active: compiled(params, active, items)
 
 
 def _over_trials(function: Callable, *, count: int, how: str, mesh: Mesh) -> Callable:
-    """The function of one trial's tree, over stacked ones."""
+    """The function of one trial's tree, and of what all trials share, over stacked trees: (trees, active, shared)."""
 
-    def skipping(tree: PyTree, active: Array) -> PyTree:
-        shapes = jax.eval_shape(function, tree)
-        nothing = lambda tree: jax.tree.map(_blank, shapes)  # noqa: E731
-        return jax.lax.cond(active, function, nothing, tree)
-
-    def run(trees: PyTree, active: Array) -> PyTree:
+    def run(trees: PyTree, active: Array, *shared: PyTree) -> PyTree:
+        one = lambda tree: function(tree, *shared)  # noqa: E731
         if how == "vmap":
-            return jax.vmap(function)(trees)
+            return jax.vmap(one)(trees)
         if count == 1:
-            return jax.lax.map(function, trees)
+            return jax.lax.map(one, trees)
+
+        def skipping(tree: PyTree, active: Array) -> PyTree:
+            shapes = jax.eval_shape(one, tree)
+            nothing = lambda tree: jax.tree.map(_blank, shapes)  # noqa: E731
+            return jax.lax.cond(active, one, nothing, tree)
+
         return jax.lax.map(lambda args: skipping(*args), (trees, active))
 
     if count == 1 or mesh.size == 1:
         return run
-    spec = PartitionSpec(TRIALS)
-    return jax.shard_map(run, mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False)
+
+    def dealt_out(trees: PyTree, active: Array, *shared: PyTree) -> PyTree:
+        spec = PartitionSpec(TRIALS)
+        specs = (spec, spec, *[sharding.REPLICATED] * len(shared))
+        return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=spec, check_vma=False)(trees, active, *shared)
+
+    return dealt_out
 
 
 def _blank(shape: jax.ShapeDtypeStruct) -> Array:
@@ -178,9 +202,10 @@ def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, mesh: Mesh, params
     if diagnosis.batch_axis is None or jax.process_count() > 1:
         mesh = sharding.mesh_of(1)
     program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
+    batch = sharding.replicate(first_batch(experiment.task, "valid", experiment.diagnose.examples), mesh)
     here = lambda params: sharding.replicate(sharding.local(params), mesh)  # noqa: E731
-    compiled = program.lower(here(params)).compile()
-    return lambda params: compiled(here(params))
+    compiled = program.lower(here(params), batch).compile()
+    return lambda params: compiled(here(params), batch)
 
 
 def _signature(experiment: Experiment, name: str) -> str:
@@ -194,12 +219,14 @@ def _signature(experiment: Experiment, name: str) -> str:
 def _text(experiment: Experiment) -> str:
     """The programs of an experiment as text, constants included: equal where what they compile to is."""
     state = jax.eval_shape(lambda: init_state(experiment.model, experiment.optimizer, 0))
-    train, evaluations = _functions(experiment, sharding.mesh_of(1))
-    traced = [jax.make_jaxpr(train)(state)]
-    traced += [jax.make_jaxpr(f)(state.params) for f in evaluations.values()]
+    task, schedule, mesh = experiment.task, experiment.schedule, sharding.mesh_of(1)
+    traced = [jax.make_jaxpr(_training(experiment, mesh))(state)]
+    for split in ("valid", "test"):
+        items, batch_of = split_batches(task, split, schedule.eval_batch_size)
+        traced.append(jax.make_jaxpr(evaluate(experiment.model, mesh, batch_of))(state.params, items))
+    batch = first_batch(task, "valid", experiment.diagnose.examples)
     for what in experiment.diagnose.what.values():
-        measure = experiment.diagnose.program(experiment.model, experiment.task, what)
-        traced.append(jax.make_jaxpr(measure)(state.params))
+        traced.append(jax.make_jaxpr(experiment.diagnose.program(experiment.model, task, what))(state.params, batch))
     constants = [jax.device_get(c).tobytes().hex() for closed in traced for c in closed.consts]
     # Functions within a program are printed with their addresses.
     return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))

@@ -1,5 +1,6 @@
 """The training state and the pure programs over it: some training steps, an evaluation."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +16,9 @@ from rnngen.train import sharding
 from rnngen.train.objective import regularized
 from rnngen.train.optim import Optimizer
 from rnngen.train.regularizers import Regularizer, none
-from rnngen.types import Array, Key, Params, PyTree
+from rnngen.types import Array, Batch, Key, Params, PyTree
+
+HELD = 2**28  # bytes of an evaluation split that are kept on the device
 
 
 class TrainState(NamedTuple):
@@ -77,22 +80,47 @@ def train_steps(
     return run
 
 
-def evaluate(model: Model, task: Task, split: str, batch_size: int, mesh: Mesh | None = None) -> Callable:
-    """`params -> sums` over the whole of an evaluation split, `{metric: (sum, count)}`."""
-    size = task.sizes[split]
-    assert size is not None, "an evaluation split is finite"
-    batches = math.ceil(size / batch_size)
-    sums_of = sharding.loss_sums(model, mesh or sharding.mesh_for(batch_size))
+def evaluate(model: Model, mesh: Mesh | None = None, batch_of: Callable = lambda item: item) -> Callable:
+    """`(params, items) -> {metric: (sum, count)}` over items `[n, ...]`, each of which `batch_of` makes a batch."""
+    sums_of = sharding.loss_sums(model, mesh or sharding.mesh_of(1))
 
-    def one(params, index):
-        # Evaluation sets ignore the key: they are the same for every run.
-        return sums_of(params, task.sample(split, jax.random.key(0), index, batch_size))
-
-    def run(params: Params):
-        sums = jax.lax.map(lambda index: one(params, index), jnp.arange(batches))
+    def run(params: Params, items: PyTree):
+        sums = jax.lax.map(lambda item: sums_of(params, batch_of(item)), items)
         return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
 
     return run
+
+
+def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Callable]:
+    """The whole of an evaluation split as (items, batch_of), see `evaluate`.
+
+    Items are the batches, made once for all programs that look at them; or, where they take more than `HELD` bytes,
+    their numbers, from which each batch is made as it is needed.
+    """
+    size = task.sizes[split]
+    assert size is not None, "an evaluation split is finite"
+    numbers = math.ceil(size / batch_size)
+    make = functools.partial(sample_batch, task.sample, split, batch_size)
+    shapes = jax.eval_shape(make, jnp.int32(0))
+    if numbers * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
+        return jnp.arange(numbers), make
+    return _made(task.sample, split, batch_size, numbers), lambda batch: batch
+
+
+def first_batch(task: Task, split: str, examples: int) -> Batch:
+    """The first `examples` of an evaluation split, made once."""
+    return jax.tree.map(lambda x: x[0], _made(task.sample, split, examples, 1))
+
+
+def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -> Batch:
+    """A batch of an evaluation split. These sets ignore the key: they are the same for every run."""
+    return sample(split, jax.random.key(0), number, batch_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _made(sample: Callable, split: str, batch_size: int, count: int) -> Batch:
+    make = functools.partial(sample_batch, sample, split, batch_size)
+    return jax.jit(lambda numbers: jax.lax.map(make, numbers))(jnp.arange(count))
 
 
 def means(sums: dict) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """A sweep in real processes: results as single runs give them, failures contained, nothing trained twice."""
 
 import os
+import subprocess
 from concurrent.futures import Future
 
 import pytest
@@ -139,3 +140,28 @@ def test_a_worker_prefers_what_it_has_compiled():
     taken = [executor._take(number)[0].key for number in (0, 1, 0, 1)]
     assert taken == ["a", "b", "a", "b"]
     executor.shutdown()
+
+
+def test_a_worker_that_cannot_start_stops_the_sweep_and_fails_no_trial(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "many")
+    with pytest.raises(ConfigError, match="launch.executor: a worker cannot start: exit status 1"):
+        run_all(tmp_path, trials := plan(small_config(), axis("seed", [0, 1])))
+    assert [status_of(tmp_path, trial) for trial in trials] == ["unfinished"] * 2
+
+
+def test_a_full_disk_is_one_line_and_finished_trials_stay(tmp_path):
+    """A file system of a megabyte, which only root can have for the asking."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs to mount a file system")
+    try:
+        trials = plan(small_config(), axis("seed", range(8)))
+        with pytest.raises(OSError, match="No space left on device"):
+            run_all(small / "sweep", trials)
+        done = [trial for trial in trials if status_of(small / "sweep", trial) == "finished"]
+        assert 0 < len(done) < 8
+        assert all(len(RunFolder(small / "sweep" / "trials" / t.id).rows("metrics")) == 6 for t in done)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)

@@ -14,7 +14,8 @@ from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.records import RunFolder
 from rnngen.tasks import adding
 from rnngen.train import Diagnose, Schedule, checkpoint, fit, init_state
-from rnngen.train.state import evaluate, means, train_steps
+from rnngen.train import state as train_state
+from rnngen.train.state import evaluate, means, split_batches, train_steps
 
 WALL_CLOCK = ("seconds", "steps_per_second", "cost_seconds")
 
@@ -71,8 +72,25 @@ def test_evaluation_covers_the_split_once():
     model, task = experiment.model, experiment.task
     params = model.init(jax.random.key(0))
     whole = task.sample("valid", jax.random.key(0), jnp.int32(0), 20)
-    found = means(jax.jit(evaluate(model, task, "valid", 8))(params))
+    items, batch_of = split_batches(task, "valid", 8)
+    found = means(jax.jit(evaluate(model, None, batch_of))(params, items))
     assert found["loss"] == pytest.approx(float(model.loss(params, whole)[0]), rel=1e-5)
+
+
+def test_a_split_too_large_to_keep_is_made_batch_by_batch(monkeypatch):
+    experiment = make_experiment("rnn")
+    params = experiment.model.init(jax.random.key(0))
+
+    def found():
+        items, batch_of = split_batches(experiment.task, "test", 8)
+        return items, means(jax.jit(evaluate(experiment.model, None, batch_of))(params, items))
+
+    kept, expected = found()
+    monkeypatch.setattr(train_state, "HELD", 10)
+    numbers, again = found()
+    assert kept.inputs.shape == (3, 8, 8, 2)
+    assert numbers.shape == (3,)
+    assert again == pytest.approx(expected, rel=1e-6)
 
 
 def test_learns(tmp_path):

@@ -11,7 +11,7 @@ from rnngen.train import init_state
 from rnngen.train.programs import mesh_of_run, place, programs_for
 from rnngen.train.regularizers import flossing
 from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
-from rnngen.train.state import evaluate, means, train_steps
+from rnngen.train.state import evaluate, means, split_batches, train_steps
 
 ALONE = mesh_of(1)
 
@@ -70,7 +70,8 @@ def test_evaluation_is_the_same_on_two_devices():
     """20 examples in batches of 8: the second device has weights of 0 in the last batch."""
     model, task = make_model("rnn")
     params = model.init(jax.random.key(0))
-    shared, alone = (means(jax.jit(evaluate(model, task, "valid", 8, m))(params)) for m in (None, ALONE))
+    items, batch_of = split_batches(task, "valid", 8)
+    shared, alone = (means(jax.jit(evaluate(model, m, batch_of))(params, items)) for m in (mesh_of(2), ALONE))
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
 
 

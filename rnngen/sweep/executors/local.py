@@ -7,15 +7,16 @@ compiled programs are paid once; when it dies, only the job that it had is lost,
 import contextlib
 import multiprocessing
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnngen import process
-from rnngen.sweep.job import Job, JobLost, perform_logged
+from rnngen.sweep.job import CannotStart, Job, JobLost, perform_logged
 
 
 class Slot(NamedTuple):
@@ -120,17 +121,26 @@ class Worker:
         self._slot = slot
         self._process: Any = None
         self._pipe: Any = None
-        self._stopped = False
+        self._stopped, self._fresh = False, True
         self._lock = threading.Lock()
 
     def run(self, job: Job) -> None:
-        """Have the process do a job. Raises JobLost where it dies."""
+        """Have the process do a job. Raises JobLost where it dies, CannotStart where it does before it has begun."""
         with self._lock:
             if self._stopped:
                 raise JobLost("stopped")
             if self._process is None:
                 self._process, self._pipe = self._start()
+                self._fresh = True
             process, pipe = self._process, self._pipe
+        try:
+            if self._fresh:
+                pipe.recv()
+        except (EOFError, OSError):
+            process.join()
+            self._process = None
+            raise CannotStart(f"a worker cannot start: {_cause(process.exitcode)}, see above") from None
+        self._fresh = False
         try:
             pipe.send(job)
             pipe.recv()
@@ -165,12 +175,16 @@ def _cause(exitcode: int | None) -> str:
 
 def _serve(pipe: Connection, slot: Slot) -> None:
     """The worker's end: jobs come in, a token goes back for each."""
+
+    def talk(say: Callable[[], Any]) -> Any:
+        try:
+            return say()
+        except (EOFError, OSError):
+            sys.exit()  # the driver is gone
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     process.prepare_worker(slot.cores, slot.devices, slot.gpu)
+    talk(lambda: pipe.send(None))  # it has started
     while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        perform_logged(job)
-        pipe.send(None)
+        perform_logged(talk(pipe.recv))
+        talk(lambda: pipe.send(None))
