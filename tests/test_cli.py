@@ -163,7 +163,8 @@ def get_config():
     config.diagnose.examples = 4
     return config
 """
-LISTED = SWEEP + "get_sweep = lambda: product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))"
+LAUNCH = "get_launch = lambda: {'executor': component('local', workers=1), 'pack': 2}\n"
+LISTED = SWEEP + LAUNCH + "get_sweep = lambda: product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))"
 SEARCHED = SWEEP + "get_sweep = lambda: search('tpe', space={'optim.learning_rate': loguniform(1e-3, 1)}, trials=2)"
 
 
@@ -173,7 +174,7 @@ def sweeping(tmp_path, text, *more):
 
 
 def test_sweep_from_a_file_of_ones_own(tmp_path, capsys):
-    command = sweeping(tmp_path, LISTED, "--workers=1", "--launch.log=my_lab:collecting")
+    command = sweeping(tmp_path, LISTED, "--launch.log=my_lab:collecting")
     assert main(command) == 1
     caught = capsys.readouterr()
     assert "1/2  finished" in caught.out
