@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from rnngen.records import read_json
+from rnngen.jsonfiles import read_json
 from rnngen.report.style import COLOURS, save
 
 HERE = Path(__file__).parent

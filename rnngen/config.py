@@ -17,9 +17,9 @@ from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
 from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
+from rnngen.jsonfiles import dumps
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
-from rnngen.records import dumps
 from rnngen.tasks import TASKS, Task
 from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
 

@@ -17,7 +17,6 @@ strings "nan", "inf" and "-inf".
 
 import gzip
 import json
-import math
 import os
 import platform
 import subprocess
@@ -30,8 +29,9 @@ from typing import Any
 
 import pandas as pd
 
+from rnngen.jsonfiles import decode, dumps, read_json, read_rows, replace, write_json
+
 _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
-_NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
 # is "failed", and a run without a result is unfinished.
 TRAINED = ("finished", "diverged")
@@ -90,7 +90,7 @@ class RunFolder:
         """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
         for table in ("metrics", "diagnoses"):
             kept = [dumps(row) + "\n" for row in self.rows(table) if row["step"] <= step]
-            _replace(self.path / TABLES[table], "".join(kept))
+            replace(self.path / TABLES[table], "".join(kept))
 
 
 class Follower(RunFolder):
@@ -180,7 +180,7 @@ def _packed(folder: Path) -> list[dict]:
         return []
     except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise ValueError(f"{folder / PACKED}: not the records that pack writes: {error}") from error
-    return [_decode(json.loads(line)) for line in text.splitlines()]
+    return [decode(json.loads(line)) for line in text.splitlines()]
 
 
 def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
@@ -254,58 +254,6 @@ def provenance() -> dict[str, Any]:
         "git_dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
-
-
-def read_json(path: Path) -> Any:
-    """The file's value, None where there is no file."""
-    try:
-        return _decode(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write the file whole or not at all: a temporary beside it, synced, renamed over it."""
-    _replace(path, dumps(value, indent=1) + "\n")
-
-
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file, [] where there is none; a torn last line is passed over."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    # Every whole row ends in a newline, so what follows the last one was cut short.
-    return [_decode(json.loads(line)) for line in lines[:-1]]
-
-
-def dumps(value: Any, indent: int | None = None) -> str:
-    """JSON with non-finite numbers as strings."""
-    return json.dumps(_encode(value), indent=indent, allow_nan=False)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _encode(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encode(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _decode(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_decode(v) for v in value]
-    return _NOT_JSON.get(value, value) if isinstance(value, str) else value
 
 
 def _version(package: str) -> str | None:

@@ -21,7 +21,7 @@ from benchmarks import compiling, diagnoses, layers, lengths, machine, steps, sw
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
-from rnngen import process, records
+from rnngen import jsonfiles, process
 
 BENCHES: dict[str, Bench] = {
     "layers": layers.BENCH,
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if flags.out:
         record = {"options": vars(flags) | options._asdict(), "machine": facts, "rows": rows, "summary": summary}
-        records.write_json(Path(flags.out), record)
+        jsonfiles.write_json(Path(flags.out), record)
     return 0
 
 

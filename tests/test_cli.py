@@ -164,7 +164,8 @@ def get_config():
     return config
 """
 LAUNCH = "get_launch = lambda: {'executor': component('local', workers=1), 'pack': 2}\n"
-LISTED = SWEEP + LAUNCH + "get_sweep = lambda: product(axis('cell.name', ['rnn', 'my_lab:exploding']), axis('seed', [0]))"
+CELLS = "axis('cell.name', ['rnn', 'my_lab:exploding'])"
+LISTED = SWEEP + LAUNCH + f"get_sweep = lambda: product({CELLS}, axis('seed', [0]))"
 SEARCHED = SWEEP + "get_sweep = lambda: search('tpe', space={'optim.learning_rate': loguniform(1e-3, 1)}, trials=2)"
 
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from rnngen.config import build, plain, resolve
 from rnngen.configcheck import ConfigError, set_override
 from rnngen.configkeys import config_id, difference
-from rnngen.records import OVER, RunFolder, read_json, write_json
+from rnngen.jsonfiles import read_json, write_json
+from rnngen.records import OVER, RunFolder
 from rnngen.run import check_writable
 from rnngen.sweep.space import Labelled, bare
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from rnngen.config import build, resolve
 from rnngen.configcheck import ConfigError
+from rnngen.jsonfiles import write_json
 from rnngen.lookup import nearest
-from rnngen.records import TRAINED, RunFolder, flatten, proposals, write_json
+from rnngen.records import TRAINED, RunFolder, flatten, proposals
 from rnngen.sweep import sampling
 from rnngen.sweep.plan import Trial, make_trial, run_folder
 from rnngen.sweep.ranges import Choice, Numbers, Search

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rnngen.records import RunFolder, write_json
+from rnngen.jsonfiles import write_json
+from rnngen.records import RunFolder
 
 CELLS, SEEDS, LENGTHS = ("rnn", "lstm"), range(3), (20, 40)
 SLOPE = {"rnn": -0.5, "lstm": -0.1}

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.records import RunFolder, write_json
+from rnngen.jsonfiles import write_json
+from rnngen.records import RunFolder
 from rnngen.report import summary, write
 from rnngen.report.effects import axis_effects
 

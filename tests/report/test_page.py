@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from rnngen.records import RunFolder, pack, read_json, write_json
+from rnngen.jsonfiles import read_json, write_json
+from rnngen.records import RunFolder, pack
 from rnngen.report import latex, page, style, summary, write
 from rnngen.report.columns import NOTHING, columns
 from rnngen.report.effects import axis_effects

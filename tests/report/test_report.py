@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rnngen.records import RunFolder, pack, read_json, write_json
+from rnngen.jsonfiles import read_json, write_json
+from rnngen.records import RunFolder, pack
 from rnngen.report import failures, figures, scores, screen, spectra, style, summary, write
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import markdown, settings, wilson

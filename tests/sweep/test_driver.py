@@ -144,7 +144,7 @@ def test_a_worker_prefers_what_it_has_compiled():
 
 def test_a_worker_that_cannot_start_stops_the_sweep_and_fails_no_trial(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "many")
-    with pytest.raises(ConfigError, match="launch.executor: a worker cannot start: exit status 1"):
+    with pytest.raises(ConfigError, match=r"launch.executor: a worker cannot start: exit status 1"):
         run_all(tmp_path, trials := plan(small_config(), axis("seed", [0, 1])))
     assert [status_of(tmp_path, trial) for trial in trials] == ["unfinished"] * 2
 

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen.records import RunFolder, read_json, write_json
+from rnngen.jsonfiles import read_json, write_json
+from rnngen.records import RunFolder
 from rnngen.sweep.executors.slurm_jobs import Task, how_ended
 from rnngen.sweep.job import Job, JobLost
 
