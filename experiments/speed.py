@@ -1,7 +1,7 @@
 """How fast the engines are: the README's table and figure, drawn from what `scripts/bench.py` wrote.
 
 ```bash
-for bench in layers steps lengths compile; do
+for bench in layers steps lengths compile diagnoses sweeps; do
     python scripts/bench.py $bench --out experiments/speed/$bench.json
 done
 python experiments/speed.py

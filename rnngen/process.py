@@ -137,4 +137,4 @@ def gpus() -> list[str]:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
+    return [str(number) for number in range(sum(line.startswith("GPU") for line in listed.splitlines()))]

@@ -43,7 +43,8 @@ def cpu_model() -> str:
 
 
 class Used(NamedTuple):
-    """Seconds so far: of the clock, of this process's cores by anyone (None: not known), of any core by itself."""
+    """Seconds so far: of the clock, of this process's cores by anyone (None: not known), of any core by itself and its
+    children."""
 
     clock: float
     cores: float | None
@@ -53,7 +54,7 @@ class Used(NamedTuple):
 def used() -> Used:
     """What has been used by now."""
     own = os.times()
-    return Used(time.perf_counter(), _busy(), own.user + own.system)
+    return Used(time.perf_counter(), _busy(), own.user + own.system + own.children_user + own.children_system)
 
 
 def used_by_others(before: Used, after: Used) -> float | None:
