@@ -146,6 +146,17 @@ def test_bootstrap_interval_narrows_as_one_over_root_n():
     assert few / many == pytest.approx(10, rel=0.4)
 
 
+def test_sweeps(tmp_path):
+    out = tmp_path / "f.json"
+    done = run("sweeps", "--quick", "--repeats", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = {row["contender"]: row for row in read_json(out)["rows"]}
+    assert {"rnngen sweep", "rnngen sweep, programs kept", "flax", "ideal", "plan", "drive", "table"} <= set(rows)
+    assert rows["flax"]["ratio"] == pytest.approx(rows["flax"]["times"][0] / rows["rnngen sweep"]["times"][0])
+    assert rows["ideal"]["seconds"] < rows["rnngen sweep"]["seconds"]
+    assert rows["drive"]["ms_a_trial"] == pytest.approx(1e3 * rows["drive"]["seconds"] / 20)
+
+
 def test_growth_exponent_is_that_of_a_power():
     lengths = 2.0 ** np.arange(7, 17)
     assert timing.growth_exponent(lengths, 3 * lengths**0.5) == pytest.approx(0.5)

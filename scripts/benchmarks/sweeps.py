@@ -26,6 +26,7 @@ from rnngen.sweep.plan import claim, pending, plan
 from rnngen.train.sharding import mesh_of
 from rnngen.train.state import init_state, train_steps
 
+from .contenders import installed
 from .protocol import Bench, BenchError, Options, Row
 from .tables import interval, number, text
 from .timing import compared
@@ -53,7 +54,7 @@ class Driver(NamedTuple):
 def cases(options: Options) -> dict[str, Any]:
     """A sweep of some trials, and a driver of many empty ones."""
     if options.quick:
-        return {"sweep": Sweep(("rnn", "gru"), 1, 8, 4, 4, 3), "driver": Driver(20)}
+        return {"sweep": Sweep(("rnn",), 1, 8, 4, 4, 3), "driver": Driver(20)}
     return {"sweep": Sweep(("rnn", "gru", "lstm"), 8, 100, 64, 20, 300), "driver": Driver(10_000)}
 
 
@@ -62,12 +63,13 @@ def measure(case: Sweep | Driver, options: Options) -> list[Row]:
     if isinstance(case, Driver):
         return _driver(case, options)
     repeats = options.repeats_or(3)
-    calls = {"rnngen sweep": _rnngen, "rnngen sweep, programs kept": _rnngen_kept, "torch": _torch, "flax": _flax}
+    calls = {"rnngen sweep": _rnngen, "rnngen sweep, programs kept": _rnngen_kept, "flax": _flax}
+    calls |= {"torch": _torch} if installed(["torch"])[0] else {}
     with tempfile.TemporaryDirectory() as kept:
         _rnngen_kept(case, kept)
         times: dict[str, list[float]] = {name: [] for name in calls}
         for repeat in range(repeats):
-            for name in list(calls)[repeat % 4 :] + list(calls)[: repeat % 4]:
+            for name in list(calls)[repeat % len(calls) :] + list(calls)[: repeat % len(calls)]:
                 times[name].append(_timed(name, lambda name=name: calls[name](case, kept)))
         times["ideal"] = [_ideal(case) for _ in range(repeats)]
     return compared(times, {"ratio": "rnngen sweep", "ratio_kept": "rnngen sweep, programs kept"})
@@ -192,4 +194,5 @@ BENCH = Bench(
         "/ rnngen": interval("ratio"),
         "/ rnngen, programs kept": interval("ratio_kept"),
     },
+    notes=lambda options: installed(["torch"])[1],
 )
