@@ -9,6 +9,8 @@ from rnngen.records import RunFolder
 from rnngen.report import page, style, summary
 from rnngen.report.effects import axis_effects
 
+pytest_plugins = ["handmade_sweep"]
+
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

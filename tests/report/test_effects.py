@@ -9,6 +9,8 @@ from rnngen.records import RunFolder
 from rnngen.report import summary, write
 from rnngen.report.effects import axis_effects
 
+pytest_plugins = ["handmade_sweep"]
+
 CELLS = ("rnn", "lstm")
 
 

@@ -12,6 +12,8 @@ from rnngen.report.columns import NOTHING, columns
 from rnngen.report.effects import axis_effects
 from rnngen.report.tables import results
 
+pytest_plugins = ["handmade_sweep"]
+
 UNSAFE = "<script>alert('&')</script>"
 
 

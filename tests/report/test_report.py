@@ -12,6 +12,8 @@ from rnngen.report import failures, figures, scores, screen, spectra, style, sum
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import markdown, settings, wilson
 
+pytest_plugins = ["handmade_sweep"]
+
 CELLS = ("rnn", "lstm")
 SLOPE = {"rnn": -0.5, "lstm": -0.1}  # of the gradients in the fixture `sweep`
 

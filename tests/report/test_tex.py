@@ -5,6 +5,8 @@ import pandas as pd
 
 from rnngen.report import latex, summary
 
+pytest_plugins = ["handmade_sweep"]
+
 
 def test_latex_escapes_and_keeps_numbers():
     rows = pd.DataFrame({"a_b%": [r"x_1 & #$50{}~^\ <|>", "[y]"], "loss": [1.23456e-5, -np.inf], "n": [12345, 3]})
