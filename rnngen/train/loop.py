@@ -172,7 +172,11 @@ class _Run:
 
     def save(self, states: TrainState, members: list[_Member]) -> None:
         for member in members:
-            checkpoint.save(member.folder.checkpoints, self.programs.pick(states, self.place(member)))
+            state = self.programs.pick(states, self.place(member))
+            if jax.process_count() == 1:
+                # Of devices that have the same, Orbax would have each write a part, and compile programs for that.
+                state = jax.device_put(state, jax.local_devices()[0])
+            checkpoint.save(member.folder.checkpoints, state)
 
     def end(self, states: TrainState, step: int, members: list[_Member]) -> None:
         """Open the test split, but for what a search gave up, and write the results."""
