@@ -1,13 +1,16 @@
 """Strict JAX for every test, and the small pieces that many of them share."""
 
+import functools
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from rnngen.cells import CELLS
 from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.engines import unroll
 from rnngen.models import build_model
 from rnngen.tasks import TASKS
 from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
@@ -34,18 +37,53 @@ def cell_name(request):
     return request.param
 
 
+@functools.cache
+def one_cell(name, hidden_dim, **options):
+    """The same object whenever asked, so that what is jitted over a cell is compiled once for all tests of it."""
+    return CELLS[name](hidden_dim, **options)
+
+
+# LLVM's optimiser is half of what it takes to compile a small program, and not what is tested. For outermost calls.
+quick_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+)
+
+# Outside of jit every call of `unroll` compiles its loop anew, and an operation at a time what is around it.
+unrolled = quick_jit(unroll, static_argnames=("cell", "engine", "reverse"))
+
+
+@functools.partial(quick_jit, static_argnames="cell")
+def one_step(cell, params, carry, x):
+    """(carry, y) of one step from a raw input: what a loop in plain Python repeats."""
+    prepared = cell.prepare(params)
+    return cell.step(prepared, carry, cell.project(prepared, x))
+
+
 def double(tree):
     """Float leaves as float64."""
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
+def noise(shape, seed=0, dtype=jnp.float32):
+    """Standard normal numbers, from NumPy: JAX would compile a program for every shape that a test asks for."""
+    return jnp.asarray(np.random.RandomState(seed).normal(size=shape), dtype)
+
+
 def random_params(cell, input_dim, seed=0, scale=0.5):
-    """Parameters with no zeros in them, so that every bias counts."""
-    params = cell.init(jax.random.key(seed), input_dim)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(seed + 100), len(leaves))
-    noisy = [x + scale * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, noisy)
+    """Parameters of the sizes that `init` draws and `scale` more, with no zeros in them, so that every bias counts."""
+    leaves, tree = jax.tree.flatten(jax.eval_shape(lambda key: cell.init(key, input_dim), jax.random.key(seed)))
+    size = lambda shape: (scale**2 + (1 / shape[0] if len(shape) == 2 else 0)) ** 0.5  # noqa: E731
+    return jax.tree.unflatten(tree, [size(x.shape) * noise(x.shape, seed + i, x.dtype) for i, x in enumerate(leaves)])
+
+
+@functools.cache
+def _sampler(sample, split, size):
+    return quick_jit(lambda key, step: sample(split, key, step, size))
+
+
+def draw_batch(task, split="train", size=4, seed=1, step=0):
+    """A task's batch, by one program for all its steps and seeds."""
+    return _sampler(task.sample, split, size)(jax.random.key(seed), jnp.int32(step))
 
 
 def assert_close(actual, expected, tolerance=1e-6):
@@ -55,8 +93,11 @@ def assert_close(actual, expected, tolerance=1e-6):
 
 def _close(actual, expected, tolerance):
     assert actual.shape == expected.shape
-    assert jnp.isfinite(expected).all()
-    assert bool((jnp.abs(actual - expected) <= tolerance * (1 + jnp.abs(expected))).all())
+    assert jnp.result_type(actual) == jnp.result_type(expected)
+    # In NumPy, which compiles nothing for a new shape.
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert np.isfinite(expected).all()
+    assert (np.abs(actual - expected) <= tolerance * (1 + np.abs(expected))).all(), np.abs(actual - expected).max()
 
 
 def make_model(cell="gru", task=None, hidden_dim=6, layers=1, **options):

@@ -4,60 +4,64 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_model
+from conftest import assert_close, draw_batch, make_model, quick_jit, unrolled
 
-from rnngen.cells import rnn
-from rnngen.engines import unroll
+from rnngen.cells import CELLS, rnn
 from rnngen.models import build_model
 from rnngen.tasks import TASKS, adding, copy_memory
 
+KINDS = ("features", "one-hot", "embedded")
 
-@pytest.fixture(params=["features", "one-hot", "embedded"])
-def made(request, cell_name):
-    task = adding(6) if request.param == "features" else copy_memory(4)
-    model, _ = make_model(cell_name, task, layers=2, embed_dim=3 if request.param == "embedded" else 0)
-    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 3)
-    return model, model.init(jax.random.key(0)), batch
+
+# What goes in is the first layer's affair, whatever its cell: each cell with one kind of it, and each kind with a cell.
+@pytest.fixture(params=[(cell, KINDS[i % len(KINDS)]) for i, cell in enumerate(sorted(CELLS))], ids=str, scope="module")
+def made(request):
+    cell_name, kind = request.param
+    task = adding(6) if kind == "features" else copy_memory(4)
+    model, _ = make_model(cell_name, task, layers=2, embed_dim=3 if kind == "embedded" else 0)
+    batch = draw_batch(task, "train", 3, 1)
+    return model, model.init(jax.random.key(0)), batch, quick_jit(model.apply)
 
 
 def test_stepping_equals_applying(made):
-    model, params, batch = made
-    carry, outputs = model.init_carry(params, (3,)), []
+    model, params, batch, apply = made
+    carry, outputs, step = model.init_carry(params, (3,)), [], quick_jit(model.step)
     for x in batch.inputs:
-        carry, y = jax.jit(model.step)(params, carry, x)
+        carry, y = step(params, carry, x)
         outputs.append(y)
-    assert_close((carry, jnp.stack(outputs)), model.apply(params, batch.inputs), 1e-5)
+    assert_close((carry, jnp.stack(outputs)), apply(params, batch.inputs), 1e-5)
 
 
 def test_the_model_as_a_cell_equals_applying(made):
-    model, params, batch = made
+    model, params, batch, apply = made
     mask = jnp.ones(batch.weights.shape, bool).at[-2:, 0].set(False)
     resets = jnp.zeros(batch.weights.shape, bool).at[2, 1].set(True)
-    _, outputs = model.apply(params, batch.inputs, mask=mask, resets=resets)
-    _, as_cell = unroll(model.cell, params, batch.inputs, mask=mask, resets=resets)
+    _, outputs = apply(params, batch.inputs, mask=mask, resets=resets)
+    _, as_cell = unrolled(model.cell, params, batch.inputs, mask=mask, resets=resets)
     assert_close(jnp.where(mask[..., None], outputs, 0), as_cell, 1e-5)
 
 
 def test_carry_goes_on_where_it_stopped(made):
-    model, params, batch = made
-    carry, first = model.apply(params, batch.inputs[:2])
-    carry, second = model.apply(params, batch.inputs[2:], carry)
-    assert_close((carry, jnp.concatenate([first, second])), model.apply(params, batch.inputs), 1e-5)
+    _, params, batch, apply = made
+    carry, first = apply(params, batch.inputs[:2])
+    carry, second = apply(params, batch.inputs[2:], carry)
+    assert_close((carry, jnp.concatenate([first, second])), apply(params, batch.inputs), 1e-5)
 
 
 def test_runs_under_jit_vmap_over_params_and_scan(made):
-    model, _, batch = made
+    model, _, batch, _ = made
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
-    losses = jax.jit(jax.vmap(lambda p: model.loss(p, batch)[0]))(params)
-    one_by_one = jax.lax.map(lambda p: model.loss(p, batch)[0], params)
-    single = [model.loss(jax.tree.map(lambda p, i=i: p[i], params), batch)[0] for i in range(2)]
-    assert_close(losses, jnp.stack(single), 1e-5)
-    assert_close(one_by_one, jnp.stack(single), 1e-5)
+    loss = lambda params: model.loss(params, batch)[0]  # noqa: E731
+    single, run = [], quick_jit(loss)
+    for i in range(2):
+        single.append(run(jax.tree.map(lambda p, i=i: p[i], params)))
+    assert_close(quick_jit(jax.vmap(loss))(params), jnp.stack(single), 1e-5)
+    assert_close(quick_jit(lambda params: jax.lax.map(loss, params))(params), jnp.stack(single), 1e-5)
 
 
 def test_loss_is_the_tasks_loss_of_apply():
     model, task = make_model("lstm")
-    params, batch = model.init(jax.random.key(0)), task.sample("train", jax.random.key(1), jnp.int32(0), 5)
+    params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
     scalar, (_, sums) = model.loss(params, batch)
     _, outputs = model.apply(params, batch.inputs)
     expected = float(jnp.mean((outputs[-1] - batch.targets[-1]) ** 2))
@@ -67,17 +71,18 @@ def test_loss_is_the_tasks_loss_of_apply():
 
 def test_dropout_acts_in_training_only_and_follows_its_key():
     model, task = make_model("rnn", hidden_dim=64, dropout=0.5)
-    params, batch = model.init(jax.random.key(0)), task.sample("train", jax.random.key(1), jnp.int32(0), 5)
-    loss = lambda seed, train: float(model.loss(params, batch, key=jax.random.key(seed), train=train)[0])  # noqa: E731
+    params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
+    run = quick_jit(model.loss, static_argnames="train")
+    loss = lambda seed, train: float(run(params, batch, key=jax.random.key(seed), train=train)[0])  # noqa: E731
     assert loss(1, True) == loss(1, True)
     assert loss(1, True) != loss(2, True)
-    assert loss(1, False) == loss(2, False) == float(model.loss(params, batch)[0])
+    assert loss(1, False) == loss(2, False) == pytest.approx(float(model.loss(params, batch)[0]), rel=1e-6)
 
 
 def test_bfloat16_keeps_parameters_and_losses_in_float32():
     model, task = make_model("lstm", dtype="bfloat16")
-    params, batch = model.init(jax.random.key(0)), task.sample("train", jax.random.key(1), jnp.int32(0), 5)
-    (loss, (carry, _)), gradient = jax.value_and_grad(model.loss, has_aux=True)(params, batch)
+    params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
+    (loss, (carry, _)), gradient = quick_jit(jax.value_and_grad(model.loss, has_aux=True))(params, batch)
     assert loss.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((params, gradient))} == {jnp.dtype("float32")}
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype("bfloat16")}
@@ -115,8 +120,8 @@ def test_bad_options(options, message):
 
 def test_what_an_engine_notes_is_among_the_metrics():
     model, task = make_model("gru", layers=2, engine="newton")
-    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 3)
-    sums = jax.jit(lambda p: model.loss(p, batch)[1][1])(model.init(jax.random.key(0)))
+    batch = draw_batch(task, "train", 3, 1)
+    sums = quick_jit(lambda p: model.loss(p, batch)[1][1])(model.init(jax.random.key(0)))
     for layer in ("layer_0", "layer_1"):
         total, count = sums[f"{layer}/newton_iterations"]
         assert 1 <= float(total) <= 50

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_model
+from conftest import draw_batch, make_model, quick_jit
 
 from rnngen.diagnostics import half_life, lag_norms, memory_horizon
 from rnngen.diagnostics.diagnoses import DIAGNOSES
@@ -20,8 +20,8 @@ ARGUMENTS = {
 
 def measured(name, model, of, params, /, **kwargs):
     diagnosis = DIAGNOSES[name](**kwargs)
-    batch = of.sample("valid", jax.random.key(0), jnp.int32(0), 3)
-    found = jax.jit(lambda p: diagnosis.measure(model, p, batch, of))(params)
+    batch = draw_batch(of, "valid", 3, 0)
+    found = quick_jit(lambda p: diagnosis.measure(model, p, batch, of))(params)
     return diagnosis.record(jax.device_get(found))
 
 
@@ -53,7 +53,7 @@ def test_other_lengths_are_evaluated_on_their_own_test_set():
     assert record["lengths"] == [5, 12]
     for length, loss in zip((5, 12), record["metrics"]["loss"], strict=True):
         other = adding(length, variant="anywhere", eval_size=40)
-        batch = other.sample("test", jax.random.key(0), jnp.int32(0), 40)
+        batch = draw_batch(other, "test", 40, 0)
         outputs = model.apply(params, batch.inputs)[1]
         assert loss == pytest.approx(float(other.loss(outputs, batch)[0]), rel=1e-5)
 
@@ -82,7 +82,7 @@ def test_memory_horizon_is_the_half_life_of_the_gradient_of_the_tasks_loss():
     task = adding(12, eval_size=20)
     model, _ = make_model("gru", task)
     params = model.init(jax.random.key(0))
-    batch = task.sample("valid", jax.random.key(0), jnp.int32(0), 8)
+    batch = draw_batch(task, "valid", 8, 0)
     found = memory_horizon(model, params, batch, task, first_lag=2, last_lag=9)
     assert found == half_life(np.asarray(lag_norms(model, params, batch, task)["all"])[0], 2, 9)
     assert found.low <= found.steps <= found.high

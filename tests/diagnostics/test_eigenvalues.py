@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_model, random_params
+from conftest import make_model, noise, one_cell, quick_jit, random_params, unrolled
 from test_jacobian_products import linear
 
-from rnngen.cells import CELLS, Cell
+from rnngen.cells import Cell
 from rnngen.diagnostics import recurrent_eigenvalues
 from rnngen.diagnostics.eigenvalues import kernel_eigenvalues, step_jacobians
-from rnngen.engines import unroll
 
 T, B, D, H = 6, 3, 2, 4
 
@@ -21,16 +20,16 @@ def same_set(found, expected):
 
 def test_a_linear_cells_jacobian_is_its_matrix():
     matrix = jnp.asarray(np.random.RandomState(0).normal(size=(3, 3)), jnp.float32)
-    found = recurrent_eigenvalues(linear(matrix), {"m": matrix}, jnp.zeros((T, B, 3)), steps=(0, T - 1))
+    found = recurrent_eigenvalues(linear(3), {"m": matrix}, jnp.zeros((T, B, 3)), steps=(0, T - 1))
     assert found.kernel == {}
     for at_step in found.jacobian.reshape(-1, 3):
         same_set(at_step, np.linalg.eigvals(np.asarray(matrix)))
 
 
 def test_an_rnns_jacobian_is_its_kernel_times_the_slope():
-    cell = CELLS["rnn"](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (T, B, D))
-    ys = np.asarray(unroll(cell, params, xs)[1])
+    cell = one_cell("rnn", H)
+    params, xs = random_params(cell, D), noise((T, B, D), 2)
+    ys = np.asarray(unrolled(cell, params, xs)[1])
     kernel = np.asarray(params["recurrent_kernel"])
     found = recurrent_eigenvalues(cell, params, xs, steps=(2, 5))
     for number, t in enumerate((2, 5)):
@@ -41,19 +40,20 @@ def test_an_rnns_jacobian_is_its_kernel_times_the_slope():
 
 def test_jacobians_by_finite_differences(cell_name):
     """A column is what a small change of one number of the carry does."""
-    cell = CELLS[cell_name](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (T, B, D))
-    (found,) = step_jacobians(cell, params, xs, steps=(4,))
-    carry, _ = unroll(cell, params, xs[:4, 0])
-    flat, unflat = jax.flatten_util.ravel_pytree(carry)
-    after = lambda state: jax.flatten_util.ravel_pytree(unroll(cell, params, xs[4:5, 0], unflat(state))[0])[0]  # noqa: E731
-    for column, unit in enumerate(np.eye(len(flat), dtype=np.float32)):
-        numeric = (after(flat + 1e-2 * unit) - after(flat - 1e-2 * unit)) / 2e-2
-        np.testing.assert_allclose(found[0, :, column], numeric, atol=2e-3)
+    cell = one_cell(cell_name, H)
+    params, xs = random_params(cell, D), noise((T, B, D), 2)
+    (found,) = quick_jit(lambda params, xs: step_jacobians(cell, params, xs, steps=(4,)))(params, xs)
+    carry, _ = unrolled(cell, params, xs[:4])
+    flat, unflat = jax.flatten_util.ravel_pytree(jax.tree.map(lambda c: c[0], carry))
+    prepared = cell.prepare(params)
+    u = cell.project(prepared, xs[4, 0])
+    after = lambda state: jax.flatten_util.ravel_pytree(cell.step(prepared, unflat(state), u)[0])[0]  # noqa: E731
+    up, down = (quick_jit(jax.vmap(after))(flat + h * jnp.eye(len(flat))) for h in (1e-2, -1e-2))
+    np.testing.assert_allclose(found[0].T, (up - down) / 2e-2, atol=2e-3)
 
 
 def test_each_gate_has_its_own():
-    cell = CELLS["gru"](H)
+    cell = one_cell("gru", H)
     params = random_params(cell, D)
     found = recurrent_eigenvalues(cell, params, jnp.zeros((T, B, D)), steps=(0,)).kernel
     assert set(found) == {"0", "1", "2"}
@@ -86,7 +86,7 @@ def test_a_masked_step_is_the_identity_a_reset_zero_and_integers_go_along():
 
 
 def test_what_is_not_finite_is_shown_and_what_does_not_fit_refused():
-    cell = CELLS["rnn"](H)
+    cell = one_cell("rnn", H)
     params, xs = random_params(cell, D), jnp.zeros((T, B, D)).at[:, 1].set(jnp.nan)
     found = recurrent_eigenvalues(cell, params, xs, steps=(3,)).jacobian[0]
     assert np.isnan(found[1]).all()

@@ -4,30 +4,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import random_params
+from conftest import noise, one_cell, quick_jit, random_params, unrolled
 
-from rnngen.cells import CELLS
 from rnngen.diagnostics import gate_statistics
-from rnngen.engines import unroll
 
 T, B, D, H = 7, 3, 2, 4
+
+statistics_of = quick_jit(gate_statistics, static_argnames=("cell", "margin"))
 
 
 @pytest.fixture
 def xs():
-    return 3 * jax.random.normal(jax.random.key(2), (T, B, D))
+    return 3 * noise((T, B, D), 2)
 
 
 def test_again_in_numpy(xs):
     """Gates of an LSTM from their equation, with padding and a reset."""
-    cell = CELLS["lstm"](H)
+    cell = one_cell("lstm", H)
     params = random_params(cell, D, scale=2.0)
     mask = np.ones((T, B), bool)
     mask[5:, 1] = False
     resets = np.zeros((T, B), bool)
     resets[3, 2] = True
-    found = gate_statistics(cell, params, xs, mask=jnp.asarray(mask), resets=jnp.asarray(resets), margin=0.2)
-    ys = np.asarray(unroll(cell, params, xs, mask=jnp.asarray(mask), resets=jnp.asarray(resets))[1])
+    found = statistics_of(cell, params, xs, mask=jnp.asarray(mask), resets=jnp.asarray(resets), margin=0.2)
+    ys = np.asarray(unrolled(cell, params, xs, mask=jnp.asarray(mask), resets=jnp.asarray(resets))[1])
     before = np.concatenate([np.zeros((1, B, H)), ys[:-1]])
     before[3, 2] = 0
     z = np.asarray(xs) @ params["kernel"] + before @ params["recurrent_kernel"] + params["bias"]
@@ -42,10 +42,10 @@ def test_again_in_numpy(xs):
 
 
 def test_again_in_numpy_for_a_gru(xs):
-    cell = CELLS["gru"](H)
+    cell = one_cell("gru", H)
     params = random_params(cell, D, scale=2.0)
-    found = jax.jit(lambda p: gate_statistics(cell, p, xs))(params)
-    before = np.concatenate([np.zeros((1, B, H)), unroll(cell, params, xs)[1][:-1]])
+    found = statistics_of(cell, params, xs)
+    before = np.concatenate([np.zeros((1, B, H)), unrolled(cell, params, xs)[1][:-1]])
     z = np.asarray(xs) @ params["kernel"] + before @ params["recurrent_kernel"] + params["bias"]
     for name, block in (("r", 0), ("z", 1)):
         gate = (1 / (1 + np.exp(-np.asarray(z))))[..., block * H : (block + 1) * H]
@@ -56,10 +56,10 @@ def test_again_in_numpy_for_a_gru(xs):
 
 
 def test_huge_biases_open_and_shut_gates(xs):
-    cell = CELLS["gru"](H)
+    cell = one_cell("gru", H)
     params = cell.init(jax.random.key(0), D)
     params["bias"] = params["bias"].at[:H].set(-100.0).at[H : 2 * H].set(100.0)
-    found = gate_statistics(cell, params, xs)
+    found = statistics_of(cell, params, xs)
     for name, shut in (("r", 1), ("z", 0)):
         np.testing.assert_array_equal(found[name].left, shut)
         np.testing.assert_array_equal(found[name].right, 1 - shut)
@@ -67,9 +67,9 @@ def test_huge_biases_open_and_shut_gates(xs):
 
 
 def test_a_cell_without_gates_shows_none_and_nan_is_not_dropped(xs):
-    assert gate_statistics(CELLS["rnn"](H), random_params(CELLS["rnn"](H), D), xs) == {}
-    cell = CELLS["mingru"](H)
-    found = gate_statistics(cell, random_params(cell, D), xs.at[4, 1].set(jnp.nan))["z"]
+    assert gate_statistics(one_cell("rnn", H), random_params(one_cell("rnn", H), D), xs) == {}
+    cell = one_cell("mingru", H)
+    found = statistics_of(cell, random_params(cell, D), xs.at[4, 1].set(jnp.nan))["z"]
     assert np.isnan(found.left).all()
     assert np.isnan(found.over_time[4])
     assert np.isfinite(found.over_time[:4]).all()
@@ -77,6 +77,6 @@ def test_a_cell_without_gates_shows_none_and_nan_is_not_dropped(xs):
 
 @pytest.mark.parametrize("margin", [0.0, 0.5, -1])
 def test_a_margin_that_leaves_no_middle_is_refused(xs, margin):
-    cell = CELLS["gru"](H)
+    cell = one_cell("gru", H)
     with pytest.raises(ValueError, match=r"between 0 and 0\.5"):
         gate_statistics(cell, random_params(cell, D), xs, margin=margin)

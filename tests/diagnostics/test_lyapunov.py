@@ -4,20 +4,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, random_params
+from conftest import double, noise, one_cell, quick_jit, random_params
 from test_jacobian_products import linear
 
-from rnngen.cells import CELLS, Cell
+from rnngen.cells import Cell
 from rnngen.diagnostics import lyapunov_spectrum
 from rnngen.diagnostics.eigenvalues import step_jacobians
 from rnngen.diagnostics.lyapunov import orthonormalise
 
 T, B, D, H = 40, 3, 2, 4
 
+# One program for all the tests that ask for the same: a call outside of jit compiles its loops each time.
+spectrum_of = quick_jit(lyapunov_spectrum, static_argnames=("cell", "count", "warmup"))
+
 
 def of_linear(matrix, steps=400, **options):
     matrix = jnp.asarray(matrix, jnp.float32)
-    return lyapunov_spectrum(linear(matrix), {"m": matrix}, jnp.zeros((steps, len(matrix))), warmup=200, **options)
+    return spectrum_of(linear(len(matrix)), {"m": matrix}, jnp.zeros((steps, len(matrix))), warmup=200, **options)
 
 
 def test_a_linear_systems_are_the_logs_of_its_eigenvalues():
@@ -43,7 +46,7 @@ def test_the_henon_maps():
         step=lambda p, c, u: (jnp.stack([1 - 1.4 * c[..., 0] ** 2 + c[..., 1], 0.3 * c[..., 0]], -1),) * 2,
         output_dim=2,
     )
-    found = lyapunov_spectrum(henon, {}, jnp.zeros((20_000, 1)), warmup=100)
+    found = spectrum_of(henon, {}, jnp.zeros((20_000, 1)), warmup=100)
     assert float(jnp.sum(found.exponents)) == pytest.approx(np.log(0.3), abs=1e-4)
     assert float(found.exponents[0]) == pytest.approx(0.419, abs=0.01)
     # The estimate comes to rest.
@@ -53,29 +56,29 @@ def test_the_henon_maps():
 
 def test_the_sum_is_the_mean_log_determinant(cell_name):
     """Whatever the cell: the exponents together say how volume shrinks."""
-    cell = CELLS[cell_name](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (6, B, D))
-    found = lyapunov_spectrum(cell, params, xs)
+    cell = one_cell(cell_name, H)
+    params, xs = random_params(cell, D), noise((6, B, D), 2)
+    found = spectrum_of(cell, params, xs)
     prepared = cell.prepare(params)
-    us, carry, total = cell.project(prepared, xs), cell.init_carry(prepared, (B,)), 0.0
-    for u in us:
-        for b in range(B):
-            flat, unflat = jax.flatten_util.ravel_pytree(jax.tree.map(lambda c, b=b: c[b], carry))
+    flat, unflat = jax.flatten_util.ravel_pytree(cell.init_carry(prepared, ()))
 
-            def step(state, u=u[b], unflat=unflat):
-                return jax.flatten_util.ravel_pytree(cell.step(prepared, unflat(state), u)[0])[0]
+    def step(state, u):
+        return jax.flatten_util.ravel_pytree(cell.step(prepared, unflat(state), u)[0])[0]
 
-            total += np.linalg.slogdet(np.asarray(jax.jacfwd(step)(flat), np.float64))[1]
-        carry, _ = cell.step(prepared, carry, u)
+    step_and_jacobian = quick_jit(jax.vmap(lambda state, u: (step(state, u), jax.jacfwd(step)(state, u))))
+    states, total = jnp.tile(flat, (B, 1)), 0.0
+    for u in cell.project(prepared, xs):
+        states, jacobians = step_and_jacobian(states, u)
+        total += np.linalg.slogdet(np.asarray(jacobians, np.float64))[1].sum()
     assert float(found.exponents.sum()) == pytest.approx(total / 6, rel=1e-3)
     np.testing.assert_allclose(found.running[-1], found.exponents)
 
 
 def test_padding_does_not_count():
-    cell = CELLS["gru"](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (12, B, D))
-    padded = lyapunov_spectrum(cell, params, xs, mask=jnp.arange(12)[:, None] < jnp.full(B, 8))
-    np.testing.assert_allclose(padded.exponents, lyapunov_spectrum(cell, params, xs[:8]).exponents, rtol=1e-4)
+    cell = one_cell("gru", H)
+    params, xs = random_params(cell, D), noise((12, B, D), 2)
+    padded = spectrum_of(cell, params, xs, mask=jnp.arange(12)[:, None] < jnp.full(B, 8))
+    np.testing.assert_allclose(padded.exponents, spectrum_of(cell, params, xs[:8]).exponents, rtol=1e-4)
 
 
 def test_a_reset_moves_the_carry_and_not_the_frame():
@@ -85,28 +88,30 @@ def test_a_reset_moves_the_carry_and_not_the_frame():
     np.testing.assert_allclose(found, of_linear(matrix).exponents, atol=1e-6)
     np.testing.assert_allclose(found, np.log([1.2, 0.8]), atol=1e-3)
     # Where the Jacobian depends on the carry, it is that of the carry after the reset.
-    cell = CELLS["gru"](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (8, B, D))
+    cell = one_cell("gru", H)
+    params, xs = random_params(cell, D), noise((8, B, D), 2)
     resets = jnp.zeros((8, B), bool).at[4].set(True)
-    jacobians = [step_jacobians(cell, params, part, steps=(0, 1, 2, 3)) for part in (xs[:4], xs[4:])]
+    steps_of = quick_jit(lambda xs: step_jacobians(cell, params, xs, steps=(0, 1, 2, 3)))
+    jacobians = [steps_of(part) for part in (xs[:4], xs[4:])]
     volume = np.linalg.slogdet(np.concatenate(jacobians).astype(np.float64))[1].mean(axis=0)
-    found = lyapunov_spectrum(cell, params, xs, resets=resets)
+    found = spectrum_of(cell, params, xs, resets=resets)
     np.testing.assert_allclose(found.exponents.sum(axis=-1), volume, rtol=1e-4)
 
 
 def test_directions_that_die_leave_the_gradient_finite():
     """Half the units of a relu network are off, and its Jacobian singular."""
-    cell = CELLS["rnn"](H, activation="relu")
+    cell = one_cell("rnn", H, activation="relu")
     params = random_params(cell, D)
     params["bias"] = params["bias"].at[: H // 2].set(-100.0).at[H // 2 :].set(100.0)
     xs = jnp.zeros((5, B, D))
 
-    def exponents(params, count):
-        return lyapunov_spectrum(cell, params, xs, count).exponents
+    def of_square(params, count):
+        exponents = lyapunov_spectrum(cell, params, xs, count).exponents
+        return jnp.mean(exponents**2), exponents
 
-    assert float(exponents(params, H)[0, -1]) < -10
     for count in (H // 2, H):
-        gradient = jax.grad(lambda p, k=count: jnp.mean(exponents(p, k) ** 2))(params)
+        gradient, exponents = quick_jit(jax.grad(of_square, has_aux=True), static_argnums=1)(params, count)
+        assert (float(exponents[0, -1]) < -10) == (count == H)
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
 
 
@@ -123,36 +128,37 @@ def test_integers_go_along():
         step=lambda p, c, u: ({"h": c["h"] * c["n"][..., None].astype(jnp.float32), "n": c["n"] + 1}, u),
         output_dim=1,
     )
-    running = lyapunov_spectrum(growing, {}, jnp.zeros((10, 2, 1))).running[:, 1, 0]
+    running = spectrum_of(growing, {}, jnp.zeros((10, 2, 1))).running[:, 1, 0]
     np.testing.assert_allclose(running, np.cumsum(np.log(np.arange(1, 11))) / np.arange(1, 11), rtol=1e-5)
 
 
 def test_differentiable_through_the_qr(x64):
-    cell = CELLS["rnn"](H)
-    params, xs = double(random_params(cell, D)), double(jax.random.normal(jax.random.key(2), (8, B, D)))
+    cell = one_cell("rnn", H)
+    params, xs = double(random_params(cell, D)), double(noise((8, B, D), 2))
 
     def mean_square(params):
         return jnp.mean(lyapunov_spectrum(cell, params, xs, 3).exponents ** 2)
 
-    gradient = jax.grad(mean_square)(params)
-    direction = jax.tree.map(lambda p: jax.random.normal(jax.random.key(4), p.shape, p.dtype), params)
-    moved = lambda size: mean_square(jax.tree.map(lambda p, d: p + size * d, params, direction))  # noqa: E731
+    run = quick_jit(jax.value_and_grad(mean_square))
+    gradient = run(params)[1]
+    direction = jax.tree.map(lambda p: np.random.RandomState(p.size).normal(size=p.shape), params)
+    moved = lambda size: run(jax.tree.map(lambda p, d: p + size * d, params, direction))[0]  # noqa: E731
     numeric = (moved(1e-6) - moved(-1e-6)) / 2e-6
-    along = sum(jax.tree.leaves(jax.tree.map(lambda g, d: jnp.sum(g * d), gradient, direction)))
+    along = sum(jax.tree.leaves(jax.tree.map(lambda g, d: np.sum(g * d), gradient, direction)))
     assert float(along) == pytest.approx(float(numeric), rel=1e-5)
 
 
 def test_bfloat16_and_nan():
-    cell = CELLS["lstm"](H)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(2), (8, B, D))
-    exact, rough = (lyapunov_spectrum(cell, params, x, 2).exponents for x in (xs, xs.astype(jnp.bfloat16)))
+    cell = one_cell("lstm", H)
+    params, xs = random_params(cell, D), noise((8, B, D), 2)
+    exact, rough = (spectrum_of(cell, params, x, 2).exponents for x in (xs, xs.astype(jnp.bfloat16)))
     assert rough.dtype == jnp.float32
     np.testing.assert_allclose(rough, exact, atol=0.1)
-    assert np.isnan(lyapunov_spectrum(cell, params, xs.at[3].set(jnp.nan)).exponents).all()
+    assert np.isnan(spectrum_of(cell, params, xs.at[3].set(jnp.nan), 2).exponents).all()
 
 
 def test_what_does_not_fit():
-    cell = CELLS["lstm"](H)
+    cell = one_cell("lstm", H)
     params, xs = random_params(cell, D), jnp.zeros((T, B, D))
     with pytest.raises(ValueError, match="the carry has 8 numbers, so 1 to 8 of them, got 9"):
         lyapunov_spectrum(cell, params, xs, 9)

@@ -6,16 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, random_params
+from conftest import assert_close, double, noise, quick_jit, random_params, unrolled
 from my_lab import leaky
 
-from rnngen.cells import CELLS, Affine, Cell, affine_cell, rnn
+from rnngen.cells import CELLS, Affine, Cell, Gated, affine_cell, rnn
 from rnngen.engines import ENGINES, unroll, unroll_noted
 from rnngen.engines.auto import pick
 from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput
 
 T, B, D, H = 13, 2, 3, 4  # a prime length: no chunk divides it
+EVEN = 10  # a length that chunks of 5 divide: half as much to compile, where the remainder is not the point
 
 
 def engine(name, **kwargs):
@@ -91,21 +92,43 @@ def normalised(hidden_dim: int) -> Cell:
 
 MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, "delta_rule": delta_rule}
 AFFINE = ("mingru", "delta_rule")
-PAIRS = [(cell, name) for cell in MAKERS for name in VARIANTS if name != "associative" or cell in AFFINE]
-EVERYTHING = ("mask", "resets", "probes", "reverse")
+GATED = [name for name in CELLS if isinstance(CELLS[name](H).structure, Gated)]
+# Every built-in cell through every engine, and the others through what they are there for. Left out is what runs the
+# same lines again: `derived` and `recomputed` are `fused` where there is no pass by hand, and `auto` is one of the
+# others, as the last test says, so it has a cell for each line of its table.
+PAIRS = [(cell, name) for cell in CELLS for name in ("remat", "fused", "newton", "quasi")]
+PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
+PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
+PAIRS += [("counting", name) for name in ("remat", "fused", "newton", "quasi")]  # integers
+PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
+PAIRS += [("delta_rule", name) for name in ("fused", "newton")]  # a matrix
+# Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
+BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
+BARE += [("mingru", "associative"), ("delta_rule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
+BARE += [("gru", "quasi"), ("mingru", "auto"), ("leaky", "auto")]
+CASES = [(*pair, True) for pair in PAIRS] + [(*pair, False) for pair in BARE]
 
 
-def problem(cell_name, everything=False, dtype=jnp.float64, batch=(B,)):
-    """A cell, its parameters, inputs and options with something in all of them."""
-    cell = MAKERS[cell_name](H, **({"learned_carry": True} if cell_name in CELLS else {}))
+@functools.cache
+def make(cell_name):
+    return MAKERS[cell_name](H, **({"learned_carry": True} if cell_name in CELLS else {}))
+
+
+@functools.cache
+def problem(cell_name, everything=False, batch=(B,), probed=True, steps=T):
+    """A cell, its parameters, inputs and options with something in all of them, in double precision."""
+    cell = make(cell_name)
     params = jax.tree.map(lambda p: p.astype(jnp.float64), double(random_params(cell, D)))
-    xs = jax.random.normal(jax.random.key(7), (T, *batch, D), dtype)
+    xs = noise((steps, *batch, D), 7, jnp.float64)
     if not everything:
         return cell, params, xs, {}
-    flags = [jax.random.bernoulli(jax.random.key(n), p, (T, *batch)) for n, p in ((3, 0.7), (4, 0.2))]
-    start = cell.init_carry(cell.prepare(params), batch)
-    probes = jax.tree.map(lambda c: jnp.full((T, *c.shape), 0.1 if c.dtype == dtype else 0, c.dtype), start)
-    return cell, params, xs, {"mask": flags[0], "resets": flags[1], "probes": probes, "reverse": True}
+    flags = [jnp.asarray(np.random.RandomState(n).uniform(size=(steps, *batch)) < p) for n, p in ((3, 0.7), (4, 0.2))]
+    options = {"mask": flags[0], "resets": flags[1], "reverse": True}
+    if probed:
+        start = cell.init_carry(cell.prepare(params), batch)
+        fill = lambda c: jnp.full((steps, *c.shape), 0.1 if c.dtype == xs.dtype else 0, c.dtype)  # noqa: E731
+        options["probes"] = jax.tree.map(fill, start)
+    return cell, params, xs, options
 
 
 def objective(cell, how, options):
@@ -120,103 +143,116 @@ def objective(cell, how, options):
     return loss
 
 
+@functools.cache
+def value_and_gradients(name, *of, **kwargs):
+    """The floats among the objective of `problem(*of)` and its gradients in parameters, inputs and probes; "scan" is
+    asked for by every engine and compiled once."""
+    cell, params, xs, options = problem(*of, **kwargs)
+    probes = options.get("probes")
+    loss = objective(cell, VARIANTS.get(name, name), {o: v for o, v in options.items() if o != "probes"})
+    run = quick_jit(jax.value_and_grad(loss, argnums=(0, 1, 2), allow_int=True))
+    return [leaf for leaf in jax.tree.leaves(run(params, xs, probes)) if leaf.dtype == xs.dtype]
+
+
 def has_no_place(cell_name, name, everything):
     return everything and cell_name == "delta_rule" and name == "associative"
 
 
-@pytest.mark.parametrize("everything", [False, True], ids=["plain", "mask+resets+probes+reverse"])
-@pytest.mark.parametrize(("cell_name", "name"), PAIRS)
+@pytest.mark.parametrize(
+    ("cell_name", "name", "everything"),
+    CASES,
+    ids=lambda value: {True: "mask+resets+probes+reverse", False: "plain"}.get(value, value),
+)
 def test_values_and_gradients_are_those_of_scan(x64, cell_name, name, everything):
-    cell, params, xs, options = problem(cell_name, everything)
-    if has_no_place(cell_name, name, everything):  # its own compose takes no probes: the next test has the rest
-        options.pop("probes")
-    probes = options.pop("probes", None)
-    results = [
-        jax.jit(jax.value_and_grad(objective(cell, how, options), argnums=(0, 1, 2), allow_int=True))(
-            params, xs, probes
-        )
-        for how in ("scan", VARIANTS[name])
-    ]
-    expected, actual = (
-        jax.tree.map(lambda g: g, [x for x in jax.tree.leaves(r) if x.dtype == xs.dtype]) for r in results
-    )
-    assert_close(actual, expected, 1e-9)
+    # A compose of one's own takes no probes: the refusal is tested below, and has all the rest.
+    of = {"everything": everything, "probed": not has_no_place(cell_name, name, everything)}
+    assert_close(value_and_gradients(name, cell_name, **of), value_and_gradients("scan", cell_name, **of), 1e-9)
 
 
-@pytest.mark.parametrize("batch", [(), (2, 3)])
-@pytest.mark.parametrize("name", DISTINCT)
+# Axes are for an engine's reshapes: two for each, none at all for each way to go back in time.
+BATCHES = [(name, (2, 3)) for name in DISTINCT] + [(name, ()) for name in ("fused", "associative", "newton")]
+
+
+@pytest.mark.parametrize(("name", "batch"), BATCHES)
 def test_any_batch_axes(x64, name, batch):
-    cell, params, xs, options = problem("mingru" if name == "associative" else "lstm", True, batch=batch)
-    probes = options.pop("probes")
-    results = [
-        jax.jit(jax.grad(objective(cell, how, options), argnums=(0, 1, 2)))(params, xs, probes)
-        for how in ("scan", VARIANTS[name])
-    ]
-    assert_close(results[1], results[0], 1e-9)
+    of = ("mingru" if name == "associative" else "lstm", True, batch, True, EVEN)
+    assert_close(value_and_gradients(name, *of), value_and_gradients("scan", *of), 1e-9)
+
+
+@functools.cache
+def in_precision(cell_name, name, dtype):
+    """Value and gradient in the parameters, which are float32, for inputs of a dtype."""
+    cell = make(cell_name)
+    params, xs = random_params(cell, D), noise((EVEN, B, D), 7, jnp.bfloat16)
+    how = engine("newton", tolerance=0.01) if name == "newton" else VARIANTS.get(name, name)
+    loss = lambda params, xs: jnp.sum(unroll(cell, params, xs, engine=how)[1].astype(jnp.float32) ** 2)  # noqa: E731
+    return quick_jit(jax.value_and_grad(loss))(params, xs.astype(dtype))
 
 
 @pytest.mark.parametrize("name", DISTINCT)
 def test_bfloat16(name):
     """Within the rounding of bfloat16, 2^-8, of scan in bfloat16, and gradients of scan in float32."""
-    cell = CELLS["mingru" if name == "associative" else "gru"](H, learned_carry=True)
-    params, xs = random_params(cell, D), jax.random.normal(jax.random.key(7), (T, B, D), jnp.bfloat16)
-    how = engine("newton", tolerance=0.01) if name == "newton" else VARIANTS[name]
-
-    def loss(params, xs, how):
-        return jnp.sum(unroll(cell, params, xs, engine=how)[1].astype(jnp.float32) ** 2)
-
-    (value, gradient), (expected, exact) = (
-        jax.jit(jax.value_and_grad(functools.partial(loss, how=e)))(params, x)
-        for x, e in ((xs, how), (xs.astype(jnp.float32), "scan"))
-    )
+    cell_name = "mingru" if name == "associative" else "gru"
+    value, gradient = in_precision(cell_name, name, "bfloat16")
+    expected, exact = in_precision(cell_name, "scan", "float32")
     assert {g.dtype for g in jax.tree.leaves(gradient)} == {jnp.dtype(jnp.float32)}
     assert float(value) == pytest.approx(float(expected), rel=0.03)
     assert_close(gradient, exact, 0.1)
 
 
+@functools.cache
+def curvature(cell_name, name):
+    """The gradient of the gradient's squared norm."""
+    cell, params, xs, _ = problem(cell_name, steps=EVEN)
+    loss = objective(cell, VARIANTS.get(name, name), {})
+    norm = lambda p: sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss)(p, xs, None)))  # noqa: E731
+    return quick_jit(jax.grad(norm))(params)
+
+
 @pytest.mark.parametrize("name", DISTINCT)
 def test_second_derivatives(x64, name):
-    """Reverse over reverse: the gradient of the gradient's squared norm."""
-    cell, params, xs, _ = problem("mingru" if name == "associative" else "gru")
-
-    def curvature(how):
-        loss = objective(cell, how, {})
-        norm = lambda p: sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss)(p, xs, None)))  # noqa: E731
-        return jax.jit(jax.grad(norm))(params)
-
-    assert_close(curvature(VARIANTS[name]), curvature("scan"), 1e-8)
+    """Reverse over reverse."""
+    cell_name = "mingru" if name == "associative" else "gru"
+    assert_close(curvature(cell_name, name), curvature(cell_name, "scan"), 1e-8)
 
 
 def test_forward_mode_runs_through_scan_and_is_refused_elsewhere():
-    cell, params = rnn(H), random_params(rnn(H), D)
-    xs = jax.random.normal(jax.random.key(7), (T, B, D))
-    run = lambda xs, how: unroll(cell, params, xs, engine=how)[1]  # noqa: E731
-    _, tangent = jax.jvp(lambda xs: run(xs, "scan"), (xs,), (jnp.ones_like(xs),))
-    slope = (run(xs + 1e-2, "scan") - run(xs - 1e-2, "scan")) / 2e-2
-    assert_close(tangent, slope, 1e-2)
+    cell = rnn(H)
+    params, xs = random_params(cell, D), noise((T, B, D), 7)
+    run = lambda how: lambda xs: unroll(cell, params, xs, engine=how)[1]  # noqa: E731
+    along = lambda how: jax.jvp(run(how), (xs,), (jnp.ones_like(xs),))  # noqa: E731
+    up, down = (unrolled(cell, params, xs + h, engine="scan")[1] for h in (1e-2, -1e-2))
+    assert_close(along("scan")[1], (up - down) / 2e-2, 1e-2)
     for how in ("fused", "newton"):
         with pytest.raises(TypeError, match="forward-mode"):
-            jax.jvp(lambda xs, how=how: run(xs, how), (xs,), (jnp.ones_like(xs),))
+            along(how)
+
+
+@functools.cache
+def models_alone(factors):
+    """scan's gradients for each of some multiples of the parameters."""
+    cell, params, xs, _ = problem("gru", steps=EVEN)
+    gradient = quick_jit(jax.grad(lambda p: objective(cell, "scan", {})(p, xs, None)))
+    return [gradient(jax.tree.map(lambda p, f=factor: f * p, params)) for factor in factors]
 
 
 @pytest.mark.parametrize("name", ["fused", "derived", "newton"])
 def test_packs_of_models(x64, name):
     """vmap over parameters gives each model's own gradient."""
-    cell, params, xs, _ = problem("gru")
+    cell, params, xs, _ = problem("gru", steps=EVEN)
     gradient = jax.grad(lambda p: objective(cell, VARIANTS[name], {})(p, xs, None))
-    pack = jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params)
-    packed = jax.jit(jax.vmap(gradient))(pack)
-    for n, factor in enumerate((1.0, 0.5)):
-        alone = jax.jit(gradient)(jax.tree.map(lambda p, f=factor: f * p, params))
+    packed = quick_jit(jax.vmap(gradient))(jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params))
+    for n, alone in enumerate(models_alone((1.0, 0.5))):
         assert_close(jax.tree.map(lambda g, n=n: g[n], packed), alone, 1e-9)
 
 
 def test_noise_is_drawn_once_whatever_the_engine():
     noisy = leaky(H)._replace(project=lambda p, xs, key: xs if key is None else xs + jax.random.normal(key, xs.shape))
     params, xs = random_params(noisy, D), jnp.zeros((T, B, D))
-    run = lambda how: unroll(noisy, params, xs, key=jax.random.key(5), engine=how)  # noqa: E731
+    run = lambda how: quick_jit(lambda key: unroll(noisy, params, xs, key=key, engine=how))(jax.random.key(5))  # noqa: E731
+    expected = run("scan")
     for name in ("fused", "remat", "newton"):
-        assert_close(run(VARIANTS[name] if name != "newton" else "newton"), run("scan"), 1e-5)
+        assert_close(run(VARIANTS[name] if name != "newton" else "newton"), expected, 1e-5)
 
 
 # What belongs to one engine.
@@ -254,43 +290,49 @@ def test_associative_refuses_what_is_not_affine():
 
 
 def newton_notes(cell, params, xs, **kwargs):
-    carry, ys, notes = unroll_noted(cell, params, xs, engine=engine("newton", **kwargs))
+    run = quick_jit(lambda params, xs: unroll_noted(cell, params, xs, engine=engine("newton", **kwargs)))
+    carry, ys, notes = run(params, xs)
     return (carry, ys), {name: float(value) for name, value in notes.items()}
 
 
-def test_newton_says_how_many_iterations_it_took():
+@functools.cache
+def long_gru():
     cell = CELLS["gru"](8)
-    params, xs = cell.init(jax.random.key(0), D), jax.random.normal(jax.random.key(1), (500, 1, D))
+    return cell, cell.init(jax.random.key(0), D), noise((500, 1, D), 1)
+
+
+def test_newton_says_how_many_iterations_it_took():
+    cell, params, xs = long_gru()
     result, notes = newton_notes(cell, params, xs)
-    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-5)
+    assert_close(result, unrolled(cell, params, xs, engine="scan"), 1e-5)
     assert 2 <= notes["newton_iterations"] <= 15
     assert notes["newton_error"] <= 2e-6
     assert notes["newton_fell_back"] == 0
 
 
 def test_newton_falls_back_and_says_so():
-    cell = rnn(8, recurrent_init={"name": "normal", "kwargs": {"stddev": 3.0}})  # chaotic
-    params, xs = cell.init(jax.random.key(0), D), jax.random.normal(jax.random.key(1), (200, 1, D))
-    result, notes = newton_notes(cell, params, xs, max_iterations=2)
-    assert (notes["newton_iterations"], notes["newton_fell_back"]) == (2, 1)
-    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-6)
+    cell, params, xs = long_gru()
+    result, notes = newton_notes(cell, params, xs, max_iterations=1)
+    assert (notes["newton_iterations"], notes["newton_fell_back"]) == (1, 1)
+    assert notes["newton_error"] > 1e-2  # what it had found would not pass for scan's
+    assert_close(result, unrolled(cell, params, xs, engine="scan"), 1e-6)
 
 
 def test_newton_converges_on_a_chaotic_cell_by_damping(x64):
     cell = rnn(4, recurrent_init={"name": "normal", "kwargs": {"stddev": 3.0}})
     params = double(cell.init(jax.random.key(0), D))
-    xs = jax.random.normal(jax.random.key(1), (40, 1, D), jnp.float64)
+    xs = noise((40, 1, D), 1, jnp.float64)
     result, notes = newton_notes(cell, params, xs, max_iterations=200)
     assert notes["newton_fell_back"] == 0
-    assert_close(result, unroll(cell, params, xs, engine="scan"), 1e-4)
+    assert_close(result, unrolled(cell, params, xs, engine="scan"), 1e-4)
 
 
 def test_newton_on_inputs_that_are_not_finite_falls_back():
-    cell = CELLS["gru"](H)
+    cell = make("gru")
     params, xs = random_params(cell, D), jnp.zeros((T, B, D)).at[4].set(jnp.nan)
     (_, ys), notes = newton_notes(cell, params, xs)
     assert notes["newton_fell_back"] == 1
-    np.testing.assert_array_equal(jnp.isnan(ys).any(axis=(1, 2)), np.arange(T) >= 4)
+    np.testing.assert_array_equal(np.isnan(ys).any(axis=(1, 2)), np.arange(T) >= 4)
 
 
 def test_newton_refuses_integers_that_depend_on_floats_and_complex_carries():
@@ -309,7 +351,7 @@ def test_newton_refuses_integers_that_depend_on_floats_and_complex_carries():
     )
     with pytest.raises(ValueError, match="needs real carries"):
         unroll(spinning, params, xs, engine="newton")
-    assert_close(*(unroll(spinning, params, xs + 1, engine=e)[1] for e in ("fused", "scan")))
+    assert_close(*(unrolled(spinning, params, xs + 1, engine=e)[1] for e in ("fused", "scan")))
 
 
 def test_dependence_follows_operations():

@@ -1,9 +1,12 @@
 """Each task against a plain NumPy reading of its definition, and its baseline reached by that predictor."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import draw_batch, quick_jit
 
 from rnngen.data import load_digits
 from rnngen.tasks import TASKS, adding, copy_memory, digits, latch, temporal_order
@@ -11,13 +14,17 @@ from rnngen.tasks import TASKS, adding, copy_memory, digits, latch, temporal_ord
 N = 400
 
 
-def draw(task, split="train", n=N, step=0):
-    batch = jax.jit(lambda s: task.sample(split, jax.random.key(1), s, n))(jnp.int32(step))
-    return jax.tree.map(np.asarray, batch)
+def draw(task, split="train", n=N, step=0, seed=1):
+    return jax.tree.map(np.asarray, draw_batch(task, split, n, seed, step))
+
+
+@functools.cache
+def loss_program(loss):
+    return quick_jit(loss)
 
 
 def loss_of(task, outputs, batch):
-    _, sums = task.loss(jnp.asarray(outputs, jnp.float32), jax.tree.map(jnp.asarray, batch))
+    _, sums = loss_program(task.loss)(jnp.asarray(outputs, jnp.float32), batch)
     return {name: float(total) / float(count) for name, (total, count) in sums.items()}
 
 
@@ -203,19 +210,19 @@ def test_every_task(name):
     size = task.sizes["valid"]
     weights = sum(float((draw(task, "valid", 300, s).weights.max(axis=0)).sum()) for s in range(-(-size // 300)))
     assert weights == size
-    with_key = [task.sample("test", jax.random.key(k), jnp.int32(0), 8) for k in (1, 2)]
+    with_key = [draw(task, "test", 8, seed=seed) for seed in (1, 2)]
     np.testing.assert_array_equal(with_key[0].inputs, with_key[1].inputs)
     assert not np.array_equal(draw(task, "test", 8).inputs, draw(task, "valid", 8).inputs)
     outputs = jnp.zeros((*batch.weights.shape, task.head.num_params))
-    scalar, sums = task.loss(outputs, jax.tree.map(jnp.asarray, batch))
+    scalar, sums = loss_program(task.loss)(outputs, batch)
     assert float(scalar) == pytest.approx(float(sums["loss"][0] / sums["loss"][1]), rel=1e-6)
     assert not task.solved({"accuracy": 0.5, "sequence_accuracy": 0.5})
 
 
 def test_evaluation_may_use_longer_sequences():
     task = adding(10, min_length=5, eval_length=40, eval_size=4)
-    assert task.sample("train", jax.random.key(0), jnp.int32(0), 4).inputs.shape[0] == 10
-    assert task.sample("test", jax.random.key(0), jnp.int32(0), 4).inputs.shape[0] == 40
+    assert draw(task, n=4).inputs.shape[0] == 10
+    assert draw(task, "test", 4).inputs.shape[0] == 40
     assert task.lengths == {"train": (5, 10), "valid": (40, 40), "test": (40, 40)}
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_experiment, make_model
+from conftest import assert_close, draw_batch, make_experiment, make_model, quick_jit
 
 from rnngen.records import RunFolder
 from rnngen.train import fit
@@ -22,18 +22,22 @@ def square(model, task, params, batch):
 def made():
     model, task = make_model("rnn")
     params = model.init(jax.random.key(0))
-    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 4)
-    return model, task, params, batch, jax.grad(lambda p: model.loss(p, batch)[0])(params)
+    batch = draw_batch(task, "train", 4, 1)
+    return model, task, params, batch, quick_jit(jax.grad(lambda p: model.loss(p, batch)[0]))(params)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.fixture(scope="module", params=[1, 2])
+def gradient_at(request, made):
+    """(devices, (params, batch, key, step) -> (gradient, sums)): the step is an argument, so one program for all."""
+    objective = regularized(*made[:2], Regularizer(square, before=2, until=5))
+    return request.param, quick_jit(loss_and_gradient(made[0], mesh_of(request.param), objective))
+
+
 @pytest.mark.parametrize(("step", "of_loss", "of_penalty"), [(0, 0, 1), (2, 1, 1), (3, 1, 1), (5, 1, 0)])
-def test_what_counts_when(made, devices, step, of_loss, of_penalty):
-    model, task, params, batch, slope = made
-    objective = regularized(model, task, Regularizer(square, before=2, until=5))
-    gradient, sums = jax.jit(loss_and_gradient(model, mesh_of(devices), objective))(
-        params, batch, jax.random.key(2), jnp.int32(step)
-    )
+def test_what_counts_when(made, gradient_at, step, of_loss, of_penalty):
+    _, _, params, batch, slope = made
+    devices, run = gradient_at
+    gradient, sums = run(params, batch, jax.random.key(2), jnp.int32(step))
     assert_close(gradient, jax.tree.map(lambda g, p: of_loss * g + of_penalty * p, slope, params), 1e-5)
     total, count = sums["penalty"]
     assert float(total) == pytest.approx(devices * of_penalty * float(square(*made[:3], batch)), rel=1e-5)
@@ -44,7 +48,8 @@ def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
     model, task, params, batch, _ = made
     wild = model._replace(loss=lambda p, b, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, **o)))
     objective = regularized(wild, task, Regularizer(square, before=1))
-    gradient, _ = loss_and_gradient(wild, mesh_of(1), objective)(params, batch, jax.random.key(2), jnp.int32(0))
+    run = quick_jit(loss_and_gradient(wild, mesh_of(1), objective))
+    gradient, _ = run(params, batch, jax.random.key(2), jnp.int32(0))
     assert_close(gradient, params, 1e-5)
 
 
