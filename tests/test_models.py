@@ -14,7 +14,9 @@ KINDS = ("features", "one-hot", "embedded")
 
 
 # What goes in is the first layer's affair, whatever its cell: each cell with one kind of it, and each kind with a cell.
-@pytest.fixture(params=[(cell, KINDS[i % len(KINDS)]) for i, cell in enumerate(sorted(CELLS))], ids=str, scope="module")
+@pytest.fixture(
+    params=[(cell, KINDS[i % len(KINDS)]) for i, cell in enumerate(sorted(CELLS))], ids="-".join, scope="module"
+)
 def made(request):
     cell_name, kind = request.param
     task = adding(6) if kind == "features" else copy_memory(4)

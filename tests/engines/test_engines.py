@@ -99,7 +99,7 @@ GATED = [name for name in CELLS if isinstance(CELLS[name](H).structure, Gated)]
 PAIRS = [(cell, name) for cell in CELLS for name in ("remat", "fused", "newton", "quasi")]
 PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
 PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
-PAIRS += [("counting", name) for name in ("remat", "fused", "newton", "quasi")]  # integers
+PAIRS += [("counting", name) for name in ("remat", "fused", "recomputed", "newton", "quasi")]  # integers
 PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
 PAIRS += [("delta_rule", name) for name in ("fused", "newton")]  # a matrix
 # Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
@@ -316,6 +316,14 @@ def test_newton_falls_back_and_says_so():
     assert (notes["newton_iterations"], notes["newton_fell_back"]) == (1, 1)
     assert notes["newton_error"] > 1e-2  # what it had found would not pass for scan's
     assert_close(result, unrolled(cell, params, xs, engine="scan"), 1e-6)
+
+
+def test_newton_takes_the_whole_jacobians_of_small_carries_alone():
+    cell = rnn(33)
+    params, xs = cell.init(jax.random.key(0), D), noise((20, 1, D))
+    auto, dense, diagonal = (newton_notes(cell, params, xs, jacobian=j)[1] for j in ("auto", "dense", "diagonal"))
+    assert auto == diagonal
+    assert auto["newton_iterations"] > dense["newton_iterations"]
 
 
 def test_newton_converges_on_a_chaotic_cell_by_damping(x64):
