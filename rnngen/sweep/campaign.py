@@ -1,6 +1,7 @@
 """A sweep as one thing to run: its trials planned, its folder claimed, what is left of it dealt into jobs."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rnngen.sweep.executors import Executor
 from rnngen.sweep.launch import make_executor
 from rnngen.sweep.packs import deal
 from rnngen.sweep.plan import Trial, claim, claim_search, pending, plan, run_folder
-from rnngen.sweep.ranges import Search
+from rnngen.sweep.ranges import Search, metric_place
 from rnngen.sweep.study import Study, planned
 
 
@@ -33,8 +34,7 @@ class Campaign:
 
     def score(self, trial: Trial) -> float | None:
         """The trial's metric, None where it has none."""
-        place = self.metric if "." in self.metric else f"metrics.valid.{self.metric}"
-        return flatten(run_folder(self.folder, trial).result() or {}).get(place)
+        return flatten(run_folder(self.folder, trial).result() or {}).get(metric_place(self.metric))
 
     def detach(self) -> int:
         """Submit what is left, and return the number of jobs."""
@@ -57,10 +57,9 @@ def begin(
     if trials is None:
         return _search(folder, base, space, launch, retry_failed, detach)
     executor = _executor(folder, launch, detach)
-    claim(folder, base, trials)
+    with _ended_on_error(executor):
+        claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
-    for trial in todo if retry_failed else ():
-        run_folder(folder, trial).forget()
     packs = deal(todo, launch["pack"], executor)
     return Campaign(folder, Listed(packs), executor, job_options(launch), len(trials), len(todo))
 
@@ -72,7 +71,8 @@ def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed
         )
     study = Study(folder, base, search, retry_failed)
     executor = _executor(folder, launch, detach)
-    claim_search(folder, base, search.record())
+    with _ended_on_error(executor):
+        claim_search(folder, base, search.record())
     done = [RunFolder(folder / "trials" / p["id"]).result() for p in proposals(folder)]
     over = sum(result is not None and (result["status"] in OVER or not retry_failed) for result in done)
     campaign = Campaign(folder, study, executor, job_options(launch), search.trials, search.trials - over)
@@ -86,6 +86,15 @@ def _executor(folder: Path, launch: dict, detach: bool) -> Executor:
         executor.shutdown()
         raise ConfigError(f"--detach: jobs of the executor {launch['executor']['name']!r} end with this process")
     return executor
+
+
+@contextlib.contextmanager
+def _ended_on_error(executor: Executor) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        executor.shutdown()
+        raise
 
 
 def job_options(launch: dict) -> dict[str, Any]:

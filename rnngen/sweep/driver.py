@@ -1,5 +1,6 @@
 """Keeps an executor busy with the trials that are not done, and sees each of them to a result."""
 
+import itertools
 import queue
 import time
 from collections.abc import Callable
@@ -63,6 +64,9 @@ def run_trials(
     looked = time.monotonic()
 
     def start(packs: list[list[Trial]]) -> None:
+        for trial in itertools.chain(*packs):
+            if status_of(folder, trial) == "failed":  # and is to be tried again
+                run_folder(folder, trial).forget()
         jobs = [job_of(folder, trials, **options) for trials in packs]
         futures = at_place("launch.executor", lambda: executor.submit(jobs))
         for trials, future in zip(packs, futures, strict=True):

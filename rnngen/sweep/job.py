@@ -1,8 +1,10 @@
 """A job: one trial, or several that are trained as one program, and what a worker does with it."""
 
+import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rnngen.records import RunFolder
@@ -41,11 +43,30 @@ def perform(job: Job) -> None:
 def perform_logged(job: Job) -> None:
     """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial."""
     os.makedirs(job.folders[0], exist_ok=True)
-    with open(os.path.join(job.folders[0], "log.txt"), "a", encoding="utf-8") as log:
-        sys.stdout.flush()
-        for stream in (1, 2):
-            os.dup2(log.fileno(), stream)
+    with output_to(os.path.join(job.folders[0], "log.txt")):
         perform(job)
+
+
+@contextlib.contextmanager
+def output_to(path: str) -> Iterator[None]:
+    """Add what this process prints, from any language, to a file, and afterwards print to where it did before."""
+    with open(path, "a", encoding="utf-8") as log:
+        _flush()
+        before = {stream: os.dup(stream) for stream in (1, 2)}
+        try:
+            for stream in before:
+                os.dup2(log.fileno(), stream)
+            yield
+        finally:
+            _flush()
+            for stream, copy in before.items():
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def fail(folder: str | os.PathLike, error: BaseException) -> None:

@@ -11,9 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from rnngen.configcheck import ConfigError
-from rnngen.records import describe, load, short, sweep
+from rnngen.records import RunFolder, describe, load, short, sweep
 from rnngen.sweep.campaign import Campaign
-from rnngen.sweep.plan import Trial, run_folder
+from rnngen.sweep.plan import Trial
+from rnngen.sweep.ranges import metric_place
 
 STATUSES = ("finished", "pruned", "diverged", "failed")
 
@@ -108,7 +109,7 @@ def _under_way(folder: Path, found: dict, now: float) -> list[str]:
     """A line for each trial that has begun and has no result: its last step, and how long ago that was."""
     lines = []
     for trial in found["trials"]:
-        run = run_folder(folder, Trial(trial["id"], {}, {}, {}))
+        run = RunFolder(folder / "trials" / trial["id"])
         metrics = run.path / "metrics.jsonl"
         if run.result() is None and metrics.exists():
             step = max((row["step"] for row in run.rows("metrics")), default=0)
@@ -118,8 +119,7 @@ def _under_way(folder: Path, found: dict, now: float) -> list[str]:
 
 
 def _best(results: pd.DataFrame, search: dict) -> list[str]:
-    metric = search["metric"]
-    column = metric if "." in metric else f"metrics.valid.{metric}"
+    metric, column = search["metric"], metric_place(search["metric"])
     if column not in results:
         return []
     scores = results.set_index("trial")[column].astype(float).dropna()

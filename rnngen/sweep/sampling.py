@@ -41,6 +41,18 @@ def make_sampler(search: Search, number: int) -> Any:
     return kind(seed=int.from_bytes(digest[:4], "little"))
 
 
+def ask(study: Any, search: Search, number: int) -> tuple[Any, dict[str, Any]]:
+    """Proposal `number` as Optuna's trial, and as overrides of a config."""
+    study.sampler = make_sampler(search, number)
+    proposed = study.ask(distributions(search))
+    return proposed, {name: value_of(search.space[name], value) for name, value in proposed.params.items()}
+
+
+def distributions(search: Search) -> dict[str, Any]:
+    """The search's space as Optuna has it."""
+    return {name: distribution(r) for name, r in search.space.items()}
+
+
 @functools.lru_cache(maxsize=8)
 def state(name: str) -> Any:
     """How a trial ended, as Optuna has it."""

@@ -5,18 +5,19 @@ a sampler of its own, seeded by the search's seed and the proposal's number, so 
 as one that was not.
 """
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
 from rnngen.config import build, resolve
 from rnngen.configcheck import ConfigError
-from rnngen.jsonfiles import write_json
+from rnngen.jsonfiles import read_json, write_json
 from rnngen.lookup import nearest
-from rnngen.records import TRAINED, RunFolder, flatten, proposals
+from rnngen.records import RunFolder, flatten, proposals
 from rnngen.sweep import sampling
 from rnngen.sweep.plan import Trial, make_trial, run_folder
-from rnngen.sweep.ranges import Choice, Numbers, Search
+from rnngen.sweep.ranges import Choice, Numbers, Search, metric_place
 from rnngen.sweep.space import Labelled
 
 
@@ -28,18 +29,16 @@ class Study:
         self.folder, self.base, self.search = folder, base, search
         _check(base, search)
         self.study = sampling.make_study(search, resolve(base))
-        self.ranges = {name: sampling.distribution(r) for name, r in search.space.items()}
         self._built: set[str] = set()
-        self._live: dict[str, tuple[Any, list[int]]] = {}  # trial id -> its Optuna trial, the steps told so far
+        self._live: dict[str, _Told] = {}  # by the trial's id
         self._again: list[Trial] = []
         self._asked = 0
         self._rebuild(retry_failed)
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
         """See `driver.Source`: proposals for the free slots."""
-        free, self._again = max(slots - running, 0), list(self._again)
-        packs = [[trial] for trial in self._again[:free]]
-        self._again = self._again[free:]
+        free = max(slots - running, 0)
+        packs, self._again = [[trial] for trial in self._again[:free]], self._again[free:]
         while len(packs) < free and self._asked < self.search.trials:
             trial = self._propose()
             if trial is not None:
@@ -51,30 +50,29 @@ class Study:
         if self.search.pruner["name"] == "none":
             return
         for trial in trials:
-            if self._pruned(trial.id, run_folder(self.folder, trial)):
-                run_folder(self.folder, trial).request_stop()
+            run = run_folder(self.folder, trial)
+            if self._report(self._live[trial.id], run):
+                run.request_stop()
 
     def over(self, trial: Trial) -> None:
         """See `driver.Source`: tell what came out."""
-        self._tell(trial.id, run_folder(self.folder, trial))
+        self._conclude(self._live.pop(trial.id), run_folder(self.folder, trial))
 
     def _propose(self) -> Trial | None:
         """A new trial; None where the same config was proposed before."""
         number, self._asked = self._asked, self._asked + 1
-        self.study.sampler = sampling.make_sampler(self.search, number)
-        proposed = self.study.ask(self.ranges)
-        overrides = {name: sampling.value_of(self.search.space[name], v) for name, v in proposed.params.items()}
+        proposed, overrides = sampling.ask(self.study, self.search, number)
         trial = make_trial(self.base, overrides, self._built)
-        known = run_folder(self.folder, trial)
-        file = known.path / "trial.json"
-        there = next((p for p in proposals(self.folder) if p["id"] == trial.id), None) if file.exists() else None
-        known.path.mkdir(parents=True, exist_ok=True)
+        run = run_folder(self.folder, trial)
+        run.path.mkdir(parents=True, exist_ok=True)
+        before = read_json(run.path / "trial.json")
         record = {"overrides": trial.overrides, "labels": trial.labels, "params": proposed.params}
-        write_json(file, {"numbers": [*(there["numbers"] if there else []), number]} | record)
-        if there:
-            self._conclude(proposed, [], known)
+        numbers = [*(before["numbers"] if before else []), number]
+        write_json(run.path / "trial.json", {"numbers": numbers} | record)
+        if before:
+            self._conclude(_Told(proposed), run)
             return None
-        self._live[trial.id] = proposed, []
+        self._live[trial.id] = _Told(proposed)
         return trial
 
     def _rebuild(self, retry_failed: bool) -> None:
@@ -87,54 +85,37 @@ class Study:
                 continue
             proposal = found[number]
             self.study.enqueue_trial(proposal["params"])
-            proposed, steps = self.study.ask(self.ranges), list[int]()
+            told = _Told(self.study.ask(sampling.distributions(self.search)))
             run = RunFolder(self.folder / "trials" / proposal["id"])
-            result = run.result()
-            if number > proposal["numbers"][0]:
-                self._conclude(proposed, steps, run)
-            elif result is None or (retry_failed and result["status"] == "failed"):
-                self._live[proposal["id"]] = proposed, steps
+            result, first = run.result(), number == proposal["numbers"][0]
+            if first and (result is None or (retry_failed and result["status"] == "failed")):
+                self._live[proposal["id"]] = told
                 self._again.append(make_trial(self.base, _labelled(proposal), self._built))
             else:
-                self._conclude(proposed, steps, run)
+                self._conclude(told, run)
 
-    def _tell(self, trial_id: str, run: RunFolder) -> None:
-        proposed, steps = self._live.pop(trial_id)
-        self._conclude(proposed, steps, run)
-
-    def _conclude(self, proposed: Any, steps: list[int], run: RunFolder) -> None:
+    def _conclude(self, told: "_Told", run: RunFolder) -> None:
         """Tell Optuna how a trial ended; what was pruned stays so, however far it had trained by then."""
         result = run.result()
         if result is None or result["status"] == "failed":
-            self.study.tell(proposed, state=sampling.state("FAIL"))
-        elif self._report(proposed, steps, run) or result["status"] == "pruned":
-            self.study.tell(proposed, state=sampling.state("PRUNED"))
+            self.study.tell(told.proposed, state=sampling.state("FAIL"))
+        elif self._report(told, run) or result["status"] == "pruned":
+            self.study.tell(told.proposed, state=sampling.state("PRUNED"))
         else:
-            self.study.tell(proposed, self._score(result))
+            self.study.tell(told.proposed, self._score(result))
 
-    def _pruned(self, trial_id: str, run: RunFolder) -> bool:
-        return self._report(*self._live[trial_id], run)
-
-    def _report(self, proposed: Any, steps: list[int], run: RunFolder) -> bool:
+    def _report(self, told: "_Told", run: RunFolder) -> bool:
         """Report evaluations that are new, in order, up to where the pruner says stop; returns whether it did."""
         if self.search.pruner["name"] == "none":
             return False
-        if steps and steps[-1] < 0:
-            return True
-        for row in run.rows("metrics"):
-            if row["split"] == "valid" and row["step"] > max(steps, default=0):
-                proposed.report(self._finite(row[self.search.metric]), row["step"])
-                steps.append(row["step"])
-                if proposed.should_prune():
-                    steps.append(-1)  # a verdict stands
-                    return True
-        return False
+        for row in () if told.pruned else run.rows("metrics"):
+            if row["split"] == "valid" and row["step"] > told.step and not told.pruned:
+                told.proposed.report(self._finite(row[self.search.metric]), row["step"])
+                told.step, told.pruned = row["step"], told.proposed.should_prune()
+        return told.pruned  # a verdict stands
 
     def _score(self, result: dict) -> float:
-        if result["status"] not in TRAINED:
-            raise ValueError(f"a trial that is {result['status']} has no score")
-        place = self.search.metric if "." in self.search.metric else f"metrics.valid.{self.search.metric}"
-        known = flatten(result)
+        place, known = metric_place(self.search.metric), flatten(result)
         if not isinstance(known.get(place), int | float):
             raise ConfigError(f"search: no trial reports {self.search.metric!r}{nearest(place, known)}")
         return math.inf * self._sign() if result["status"] == "diverged" else self._finite(known[place])
@@ -145,6 +126,15 @@ class Study:
 
     def _sign(self) -> int:
         return 1 if self.search.mode == "min" else -1
+
+
+@dataclasses.dataclass
+class _Told:
+    """A proposal of Optuna's, the last step whose evaluation it was told, and whether it was given up there."""
+
+    proposed: Any
+    step: int = 0
+    pruned: bool = False
 
 
 def planned(base: dict, search: Search) -> list[Trial] | None:
@@ -158,10 +148,7 @@ def planned(base: dict, search: Search) -> list[Trial] | None:
     study, built = sampling.make_study(search, resolve(base)), set[str]()
     trials: dict[str, Trial] = {}
     for number in range(search.trials):
-        study.sampler = sampling.make_sampler(search, number)
-        proposed = study.ask({name: sampling.distribution(r) for name, r in search.space.items()})
-        overrides = {name: sampling.value_of(search.space[name], v) for name, v in proposed.params.items()}
-        trial = make_trial(base, overrides, built)
+        trial = make_trial(base, sampling.ask(study, search, number)[1], built)
         trials.setdefault(trial.id, trial)
     return list(trials.values())
 

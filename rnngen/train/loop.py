@@ -1,5 +1,6 @@
 """The training loop: host code around programs that were all compiled before the first step."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -84,7 +85,9 @@ class _Member:
         self.on_row(row)
 
     def row(self, split: str, step: int) -> dict | None:
-        return next((r for r in reversed(self.rows) if (r["split"], r["step"]) == (split, step)), None)
+        # From the end and no further than the step: it is asked for at every row, and there may be many.
+        latest = itertools.takewhile(lambda row: row["step"] >= step, reversed(self.rows))
+        return next((row for row in latest if (row["split"], row["step"]) == (split, step)), None)
 
     def reached_at(self) -> int | None:
         """The step at which the valid split reached the schedule's goal; None: it has not, or there is none."""

@@ -114,7 +114,7 @@ _PROGRAMS: OrderedDict[tuple, Any] = OrderedDict()
 
 def _kept(name: tuple, make: Callable[[], Any]) -> Any:
     """What was made under this name before, or is now; experiments without a `program` have no name."""
-    if not any(name[:2]) or "" in name[:2]:
+    if "" in name:
         return make()
     if name not in _PROGRAMS:
         _PROGRAMS[name] = make()

@@ -5,9 +5,10 @@ import subprocess
 from concurrent.futures import Future
 
 import pytest
+from sweeps import config as small_config
 
 from rnngen import report
-from rnngen.config import base_config, complete, component
+from rnngen.config import component
 from rnngen.configcheck import ConfigError
 from rnngen.records import RunFolder, load
 from rnngen.run import run
@@ -17,15 +18,6 @@ from rnngen.sweep.executors.local import Local, Slot, share
 from rnngen.sweep.job import Job
 from rnngen.sweep.packs import group
 from rnngen.sweep.plan import claim, pending, plan, status_of
-
-
-def small_config():
-    config = base_config()
-    config.cell = component("rnn", hidden_dim=4)
-    config.task = component("my_lab:short_latch", length=5)
-    config.train.update(steps=4, batch_size=4, log_every=2, eval_every=2)
-    config.diagnose.examples = 4
-    return complete(config)
 
 
 def run_all(folder, trials, size=1, retry_failed=False):

@@ -5,9 +5,9 @@ import os
 import shutil
 
 import pytest
+from sweeps import config
 
 from rnngen import report
-from rnngen.config import base_config, complete, component
 from rnngen.configcheck import ConfigError
 from rnngen.records import RunFolder, load, proposals, sweep
 from rnngen.sweep import axis, choice, integers, loguniform, search, uniform
@@ -20,12 +20,7 @@ LAUNCH = resolve_launch({}, workers=1)
 
 
 def base():
-    config = base_config()
-    config.cell = component("rnn", hidden_dim=4)
-    config.task = component("my_lab:short_latch", length=5)
-    config.train.update(steps=8, batch_size=4, log_every=2, eval_every=2)
-    config.diagnose.examples = 4
-    return complete(config)
+    return config(steps=8)
 
 
 @pytest.fixture(autouse=True)

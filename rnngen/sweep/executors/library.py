@@ -1,14 +1,12 @@
 """What the executors that stand on another library share."""
 
-import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from rnngen import process
-from rnngen.sweep.job import Job, perform
+from rnngen.sweep.job import Job, perform_logged
 
 
 def optional(name: str, extra: str) -> Any:
@@ -30,28 +28,4 @@ def perform_as_guest(job: Job, path: list[str], devices: int, gpu: str | None = 
     """Do a job in a process that the library has started, keeps, and may use again. See `process.prepare_worker`."""
     sys.path.extend(place for place in path if place not in sys.path)
     process.prepare_worker([], devices, gpu)
-    os.makedirs(job.folders[0], exist_ok=True)
-    with output_to(os.path.join(job.folders[0], "log.txt")):
-        perform(job)
-
-
-@contextlib.contextmanager
-def output_to(path: str) -> Iterator[None]:
-    """Add what this process prints, from any language, to a file, and afterwards print to where it did before."""
-    with open(path, "a", encoding="utf-8") as log:
-        _flush()
-        before = {stream: os.dup(stream) for stream in (1, 2)}
-        try:
-            for stream in before:
-                os.dup2(log.fileno(), stream)
-            yield
-        finally:
-            _flush()
-            for stream, copy in before.items():
-                os.dup2(copy, stream)
-                os.close(copy)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    perform_logged(job)
