@@ -1,4 +1,4 @@
-"""The command line: `rnngen train | sweep | status | report | pack | list`. Bad input: one line, exit status 2."""
+"""The command line: `rnngen <command>`, see `USAGE`. Bad input: one line, exit status 2."""
 
 import inspect
 import os
@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rnngen import process, records, sinks
+from rnngen.cli_sample import sample, score
 from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, at_place, call, check_name, load_module
 from rnngen.diagnostics.diagnoses import DIAGNOSES
@@ -32,6 +33,11 @@ USAGE = """usage: rnngen <command> [options]
       run all trials of the file's get_sweep(); the same command finishes what is missing
   rnngen status DIR
       how far a sweep is: done, running, failed, the best so far, the time left
+  rnngen sample RUN [--prompt=TEXT|FILE] [--length=N] [--temperature=1.0] [--top_k=K] [--top_p=P] [--batch=N] [--seed=N]
+                [--out=DIR]
+      what a trained run makes: text to the terminal as it is drawn; text, MIDI, WAV, PNG or SVG files in RUN/samples
+  rnngen score RUN --text=TEXT|--file=FILE
+      the log-likelihood that a trained run gives to a sequence
   rnngen report DIR
       rewrite the table and the figures of a run's or sweep's folder, or of packed records
   rnngen pack DIR OUT
@@ -158,6 +164,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "sweep": sweep,
     "status": status,
+    "sample": sample,
+    "score": score,
     "report": report,
     "pack": pack,
     "list": list_all,

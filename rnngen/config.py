@@ -7,7 +7,7 @@ is resolved is what `config.json` holds.
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -17,11 +17,14 @@ from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
 from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
+from rnngen.heads import Head
 from rnngen.jsonfiles import dumps
+from rnngen.latent import LATENTS
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
 from rnngen.tasks import TASKS, Task
 from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
+from rnngen.types import InputSpec
 
 DTYPES = ("float32", "bfloat16")
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
@@ -31,13 +34,14 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "task": ("task", TASKS, ()),
     "model.head_init": ("initialiser", INITIALIZERS, ()),
     "model.engine": ("engine", ENGINES, ()),
+    "model.latent": ("latent model", LATENTS, ()),
     "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
     "optim.regularizer": ("regulariser", REGULARIZERS, ()),
 }
 
 
-def component(name: str, **kwargs: Any) -> ConfigDict:
+def component(name: str, /, **kwargs: Any) -> ConfigDict:
     """`{"name": name, "kwargs": kwargs}`: how a config names a cell, a task, an initialiser."""
     return ConfigDict({"name": name, "kwargs": kwargs})
 
@@ -54,8 +58,12 @@ def base_config() -> ConfigDict:
                 "num_layers": 1,
                 "param_budget": 0,  # above 0: the cell gets the largest hidden_dim that keeps the model within it
                 "embed_dim": 0,  # 0: tokens enter one-hot
-                "dropout": 0.0,
+                "dropout": 0.0,  # of every layer's output
+                "input_dropout": 0.0,
+                "recurrent_dropout": 0.0,  # of the recurrent kernel's weights
+                "locked_dropout": False,  # the same features at every step
                 "head_init": component("lecun"),
+                "latent": component("none"),
                 "engine": component("auto"),
             },
             "optim": {
@@ -145,13 +153,36 @@ def build(resolved: dict) -> Experiment:
 
 
 def _model(resolved: dict) -> Model:
-    cell, task = (_made(part, dumps(resolved[part])) for part in ("cell", "task"))
-    options = dict(resolved["model"])
+    task = _made("task", dumps(resolved["task"]))
+    return model_for(resolved, task.input_spec, task.head, task.loss)
+
+
+def model_for(resolved: dict, spec: InputSpec, head: Head, loss: Callable) -> Model:
+    """The model that a resolved config describes, for a task of this input, head and loss."""
+    cell, options = _made("cell", dumps(resolved["cell"])), dict(resolved["model"])
     layers, _ = options.pop("num_layers"), options.pop("param_budget")
-    return at_place(
-        "config.model",
-        lambda: build_model([cell] * layers, task.input_spec, task.head, task.loss, dtype=resolved["dtype"], **options),
-    )
+    options["dtype"] = resolved["dtype"]
+    latent = options.pop("latent")
+    build = at_place("config.model.latent", lambda: _call(LATENTS, latent, "latent model"))
+    if build is not None:
+        _check_no_other(latent["name"], options)
+        used = {name: options[name] for name in ("dtype", "engine")}
+        return at_place("config.model", lambda: build([cell] * layers, spec, head, **used))
+    return at_place("config.model", lambda: build_model([cell] * layers, spec, head, loss, **options))
+
+
+def _check_no_other(latent: str, options: dict) -> None:
+    """Raise ConfigError where an option that a latent model does not have is set."""
+    usual = resolve_defaults()["model"]
+    for name, value in options.items():
+        if name not in ("dtype", "engine") and value != usual[name]:
+            raise ConfigError(f"config.model.{name}: {latent} has no such thing; leave it at {usual[name]!r}")
+
+
+@functools.cache
+def resolve_defaults() -> dict:
+    """`base_config`, resolved."""
+    return resolve(base_config())
 
 
 def _fit_width(resolved: dict) -> None:

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnngen.cells import Cell, get_initializer
+from rnngen.cells.cell import KERNEL
 from rnngen.engines import cast_params, get_engine, unroll, unroll_noted
 from rnngen.heads import Head
-from rnngen.types import InputSpec
+from rnngen.types import Array, InputSpec, Key, Params
 
 
 class Model(NamedTuple):
@@ -31,6 +32,9 @@ class Model(NamedTuple):
     cell: the whole model seen as one cell, so that all that works on a cell works on a model.
     layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
     decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
+    draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values): one step of making a sequence; what
+      `cell.prepare` gives goes in, so that it is done once. how: what the head's `sample` takes.
+    input_spec, head: what it was built for.
     """
 
     init: Callable
@@ -41,24 +45,60 @@ class Model(NamedTuple):
     cell: Cell
     layers: Mapping[str, Cell]
     decode: Callable
+    draw: Callable
+    input_spec: InputSpec
+    head: Head
+
+
+class Dropout(NamedTuple):
+    """Rates of what training leaves out, and how.
+
+    rate: of every layer's output. input_rate: of what enters the first layer. recurrent_rate: of the weights of each
+    recurrent kernel, the same for a whole batch and all its steps (Merity et al. 2018). locked: a sequence loses the
+    same features at all of its steps (Gal and Ghahramani 2016), not others at each.
+    """
+
+    rate: float = 0.0
+    input_rate: float = 0.0
+    recurrent_rate: float = 0.0
+    locked: bool = False
+
+    def drop(self, rate: float, key: Key | None, xs: Array) -> Array:
+        """`[t, *b, d]` with a share of it zero and the rest larger by as much; as it is without a key."""
+        if key is None or not rate:
+            return xs
+        return nnx.Dropout(rate, broadcast_dims=(0,) if self.locked else ())(xs, deterministic=False, rngs=key)
+
+    def drop_weights(self, key: Key | None, params: Params) -> Params:
+        """A layer's parameters with a share of its recurrent kernel zero."""
+        if key is None or not self.recurrent_rate:
+            return params
+        return params | {KERNEL: nnx.Dropout(self.recurrent_rate)(params[KERNEL], deterministic=False, rngs=key)}
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Raise ValueError for a rate that makes no sense, or a cell without recurrent kernel to drop weights of."""
+        rates = {"dropout": self.rate, "input_dropout": self.input_rate, "recurrent_dropout": self.recurrent_rate}
+        for name, rate in rates.items():
+            if not 0.0 <= rate < 1.0:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {rate}")
+        shapes = [jax.eval_shape(lambda key, c=cell: c.init(key, 1), jax.random.key(0)) for cell in cells]
+        if self.recurrent_rate and not all(KERNEL in params for params in shapes):
+            raise ValueError(f"recurrent_dropout is of a {KERNEL}, and a cell here has none")
 
 
 class _Ends(nnx.Module):
     """What stands before and after the recurrent layers."""
 
-    def __init__(
-        self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, dropout, head_init, dtype, *, rngs
-    ):
-        self.spec, self.dtype = spec, dtype
+    def __init__(self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, head_init, dtype, *, rngs):
+        self.dim, self.tokens, self.dtype = spec.dim, spec.tokens, dtype
         self.embed = nnx.Embed(spec.dim, embed_dim, rngs=rngs) if embed_dim else None
-        self.dropout = nnx.Dropout(dropout)
         self.head = nnx.Linear(hidden_dim, num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
 
     def encode(self, inputs):
-        if not self.spec.tokens:
+        if not self.tokens:
             return inputs.astype(self.dtype)
         if self.embed is None:
-            return jax.nn.one_hot(inputs, self.spec.dim, dtype=self.dtype)
+            return jax.nn.one_hot(inputs, self.dim, dtype=self.dtype)
         return self.embed(inputs).astype(self.dtype)
 
     def decode(self, ys):
@@ -74,6 +114,9 @@ def build_model(
     *,
     embed_dim: int = 0,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    locked_dropout: bool = False,
     head_init="lecun",
     dtype: str = "float32",
     engine: str | Mapping | Callable = "auto",
@@ -81,11 +124,13 @@ def build_model(
     """Stack `cells` between an input of `spec` and `head`; `loss` is the task's (outputs, batch) -> (scalar, sums).
 
     embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
-    dropout: rate on every layer's output while training. dtype: what layers and head compute in;
+    dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`. dtype: what layers and head compute in;
     parameters stay float32. engine: as in `unroll`; what it has to say (see `unroll_noted`) is among the metrics of
     `loss`. Raises ValueError where an argument makes no sense, or an engine cannot run a cell.
     """
-    _check(cells, spec, embed_dim, dropout)
+    left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
+    _check(cells, spec, embed_dim)
+    left_out.check(cells)
     _check_engine(cells, embed_dim or spec.dim, engine)
     ends = functools.partial(
         _Ends,
@@ -93,22 +138,27 @@ def build_model(
         head.num_params,
         cells[-1].output_dim,
         embed_dim,
-        dropout,
         get_initializer(head_init),
         jnp.dtype(dtype),
     )
-    stack = _Stack(cells, embed_dim or spec.dim, ends, loss, dropout > 0, jnp.dtype(dtype), engine)
+    stack = _Stack(cells, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
     whole = stack.as_cell(head.num_params)
-    return Model(stack.init, stack.init_carry, stack.apply, stack.step, stack.loss, whole, stack.layers, stack.decode)
+
+    def draw(prepared, carry, x, key, **how):
+        carry, outputs = whole.step(prepared, carry, whole.project(prepared, x))
+        return carry, head.sample(key, outputs, **how)
+
+    steps = (stack.init, stack.init_carry, stack.apply, stack.step, stack.loss)
+    return Model(*steps, whole, stack.layers, stack.decode, draw, spec, head)
 
 
 class _Stack:
     """What a model's functions close over; nothing in it changes, so its methods are pure."""
 
-    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, drops: bool, dtype, engine):
+    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, dropout: Dropout, dtype, engine):
         self.layers = {f"layer_{i}": cell for i, cell in enumerate(cells)}
         self.input_dim, self.ends, self.task_loss = input_dim, ends, loss
-        self.drops, self.dtype, self.engine = drops, dtype, engine
+        self.dropout, self.dtype, self.engine = dropout, dtype, engine
         self.graph, _ = nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))
 
     def merged(self, params):
@@ -137,25 +187,26 @@ class _Stack:
 
     def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
         """(carry, outputs, notes of the layers' engines)."""
-        net = self.merged(params)
-        ys, last = net.encode(inputs), {}
-        notes: dict = {}
-        count = len(self.layers)
-        keys = [(None, None)] * count if key is None else jax.random.split(key, (count, 2))
-        for (name, cell), (key_cell, key_dropout) in zip(self.layers.items(), keys, strict=True):
+        net, count, dropout = self.merged(params), len(self.layers), self.dropout
+        last, notes = {}, dict[str, Array]()
+        noisy = train and key is not None
+        key_input, *keys = jax.random.split(key, 1 + 3 * count) if noisy else [None] * (1 + 3 * count)
+        ys = dropout.drop(dropout.input_rate, key_input, net.encode(inputs))
+        for place, (name, cell) in enumerate(self.layers.items()):
+            key_cell, key_output, key_kernel = keys[3 * place : 3 * place + 3]
             last[name], ys, said = unroll_noted(
                 cell,
-                params[name],
+                dropout.drop_weights(key_kernel, params[name]),
                 ys,
                 None if carry is None else carry[name],
                 mask=mask,
                 resets=resets,
-                key=key_cell if train else None,
+                key=key_cell,
                 probes=None if probes is None else probes[name],
                 engine=self.engine,
             )
             notes |= {f"{name}/{what}": value for what, value in said.items()}
-            ys = net.dropout(ys, deterministic=not (train and self.drops), rngs=key_dropout)
+            ys = dropout.drop(dropout.rate, key_output, ys)
         return last, net.decode(ys), notes
 
     def decode(self, params, ys):
@@ -222,13 +273,11 @@ def widest(parameters: Callable[[int], int], budget: int) -> int:
     return low
 
 
-def _check(cells, spec: InputSpec, embed_dim: int, dropout: float) -> None:
+def _check(cells, spec: InputSpec, embed_dim: int) -> None:
     if not cells:
         raise ValueError("num_layers must be a positive whole number")
     if embed_dim < 0 or (embed_dim and not spec.tokens):
         raise ValueError(f"embed_dim must be 0, or positive where inputs are tokens, got {embed_dim}")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
 
 
 def _check_engine(cells: Sequence[Cell], input_dim: int, engine) -> None:

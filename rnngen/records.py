@@ -61,6 +61,15 @@ class RunFolder:
         write_json(self.path / "config.json", config)
         self.append("provenance", provenance() | facts)
 
+    def describe(self, medium: dict | None) -> None:
+        """Write how sequences of its task are made and shown, so that this needs no data later."""
+        if medium is not None:
+            write_json(self.path / "medium.json", medium)
+
+    def medium(self) -> dict | None:
+        """What `describe` wrote; None where its task makes no sequences."""
+        return read_json(self.path / "medium.json")
+
     def finish(self, result: dict) -> None:
         """Write the result, whole or not at all."""
         write_json(self.path / "result.json", result)
@@ -97,6 +106,9 @@ class Follower(RunFolder):
     """The folder of a run that several processes train, for those that only read: the first of them writes."""
 
     def start(self, config: dict, **facts: Any) -> None:
+        """Nothing."""
+
+    def describe(self, medium: dict | None) -> None:
         """Nothing."""
 
     def finish(self, result: dict) -> None:

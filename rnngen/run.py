@@ -38,7 +38,7 @@ def run(
         multihost_utils.sync_global_devices("claimed")
     if done is not None and done["status"] in OVER:
         return done
-    folder.start(config, seed=config["seed"], device=device())
+    _start(folder, config, experiment)
     with contextlib.closing(Sinks(log if first else (), folder.path, config)) as sinks:
 
         def tell(row: dict) -> None:
@@ -73,8 +73,8 @@ def run_pack(
 
 def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequence[str]) -> None:
     experiments, folders, _ = zip(*members, strict=True)
-    for _, folder, config in members:
-        folder.start(config, seed=config["seed"], device=device(), pack=len(members))
+    for experiment, folder, config in members:
+        _start(folder, config, experiment, pack=len(members))
     try:
         with contextlib.ExitStack() as stack:
             sinks = [stack.enter_context(contextlib.closing(Sinks(log, f.path, c))) for _, f, c in members]
@@ -87,6 +87,12 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
         for member in members:
             if member[1].result() is None:
                 _run_alike([member], on_error, exact, log)
+
+
+def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
+    facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
+    folder.start(config, seed=config["seed"], device=device(), **facts)
+    folder.describe(experiment.task.medium)
 
 
 @contextlib.contextmanager

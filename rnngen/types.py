@@ -14,10 +14,12 @@ Arrays are time-major. One letter names an axis in every docstring:
 | `p` | trials in a pack |
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 Key = jax.Array
@@ -27,10 +29,19 @@ Carry = Any
 
 
 class InputSpec(NamedTuple):
-    """What a task feeds a model: `dim` float features, or tokens out of `dim`."""
+    """What a task feeds a model: `dim` float features, or tokens out of `dim`.
+
+    feed: (values `[*b, ...]`, drawn or observed) -> inputs `[*b, dim]`, or tokens `[*b]`, of the step after them; None:
+      a model of this task makes no sequences.
+    start: the input of a sequence's first step, `[dim]` or `[]`.
+    end: the token after which another sequence begins; None: there is none.
+    """
 
     dim: int
     tokens: bool = False
+    feed: Callable[[Array], Array] | None = None
+    start: np.ndarray | None = None
+    end: int | None = None
 
 
 class Batch(NamedTuple):

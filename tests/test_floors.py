@@ -9,13 +9,14 @@ FLOORS = [
     {"cells"},
     {"engines"},
     {"heads", "data"},
-    {"tasks", "models"},
-    {"diagnostics"},
+    {"media"},
+    {"tasks", "models", "latent"},
+    {"diagnostics", "generate"},
     {"train"},
     {"configcheck", "configkeys", "config"},
-    {"run"},
+    {"run", "making"},
     {"sweep"},
-    {"cli"},
+    {"cli", "cli_sample"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

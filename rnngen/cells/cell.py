@@ -29,6 +29,9 @@ def no_observation(params: Params, carry: Carry, u: PyTree) -> dict[str, Array]:
     return {}
 
 
+KERNEL = "recurrent_kernel"  # what the matrix that multiplies the hidden features is called in the parameters
+
+
 class Backward(NamedTuple):
     """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine.
 
@@ -129,7 +132,7 @@ def gated_cell(
     """A Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree."""
 
     def step(params, carry, u):
-        product = structure.hidden(carry) @ params["recurrent_kernel"]
+        product = structure.hidden(carry) @ params[KERNEL]
         return structure.combine(params, carry, u, product)
 
     return Cell(init, init_carry, step, output_dim, project, prepare, observe, structure)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen import diagnostics
+from rnngen.cells.cell import KERNEL
 from rnngen.diagnostics import horizon
 from rnngen.diagnostics.checks import check_count, check_lags, check_steps, check_warmup
 from rnngen.diagnostics.eigenvalues import eigenvalues, kernel_eigenvalues, step_jacobians
@@ -21,8 +22,6 @@ from rnngen.lookup import find
 from rnngen.models import Model
 from rnngen.tasks import TASKS, Task
 from rnngen.types import Batch, Params, check_positive
-
-KERNEL = "recurrent_kernel"
 
 
 class Diagnosis(NamedTuple):

@@ -4,11 +4,14 @@ A task's `sample` is a pure function of (split, key, step, batch size), so an en
 training set in epochs, full batch and fixed evaluation sets are all the same thing.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnngen.heads import Head
 from rnngen.types import Array, Batch, InputSpec, Key, check_positive
@@ -22,16 +25,22 @@ class Task(NamedTuple):
     sample: (split, key, step, batch_size) -> Batch; static shapes. Evaluation sets ignore the key:
       step n is their n-th batch, with weights 0 beyond the end.
     sizes: split -> number of examples, None where the stream is endless.
-    on_device: sample runs inside the jitted step.
+    on_device: sample runs inside the jitted step. Where not, it is NumPy's, gets the numbers of the key, and gives what
+      `finish` makes a Batch of on the device.
     head: the output distribution.
     loss: (outputs, batch) -> (scalar to minimise, {metric: (sum, count)}); always has "loss".
     input_spec: what the model is fed.
     lengths: split -> (shortest, longest) sequence, in the units of `baseline`.
     baseline: (length) -> the loss of the best predictor without memory.
     solved: (metrics) -> whether the literature's threshold is met.
+    finish: (what sample gives) -> Batch.
+    chunks: (split, batch_size) -> batches in an epoch, where consecutive ones are chunks of the same streams and the
+      carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
+    medium: how its sequences are made and shown, {"name", "kwargs"} of `rnngen.media.MEDIA`; None: it makes none.
+    facts: what a record should say of its data.
     """
 
-    sample: Callable[[str, Key, Array, int], Batch]
+    sample: Callable[[str, Any, Any, int], Any]
     sizes: dict[str, int | None]
     on_device: bool
     head: Head
@@ -40,6 +49,10 @@ class Task(NamedTuple):
     lengths: dict[str, tuple[int, int]]
     baseline: Callable[[float], float]
     solved: Callable[[dict[str, float]], bool]
+    finish: Callable[[Any], Batch] = lambda batch: batch
+    chunks: Callable[[str, int], int] | None = None
+    medium: dict | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def expected_baseline(self, split: str) -> float:
         """The baseline at the mean sequence length of a split."""
@@ -49,14 +62,34 @@ class Task(NamedTuple):
         """t, to which the sequences of a split are padded."""
         return self._example(split).weights.shape[0]
 
+    def batches(self, split: str, batch_size: int) -> int:
+        """How many batches a finite split makes."""
+        if self.chunks is not None:
+            return self.chunks(split, batch_size)
+        size = self.sizes[split]
+        assert size is not None, "an evaluation split is finite"
+        return math.ceil(size / batch_size)
+
+    def batch(self, split: str, key: Key, step: Array, batch_size: int) -> Batch:
+        """A batch, wherever sample runs; jittable where it is on the device."""
+        return self.finish(self.sample(split, key if self.on_device else key_numbers(key), step, batch_size))
+
     def _example(self, split: str) -> Batch:
-        return jax.eval_shape(lambda: self.sample(split, jax.random.key(0), jnp.int32(0), 1))
+        if not self.on_device:
+            drawn = self.sample(split, key_numbers(jax.random.key(0)), 0, 1)
+            return jax.eval_shape(self.finish, drawn)
+        return jax.eval_shape(lambda: self.batch(split, jax.random.key(0), jnp.int32(0), 1))
 
     def metric_names(self) -> list[str]:
         """What `loss` reports, found by the shapes alone."""
         batch = self._example("valid")
         outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.head.num_params), jnp.float32)
         return sorted(jax.eval_shape(self.loss, outputs, batch)[1])
+
+
+def key_numbers(key: Key) -> np.ndarray:
+    """A key as NumPy's generators take it."""
+    return np.asarray(jax.random.key_data(key))
 
 
 def split_lengths(length: int, min_length: int | None, eval_length: int | None, shortest: int = 1):

@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
+from rnngen.engines.checks import check_like
 from rnngen.train.state import TrainState
+from rnngen.types import Params
 
 _PREFIX, _DOOMED = "step_", "deleting_"
 
@@ -32,6 +35,21 @@ def steps(folder: Path) -> list[int]:
 def load(folder: Path, step: int, like: TrainState) -> TrainState:
     """The state saved at `step`, with the structure, shapes, dtypes and devices of `like`."""
     return ocp.load(_path(folder, step), like)
+
+
+def load_params(folder: Path, step: int, like: Params) -> Params:
+    """The parameters that the run is judged by, of the state saved at `step`: its best where it keeps them.
+
+    Raises ValueError where they have not the structure and shapes of `like`.
+    """
+    path = _path(folder, step)
+    saved = ocp.metadata(path).metadata
+    which = "params" if saved["best"] is None else "best"
+    check_like("params", saved[which], like)
+    context = ocp.Context()
+    context.pytree.loading.partial_load = True
+    with context:
+        return ocp.load(path, {which: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)})[which]
 
 
 def _path(folder: Path, step: int) -> Path:

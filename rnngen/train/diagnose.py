@@ -31,7 +31,7 @@ class Diagnose(NamedTuple):
         if self.every < 0:
             raise ValueError(f"every must not be negative, got {self.every}")
         size = task.sizes["valid"]
-        if size is not None and self.examples > size:
+        if size is not None and task.chunks is None and self.examples > size:
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
         # By the sizes alone: a cell whose step fails is for its own trial to report.
         params = jax.eval_shape(model.init, jax.random.key(0))

@@ -16,6 +16,8 @@ class Schedule(NamedTuple):
     full_batch: use the whole training set at every step instead of batch_size examples.
     stop_metric: a metric of the task: training ends when the valid split's reaches stop_at (the loss from above, any
       other from below); "": only at `steps`, which is then a cap.
+    select: the parameters that the run is judged by: "last", or "best" on the valid split by its loss.
+    patience: evaluations of the valid split without a better loss after which training ends; 0: never.
     """
 
     steps: int
@@ -27,13 +29,15 @@ class Schedule(NamedTuple):
     save_every: int = 500
     stop_metric: str = ""
     stop_at: float = 0.0
+    select: str = "last"
+    patience: int = 0
 
     def check(self, task: Task, diagnose_every: int) -> None:
         """Raise ValueError naming the first number that does not fit."""
         for name in ("steps", "batch_size", "log_every", "eval_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("eval_every", "save_every"):
+        for name in ("eval_every", "save_every", "patience"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         intervals = {name: getattr(self, name) for name in ("steps", "eval_every", "save_every")}
@@ -44,13 +48,20 @@ class Schedule(NamedTuple):
         size = task.sizes["train"]
         if self.full_batch and size is None:
             raise ValueError("full_batch needs a finite training set: give the task a train_size")
-        if size is not None and not self.full_batch and self.batch_size > size:
+        if task.chunks is not None:
+            if self.full_batch:
+                raise ValueError("full_batch needs whole examples, and this task's are chunks of streams")
+            for split, streams in {"train": self.batch_size, "valid": self.eval_batch_size}.items():
+                task.chunks(split, streams)  # complains where there are too few steps for so many
+        elif size is not None and not self.full_batch and self.batch_size > size:
             raise ValueError(f"batch_size must be at most the {size} training examples, got {self.batch_size}")
-
         if self.stop_metric and self.stop_metric not in (known := task.metric_names()):
             raise ValueError(f"stop_metric: the task has no {self.stop_metric!r}{nearest(self.stop_metric, known)}")
-        if self.stop_metric and not self.eval_every:
-            raise ValueError("stop_metric is looked at when the valid split is evaluated: set eval_every")
+        if self.select not in ("last", "best"):
+            raise ValueError(f"select must be last or best, got {self.select!r}")
+        judging = [name for name in ("stop_metric", "patience") if getattr(self, name)]
+        if judging and not self.eval_every:
+            raise ValueError(f"{judging[0]} is looked at when the valid split is evaluated: set eval_every")
 
     def stops(self, metrics: dict[str, float]) -> bool:
         """Whether metrics of the valid split end the training."""

@@ -1,5 +1,6 @@
 """The training loop: host code around programs that were all compiled before the first step."""
 
+import contextlib
 import itertools
 import math
 import time
@@ -11,10 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.records import RunFolder
+from rnngen.tasks.task import key_numbers
 from rnngen.train import checkpoint
 from rnngen.train.experiment import Experiment
+from rnngen.train.feed import Feed
 from rnngen.train.programs import Programs, place, programs_for, start_state
-from rnngen.train.state import TrainState, each_mean
+from rnngen.train.state import TrainState, data_key, each_mean
+from rnngen.types import Params
 
 Listener = Callable[[dict], Any]
 
@@ -55,7 +59,9 @@ def _together(members: list["_Member"], how: str, began: float) -> list[dict]:
     programs = programs_for(experiment, states, how)
     for member in members:
         member.compile_seconds = (time.perf_counter() - began) / len(members)
-    return _Run(members, programs).to_the_end(states)
+    keys = [key_numbers(data_key(key)) for key in jax.device_get(states.key)]
+    with contextlib.closing(Feed(experiment, keys, members[0].step)) as feed:
+        return _Run(members, programs, feed).to_the_end(states)
 
 
 class _Member:
@@ -67,6 +73,7 @@ class _Member:
         self.step = self.saved[-1] if self.saved else 0
         folder.rewind(self.step if self.saved else -1)
         self.rows = folder.rows("metrics")
+        self.valid = [row for row in self.rows if row["split"] == "valid"]
         self.flows = [_flow(row) for row in folder.rows("diagnoses") if row["what"] == "gradient_flow"]
         self.seconds = max((row["seconds"] for row in self.rows if "seconds" in row), default=0.0)
         self.compile_seconds, self.result = 0.0, dict[str, Any]()
@@ -80,6 +87,7 @@ class _Member:
         self.folder.append(table, row)
         if table == "metrics":
             self.rows.append(row)
+            self.valid += [row] if row["split"] == "valid" else []
         elif row["what"] == "gradient_flow":
             self.flows.append(_flow(row))
         self.on_row(row)
@@ -91,8 +99,21 @@ class _Member:
 
     def reached_at(self) -> int | None:
         """The step at which the valid split reached the schedule's goal; None: it has not, or there is none."""
-        valid = [row for row in self.rows if row["split"] == "valid"]
-        return next((row["step"] for row in valid if self.experiment.schedule.stops(row)), None)
+        return next((row["step"] for row in self.valid if self.experiment.schedule.stops(row)), None)
+
+    def best(self) -> dict:
+        """The row of the valid split with the least loss, the first of them; one without a number is no better."""
+        finite = [row for row in self.valid if math.isfinite(row["loss"])]
+        return min(finite or self.valid, key=lambda row: row["loss"])
+
+    def chosen(self, step: int) -> int:
+        """The step whose parameters the run is judged by."""
+        return self.best()["step"] if self.experiment.schedule.select == "best" and self.valid else step
+
+    def out_of_patience(self) -> bool:
+        """Whether the valid split has not got better for long enough."""
+        patience = self.experiment.schedule.patience
+        return patience > 0 and len(self.valid) - 1 - self.valid.index(self.best()) >= patience
 
     def status(self, step: int) -> str:
         """How it ends at this step; "": it does not."""
@@ -100,16 +121,21 @@ class _Member:
         if train is not None and not math.isfinite(train["loss"]):
             return "diverged"
         schedule = self.experiment.schedule
-        if step == schedule.steps or (valid is not None and schedule.stops(valid)):
+        if step == schedule.steps or (valid is not None and (schedule.stops(valid) or self.out_of_patience())):
             return "finished"
         return "pruned" if valid is not None and self.folder.stop_requested() else ""
 
+    def complete(self, step: int) -> bool:
+        """Whether nothing is left to train after this step."""
+        return step == self.experiment.schedule.steps or self.reached_at() is not None or self.out_of_patience()
+
     def finish(self, status: str, step: int, parameters: int) -> None:
-        task, test = self.experiment.task, self.row("test", step)
-        rows = {split: self.row(split, step) for split in ("train", "valid", "test")}
+        task, test, chosen = self.experiment.task, self.row("test", step), self.chosen(step)
+        rows = {"train": self.row("train", step), "valid": self.row("valid", chosen), "test": test}
         self.result = {
             "status": status,
             "step": step,
+            "chosen_step": chosen,
             "reached_at": self.reached_at(),
             "metrics": {split: _numbers(row) for split, row in rows.items() if row is not None},
             "baseline": task.expected_baseline("test"),
@@ -125,21 +151,22 @@ class _Member:
 class _Run:
     """Members at the same step, and the programs that train them together."""
 
-    def __init__(self, members: list[_Member], programs: Programs):
-        self.members, self.programs = members, programs
+    def __init__(self, members: list[_Member], programs: Programs, feed: Feed):
+        self.members, self.programs, self.feed = members, programs, feed
         self.schedule, self.diagnose_every = members[0].experiment.schedule, members[0].experiment.diagnose.every
 
     def to_the_end(self, states: TrainState) -> list[dict]:
         step, going = self.members[0].step, list(self.members)
         if step == 0:
-            self.evaluate(states, "valid", 0, going)
+            states = self.judge(states, 0, going)
             self.diagnose(states, 0, going)
-        self.end(states, step, [m for m in going if step == self.schedule.steps or m.reached_at() is not None])
+        # Stopped between its last checkpoint and its result, a run has nothing left to train.
+        self.end(states, step, [m for m in going if m.complete(step)])
         while going := [m for m in going if not m.result]:
             states = self.train(states, step, going)
             step += self.schedule.log_every
             due = _due(self.schedule.eval_every, step)
-            self.evaluate(states, "valid", step, [m for m in going if due or m.status(step)])
+            states = self.judge(states, step, [m for m in going if due or m.status(step)])
             ending = [m for m in going if m.status(step)]
             self.diagnose(states, step, going if _due(self.diagnose_every, step) else ending)
             self.save(states, going if _due(self.schedule.save_every, step) else ending)
@@ -148,18 +175,29 @@ class _Run:
 
     def train(self, states: TrainState, step: int, members: list[_Member]) -> TrainState:
         began = time.perf_counter()
-        states, sums = self.programs.train(states, self.active(members))
+        fed = self.feed.take(step)
+        waited = time.perf_counter() - began
+        states, sums = self.programs.train(states, self.active(members), fed)
         rows = each_mean(sums)
         spent = (time.perf_counter() - began) / len(members)
         pace = {"steps_per_second": self.schedule.log_every / spent}
+        if fed is not None:
+            pace |= {"data_wait": waited / len(members) / spent}
         for member in members:
             member.seconds += spent
             row = {"step": step + self.schedule.log_every, "split": "train"} | rows[self.place(member)]
             member.write("metrics", row | pace | {"seconds": member.seconds})
         return states
 
-    def evaluate(self, states: TrainState, split: str, step: int, members: list[_Member]) -> None:
-        rows = each_mean(self.programs.evaluate[split](states.params, self.active(members))) if members else []
+    def judge(self, states: TrainState, step: int, members: list[_Member]) -> TrainState:
+        """Evaluate the valid split, and keep the parameters that do best on it where the run is judged by those."""
+        self.evaluate(states.params, "valid", step, members)
+        if self.schedule.select == "last" or not members:
+            return states
+        return self.programs.remember(states, self.active([m for m in members if m.best()["step"] == step]))
+
+    def evaluate(self, params: Params, split: str, step: int, members: list[_Member]) -> None:
+        rows = each_mean(self.programs.evaluate[split](params, self.active(members))) if members else []
         for member in members:
             member.write("metrics", {"step": step, "split": split} | rows[self.place(member)])
 
@@ -184,7 +222,7 @@ class _Run:
     def end(self, states: TrainState, step: int, members: list[_Member]) -> None:
         """Open the test split, but for what a search gave up, and write the results."""
         how = {member: member.status(step) or "finished" for member in members}
-        self.evaluate(states, "test", step, [m for m in members if how[m] != "pruned"])
+        self.evaluate(states.chosen, "test", step, [m for m in members if how[m] != "pruned"])
         parameters = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(states.params))
         for member in members:
             member.finish(how[member], step, parameters)

@@ -25,10 +25,10 @@ def regularized(model: Model, task: Task, regularizer: Regularizer) -> Callable 
     def objective(loss, params, batch, step):
         # Branches rather than weights: a loss that explodes times zero is no number, and neither should cost anything.
         frozen = lambda p: loss(jax.lax.stop_gradient(p))  # noqa: E731
-        scalar, sums = jax.lax.cond(step < before, frozen, loss, params) if before else loss(params)
+        scalar, (carry, sums) = jax.lax.cond(step < before, frozen, loss, params) if before else loss(params)
         scalar = jnp.where(step < before, 0, scalar)
         holds = jnp.bool_(True) if until is None else step < until
         extra = jax.lax.cond(holds, penalty, lambda *_: jnp.zeros((), scalar.dtype), params, batch)
-        return scalar + extra, sums | {"penalty": (extra, holds.astype(scalar.dtype))}
+        return scalar + extra, (carry, sums | {"penalty": (extra, holds.astype(scalar.dtype))})
 
     return objective

@@ -18,6 +18,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.train import sharding
 from rnngen.train.experiment import Experiment
+from rnngen.train.feed import feed_shapes
 from rnngen.train.state import (
     TrainState,
     evaluate,
@@ -36,14 +37,16 @@ TRIALS = "trials"
 class Programs(NamedTuple):
     """`log_every` training steps, an evaluation a split, and each diagnosis.
 
-    train: (states, active `[count]`) -> (states, sums). evaluate: (params, active) -> sums; where a trial is not
-    active, what comes back for it has no meaning. pick: (states, place) -> the state of one trial.
+    train: (states, active `[count]`, fed) -> (states, sums), see `train_steps`. evaluate: (params, active) -> sums;
+    where a trial is not active, what comes back for it has no meaning. pick: (states, place) -> the state of one trial.
+    remember: (states, better `[count]`) -> states whose best parameters are the last of those that are better.
     diagnose: (params of one trial) -> what was measured. how: "map" or "vmap".
     """
 
     train: Callable
     evaluate: dict[str, Callable]
     pick: Callable
+    remember: Callable
     diagnose: dict[str, Callable]
     how: str
 
@@ -51,7 +54,13 @@ class Programs(NamedTuple):
 def start_state(experiment: Experiment) -> TrainState:
     """The state before the first step."""
     make = _kept(("init", experiment.program), lambda: jax.jit(functools.partial(init_params, experiment.model)))
-    return init_state(experiment.model, experiment.optimizer, experiment.seed, make)
+    return _first_state(experiment, make)
+
+
+def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:
+    model, task, optimizer, schedule, _, seed, _, _ = experiment
+    streams = schedule.examples(task) if task.chunks else None
+    return init_state(model, optimizer, seed, make, streams, schedule.select == "best")
 
 
 def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
@@ -79,7 +88,7 @@ def programs_for(experiment: Experiment, states: TrainState, how: str = "map") -
         if count == 1 or how != "auto":
             return _compile(experiment, states, mesh, how)
         both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
-        return min(both, key=lambda programs: _seconds(programs, states))
+        return min(both, key=lambda programs: _seconds(programs, states, feed_shapes(experiment, count)))
 
     return _kept(name, make)
 
@@ -134,10 +143,13 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
     taking = jax.jit(lambda states, place: jax.tree.map(lambda x: x[place], states), out_shardings=whole)
     pick = taking.lower(states, 0).compile()
     params = pick(states, 0).params
+    steps = lambda states, active, fed: over(lambda both: train(*both))((states, fed), active)  # noqa: E731
+    fed = feed_shapes(experiment, count)
     return Programs(
-        jax.jit(over(train), donate_argnums=0, out_shardings=(everywhere, None)).lower(states, active).compile(),
+        jax.jit(steps, donate_argnums=0, out_shardings=(everywhere, None)).lower(states, active, fed).compile(),
         {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
+        jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),
         {name: _diagnosing(experiment, what, inner, params) for name, what in experiment.diagnose.what.items()},
         how,
     )
@@ -149,13 +161,21 @@ def _training(experiment: Experiment, mesh: Mesh) -> Callable:
     return train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
 
 
+def _remember(states: TrainState, better: Array) -> TrainState:
+    if states.best is None:
+        return states
+    choose = lambda new, old: jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)  # noqa: E731
+    return states._replace(best=jax.tree.map(choose, states.params, states.best))
+
+
 def _evaluating(
     experiment, split: str, over: Callable, inner: Mesh, mesh: Mesh, states: TrainState, active
 ) -> Callable:
     """(params, active) -> sums, compiled."""
     items, batch_of = split_batches(experiment.task, split, experiment.schedule.eval_batch_size)
     items = sharding.replicate(items, mesh)
-    program = jax.jit(over(evaluate(experiment.model, inner, batch_of)))
+    streams = experiment.schedule.eval_batch_size if experiment.task.chunks else None
+    program = jax.jit(over(evaluate(experiment.model, inner, batch_of, streams)))
     compiled = program.lower(states.params, active, items).compile()
     return lambda params, active: compiled(params, active, items)
 
@@ -218,12 +238,14 @@ def _signature(experiment: Experiment, name: str) -> str:
 
 def _text(experiment: Experiment) -> str:
     """The programs of an experiment as text, constants included: equal where what they compile to is."""
-    state = jax.eval_shape(lambda: init_state(experiment.model, experiment.optimizer, 0))
+    state = jax.eval_shape(lambda: _first_state(experiment))
     task, schedule, mesh = experiment.task, experiment.schedule, sharding.mesh_of(1)
-    traced = [jax.make_jaxpr(_training(experiment, mesh))(state)]
+    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1))
+    traced = [jax.make_jaxpr(_training(experiment, mesh))(state, fed)]
+    streams = schedule.eval_batch_size if task.chunks else None
     for split in ("valid", "test"):
         items, batch_of = split_batches(task, split, schedule.eval_batch_size)
-        traced.append(jax.make_jaxpr(evaluate(experiment.model, mesh, batch_of))(state.params, items))
+        traced.append(jax.make_jaxpr(evaluate(experiment.model, mesh, batch_of, streams))(state.params, items))
     batch = first_batch(task, "valid", experiment.diagnose.examples)
     for what in experiment.diagnose.what.values():
         traced.append(jax.make_jaxpr(experiment.diagnose.program(experiment.model, task, what))(state.params, batch))
@@ -232,12 +254,13 @@ def _text(experiment: Experiment) -> str:
     return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))
 
 
-def _seconds(programs: Programs, states: TrainState) -> float:
+def _seconds(programs: Programs, states: TrainState, shapes: PyTree) -> float:
     """How long a dispatch takes, the first not counted."""
     active, spent = jnp.ones(states.step.shape, jnp.bool_), 0.0
+    fed = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     for _ in range(2):
         given = jax.tree.map(jnp.copy, states)  # training takes its argument's memory
         began = time.perf_counter()
-        jax.block_until_ready(programs.train(given, active))
+        jax.block_until_ready(programs.train(given, active, fed))
         spent = time.perf_counter() - began
     return spent

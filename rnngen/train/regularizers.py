@@ -8,15 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Cell, Gated
+from rnngen.cells.cell import KERNEL, Cell, Gated
 from rnngen.diagnostics import lyapunov_spectrum
 from rnngen.engines import cast_params, prepare_unroll, trees
 from rnngen.engines.steps import enter, leave, project
 from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Carry, Params, PyTree
-
-KERNEL = "recurrent_kernel"
 
 
 class Regularizer(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.models import Model
-from rnngen.types import Array, Batch, Key, Params, PyTree
+from rnngen.types import Array, Batch, Carry, Key, Params, PyTree
 
 AXIS = "batch"
 REPLICATED = PartitionSpec()
@@ -54,50 +54,66 @@ def local(tree: PyTree) -> PyTree:
 
 
 def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = None) -> Callable:
-    """(params, batch, key, step=0) -> (gradient of the training loss, sums), as if one device had done the whole batch.
+    """(params, batch, key, step=0, carry=None) -> (gradient of the training loss, sums, carry), as if one device had
+    done the whole batch.
 
-    objective: (loss, params, batch, step) -> (scalar, sums), what is minimised, given the task's `loss(params)`, which
-    gives the same; default: that alone. Rounding differs with the number of devices, and so does noise: each
-    device draws its own.
+    carry: where the streams of the batch were left, on which no gradient goes further back; None: they begin.
+    objective: (loss, params, batch, step) -> (scalar, (carry, sums)), what is minimised, given the task's
+    `loss(params)`, which gives the same; default: that alone. Rounding differs with the number of devices, and so does
+    noise: each device draws its own.
     """
 
-    def local(params: Params, batch: Batch, key: Key, step: Array | int = 0):
+    def local(params: Params, batch: Batch, carry: Carry, key: Key, step: Array | int):
         # The loss is a mean over weighted steps, of which this device may have more or fewer than its share.
         weight = jnp.sum(batch.weights)
         share = weight / jnp.maximum(_total(weight, mesh), jnp.finfo(weight.dtype).tiny)
 
         def loss(params):
-            scalar, (_, sums) = model.loss(params, batch, key=_own(key, mesh), train=True)
-            return scalar * share * mesh.size, sums
+            scalar, aux = model.loss(params, batch, carry, key=_own(key, mesh), train=True)
+            return scalar * share * mesh.size, aux
 
         def whole(params):
-            scalar, sums = loss(params) if objective is None else objective(loss, params, batch, step)
-            return scalar / mesh.size, sums
+            scalar, aux = loss(params) if objective is None else objective(loss, params, batch, step)
+            return scalar / mesh.size, aux
 
-        gradient, sums = jax.grad(whole, has_aux=True)(params)
-        return _total((gradient, sums), mesh)
+        gradient, (last, sums) = jax.grad(whole, has_aux=True)(params)
+        return *_total((gradient, sums), mesh), last
 
-    return _over_batch(local, mesh, REPLICATED)
+    shared = _over_batch(local, mesh, (REPLICATED, REPLICATED, PartitionSpec(AXIS)))
+
+    def run(params, batch, key, step=0, carry=None):
+        return shared(params, batch, carry, key, step)
+
+    return run
 
 
 def loss_sums(model: Model, mesh: Mesh) -> Callable:
-    """(params, batch) -> sums of the loss, without training."""
-    return _over_batch(lambda params, batch: _total(model.loss(params, batch)[1][1], mesh), mesh, REPLICATED)
+    """(params, batch, carry=None) -> (sums of the loss, carry), without training."""
+
+    def local(params: Params, batch: Batch, carry: Carry):
+        last, sums = model.loss(params, batch, carry)[1]
+        return _total(sums, mesh), last
+
+    shared = _over_batch(local, mesh, (REPLICATED, PartitionSpec(AXIS)))
+    return lambda params, batch, carry=None: shared(params, batch, carry)
 
 
 def per_example(function: Callable[[Params, Batch], PyTree], mesh: Mesh, axis: int) -> Callable:
     """(params, batch) -> trees of one number or more an example; `axis` is where the batch is in them."""
-    return _over_batch(function, mesh, PartitionSpec(*[None] * axis, AXIS))
+    whole = _over_batch(lambda params, batch, carry: function(params, batch), mesh, PartitionSpec(*[None] * axis, AXIS))
+    return lambda params, batch: whole(params, batch, None)
 
 
-def _over_batch(function: Callable, mesh: Mesh, out: PartitionSpec) -> Callable:
-    """function (params, batch, ...) on each device with its part of the batch `[t, b, ...]`."""
+def _over_batch(function: Callable, mesh: Mesh, out: PyTree) -> Callable:
+    """function (params, batch, carry, ...) on each device with its part of batch `[t, b, ...]` and carry `[b, ...]`."""
     if mesh.size == 1:
         return function
 
-    def run(params, batch, *rest):
-        specs = (REPLICATED, PartitionSpec(None, AXIS), *[REPLICATED] * len(rest))
-        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(params, batch, *rest)
+    def run(params, batch, carry, *rest):
+        specs = (REPLICATED, PartitionSpec(None, AXIS), PartitionSpec(AXIS), *[REPLICATED] * len(rest))
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(
+            params, batch, carry, *rest
+        )
 
     return run
 

@@ -2,32 +2,46 @@
 
 import functools
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from rnngen.models import Model
 from rnngen.tasks import Task
+from rnngen.tasks.task import key_numbers
 from rnngen.train import sharding
 from rnngen.train.objective import regularized
 from rnngen.train.optim import Optimizer
 from rnngen.train.regularizers import Regularizer, none
-from rnngen.types import Array, Batch, Key, Params, PyTree
+from rnngen.types import Array, Batch, Carry, Key, Params, PyTree
 
 HELD = 2**28  # bytes of an evaluation split that are kept on the device
 
 
 class TrainState(NamedTuple):
-    """Arrays only, so that the state is the checkpoint. step: updates made so far."""
+    """Arrays only, so that the state is the checkpoint.
+
+    step: updates made so far. carry: where a task's streams were left; None: its examples are whole. best: the
+    parameters that did best on the valid split so far; None where the last are taken.
+    """
 
     step: Array
     params: Params
     opt_state: PyTree
     key: Key
+    carry: Carry = None
+    best: Params = None
+
+    @property
+    def chosen(self) -> Params:
+        """The parameters that the run is judged by."""
+        return self.params if self.best is None else self.best
 
 
 def init_params(model: Model, seed: Array | int) -> tuple[Params, Key]:
@@ -36,13 +50,23 @@ def init_params(model: Model, seed: Array | int) -> tuple[Params, Key]:
     return model.init(key_init), key_run
 
 
-def init_state(model: Model, optimizer: Optimizer, seed: int, make: Callable | None = None) -> TrainState:
+def init_state(
+    model: Model,
+    optimizer: Optimizer,
+    seed: int,
+    make: Callable | None = None,
+    streams: int | None = None,
+    select_best: bool = False,
+) -> TrainState:
     """The state before the first step; everything random in a run follows from its seed.
 
-    make: seed -> what `init_params` makes, where that is compiled already.
+    make: seed -> what `init_params` makes, where that is compiled already. streams: of how many the state keeps the
+    carry. select_best: whether it keeps the best parameters.
     """
     params, key_run = make(seed) if make else init_params(model, seed)
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run)
+    carry = None if streams is None else model.init_carry(params, (streams,))
+    best = jax.tree.map(jnp.copy, params) if select_best else None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run, carry, best)
 
 
 def train_steps(
@@ -54,8 +78,9 @@ def train_steps(
     mesh: Mesh | None = None,
     regularizer: Regularizer = none(),  # noqa: B008, a constant
 ) -> Callable:
-    """`state -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
+    """`(state, fed) -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
+    fed: what the task's `sample` gave for each of them, stacked, where it runs on the host; else None.
     Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
     resumed anywhere is the same run. mesh: the devices that share each batch (default: all that divide it).
     regularizer: what is added to the task's loss.
@@ -63,29 +88,47 @@ def train_steps(
     objective = regularized(model, task, regularizer)
     gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size), objective)
 
-    def one(state: TrainState, _):
-        key_data, key_noise = (jax.random.fold_in(state.key, use) for use in (0, 1))
-        batch = task.sample("train", key_data, state.step, batch_size)
-        gradients, sums = gradient_of(state.params, batch, jax.random.fold_in(key_noise, state.step), state.step)
+    def one(state: TrainState, fed: PyTree):
+        key_noise = jax.random.fold_in(state.key, 1)
+        drawn = task.sample("train", data_key(state.key), state.step, batch_size) if task.on_device else fed
+        gradients, sums, carry = gradient_of(
+            state.params, task.finish(drawn), jax.random.fold_in(key_noise, state.step), state.step, state.carry
+        )
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
         sums = sums | {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
-        return TrainState(state.step + 1, params, opt_state, state.key), sums
+        carry = carry if task.chunks else None
+        return state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry), sums
 
-    def run(state: TrainState):
-        state, sums = jax.lax.scan(one, state, length=count)
+    def run(state: TrainState, fed: PyTree = None):
+        state, sums = jax.lax.scan(one, state, fed, length=count)
         return state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
 
     return run
 
 
-def evaluate(model: Model, mesh: Mesh | None = None, batch_of: Callable = lambda item: item) -> Callable:
-    """`(params, items) -> {metric: (sum, count)}` over items `[n, ...]`, each of which `batch_of` makes a batch."""
+def data_key(key: Key) -> Key:
+    """What the training data of a run are drawn by."""
+    return jax.random.fold_in(key, 0)
+
+
+def evaluate(
+    model: Model, mesh: Mesh | None = None, batch_of: Callable = lambda item: item, streams: int | None = None
+) -> Callable:
+    """`(params, items) -> {metric: (sum, count)}` over items `[n, ...]`, each of which `batch_of` makes a batch.
+
+    streams: the items are consecutive chunks of so many streams, and the carry goes from one to the next.
+    """
     sums_of = sharding.loss_sums(model, mesh or sharding.mesh_of(1))
 
     def run(params: Params, items: PyTree):
-        sums = jax.lax.map(lambda item: sums_of(params, batch_of(item)), items)
+        def one(carry: PyTree, item: PyTree):
+            sums, last = sums_of(params, batch_of(item), carry)
+            return (None if streams is None else last), sums
+
+        first = None if streams is None else model.init_carry(params, (streams,))
+        _, sums = jax.lax.scan(one, first, items)
         return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
 
     return run
@@ -94,33 +137,56 @@ def evaluate(model: Model, mesh: Mesh | None = None, batch_of: Callable = lambda
 def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Callable]:
     """The whole of an evaluation split as (items, batch_of), see `evaluate`.
 
-    Items are the batches, made once for all programs that look at them; or, where they take more than `HELD` bytes,
-    their numbers, from which each batch is made as it is needed.
+    Items are what the task's `sample` gives, made once for all programs that look at it; or, where that takes more than
+    `HELD` bytes and is made on the device, the numbers of batches, from which each is made as it is needed.
     """
-    size = task.sizes[split]
-    assert size is not None, "an evaluation split is finite"
-    numbers = math.ceil(size / batch_size)
-    make = functools.partial(sample_batch, task.sample, split, batch_size)
-    shapes = jax.eval_shape(make, jnp.int32(0))
-    if numbers * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
-        return jnp.arange(numbers), make
-    return _made(task.sample, split, batch_size, numbers), lambda batch: batch
+    numbers = task.batches(split, batch_size)
+    if task.on_device:
+        make = functools.partial(sample_batch, task.sample, split, batch_size)
+        shapes = jax.eval_shape(make, jnp.int32(0))
+        if numbers * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
+            return jnp.arange(numbers), lambda number: task.finish(make(number))
+    return _made(task, split, batch_size, numbers), task.finish
 
 
 def first_batch(task: Task, split: str, examples: int) -> Batch:
-    """The first `examples` of an evaluation split, made once."""
-    return jax.tree.map(lambda x: x[0], _made(task.sample, split, examples, 1))
+    """The first `examples` of an evaluation split, made once; of streams, the first chunk of so many."""
+    return jax.tree.map(lambda x: x[0], _finished(task, split, examples))
 
 
-def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -> Batch:
+def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -> PyTree:
     """A batch of an evaluation split. These sets ignore the key: they are the same for every run."""
     return sample(split, jax.random.key(0), number, batch_size)
 
 
-@functools.lru_cache(maxsize=16)
-def _made(sample: Callable, split: str, batch_size: int, count: int) -> Batch:
-    make = functools.partial(sample_batch, sample, split, batch_size)
-    return jax.jit(lambda numbers: jax.lax.map(make, numbers))(jnp.arange(count))
+# Kept by the task's `sample`, which is as good as the task, and can be looked up.
+_MADE: OrderedDict[tuple, PyTree] = OrderedDict()
+
+
+def _made(task: Task, split: str, batch_size: int, count: int) -> PyTree:
+    """`count` batches of a split, stacked, as `sample` gives them."""
+
+    def make():
+        if task.on_device:
+            one = functools.partial(sample_batch, task.sample, split, batch_size)
+            return jax.jit(lambda numbers: jax.lax.map(one, numbers))(jnp.arange(count))
+        drawn = [task.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *drawn)
+
+    return _remembered((task.sample, split, batch_size, count), make)
+
+
+def _finished(task: Task, split: str, batch_size: int) -> PyTree:
+    make = lambda: jax.jit(jax.vmap(task.finish))(_made(task, split, batch_size, 1))  # noqa: E731
+    return _remembered((task.sample, split, batch_size, "finished"), make)
+
+
+def _remembered(name: tuple, make: Callable[[], PyTree]) -> PyTree:
+    if name not in _MADE:
+        _MADE[name] = make()
+        while len(_MADE) > 16:
+            _MADE.popitem(last=False)
+    return _MADE[name]
 
 
 def means(sums: dict) -> dict[str, float]:

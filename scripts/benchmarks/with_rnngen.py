@@ -46,7 +46,7 @@ def trainer(name: str, model: Model, optimizer: Optimizer, params: Any, batch: B
     @jax.jit
     def update(state, batch):
         params, opt_state = state
-        gradients, sums = gradient(params, batch, jax.random.key(0))
+        gradients, sums, _ = gradient(params, batch, jax.random.key(0))
         updates, opt_state, _ = optimizer.update(gradients, opt_state, params)
         total, weight = sums["loss"]
         return (optax.apply_updates(params, updates), opt_state), total / weight

@@ -28,7 +28,7 @@ def made():
 
 @pytest.fixture(scope="module", params=[1, 2])
 def gradient_at(request, made):
-    """(devices, (params, batch, key, step) -> (gradient, sums)): the step is an argument, so one program for all."""
+    """(devices, (params, batch, key, step) -> (gradient, sums, carry)): the step is an argument, so one program for all."""
     objective = regularized(*made[:2], Regularizer(square, before=2, until=5))
     return request.param, quick_jit(loss_and_gradient(made[0], mesh_of(request.param), objective))
 
@@ -37,7 +37,7 @@ def gradient_at(request, made):
 def test_what_counts_when(made, gradient_at, step, of_loss, of_penalty):
     _, _, params, batch, slope = made
     devices, run = gradient_at
-    gradient, sums = run(params, batch, jax.random.key(2), jnp.int32(step))
+    gradient, sums, _ = run(params, batch, jax.random.key(2), jnp.int32(step))
     assert_close(gradient, jax.tree.map(lambda g, p: of_loss * g + of_penalty * p, slope, params), 1e-5)
     total, count = sums["penalty"]
     assert float(total) == pytest.approx(devices * of_penalty * float(square(*made[:3], batch)), rel=1e-5)
@@ -46,10 +46,10 @@ def test_what_counts_when(made, gradient_at, step, of_loss, of_penalty):
 
 def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
     model, task, params, batch, _ = made
-    wild = model._replace(loss=lambda p, b, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, **o)))
+    wild = model._replace(loss=lambda p, b, c, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, c, **o)))
     objective = regularized(wild, task, Regularizer(square, before=1))
     run = quick_jit(loss_and_gradient(wild, mesh_of(1), objective))
-    gradient, _ = run(params, batch, jax.random.key(2), jnp.int32(0))
+    gradient, _, _ = run(params, batch, jax.random.key(2), jnp.int32(0))
     assert_close(gradient, params, 1e-5)
 
 

@@ -1,0 +1,17 @@
+"""Tiny Shakespeare, a character at a time, with an LSTM: truncated back-propagation over chunks of 128 characters."""
+
+from rnngen.config import base_config, component
+
+
+def get_config():
+    config = base_config()
+    config.cell = component("lstm", hidden_dim=512)
+    config.task = component("text", source="shakespeare", chunk=128)
+    config.model.update({"dropout": 0.3, "recurrent_dropout": 0.3})
+    config.optim.learning_rate = 2e-3
+    config.optim.schedule = component("cosine")
+    config.train.update(
+        {"steps": 2400, "batch_size": 32, "eval_every": 300, "eval_batch_size": 32, "save_every": 300, "select": "best"}
+    )
+    config.diagnose.examples = 16
+    return config

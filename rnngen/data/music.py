@@ -1,0 +1,87 @@
+"""Polyphonic music as piano rolls: the four sets of Boulanger-Lewandowski et al. (2012), or MIDI files of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rnngen.data.archives import is_archive
+from rnngen.data.arrays import check_sequences, open_mat, open_npz
+from rnngen.data.corpus import SPLITS, Corpus
+from rnngen.data.fetch import sha256_of
+from rnngen.data.folders import load_folder
+from rnngen.data.folds import fold_of
+from rnngen.data.places import Choice, existing, find_files
+from rnngen.data.sequences import join
+from rnngen.lookup import nearest
+
+KEYS = 88
+SHORTEST = 2  # the first frame is given and the others predicted
+MIDI = (".mid", ".midi")
+# name -> the file of the original, whose frames and splits the npz of that name holds too.
+SETS = {
+    "jsb_chorales": "JSB_Chorales.mat",
+    "musedata": "MuseData.mat",
+    "nottingham": "Nottingham.mat",
+    "piano_midi": "Piano_midi.mat",
+}
+
+
+def load_music(
+    path: str = "", name: str = "jsb_chorales", steps_per_beat: int = 1, fold: int = 0, folds: int = 0
+) -> Corpus:
+    """Piano rolls. Values: uint8 `[n, 88]` of 0 and 1, key j the MIDI pitch 21 + j.
+
+    path: an npz (`train_frames`, `train_lengths` and so on), a .mat of the originals, a folder that holds one of them,
+      or a folder or an archive of MIDI files, split as `rnngen.data.folders` says; "": the set `name`.
+    steps_per_beat: the grid on which MIDI files are read.
+    fold, folds: which of how many folds is valid (`rnngen.data.folds`); folds 0: the set's own valid split.
+
+    Raises ValueError for a bad argument, a file that is none of these, or a sequence below two frames.
+    """
+    if not path and name not in SETS:
+        raise ValueError(f"unknown music {name!r}{nearest(name, SETS)}")
+    choices: list[Choice] = [(f"{name}.npz",)]
+    if name in SETS:
+        choices.append((SETS[name],))
+    if path and _holds_midi(existing(path), choices):
+        corpus = _midi(existing(path), steps_per_beat)
+    else:
+        if steps_per_beat != 1:
+            raise ValueError(f"steps_per_beat is for MIDI files: the rolls of {path or name} have their own grid")
+        corpus = _rolls(*find_files("music", path, *choices))
+    return fold_of(corpus, folds, fold)
+
+
+def _holds_midi(place: Path, choices: list[Choice]) -> bool:
+    if place.is_dir():
+        return not any((place / file).exists() for choice in choices for file in choice)
+    if place.name.lower().endswith(MIDI):
+        raise ValueError(f"{place} is one MIDI file: give a folder or an archive of several, to split")
+    return is_archive(place)
+
+
+def _midi(place: Path, steps_per_beat: int) -> Corpus:
+    from rnngen.data.midi import read_midi
+
+    return load_folder(place, MIDI, lambda file: read_midi(file, steps_per_beat), SHORTEST)
+
+
+def _rolls(file: Path) -> Corpus:
+    frames, lengths = _mat(file) if file.suffix.lower() == ".mat" else _npz(file)
+    for split in SPLITS:
+        check_sequences(f"{file}: {split}", frames[split], lengths[split], KEYS, SHORTEST)
+        if not ((frames[split] == 0) | (frames[split] == 1)).all():
+            raise ValueError(f"{file}: {split} has frames that are not 0 or 1")
+    rolls = {split: frames[split].astype(np.uint8) for split in SPLITS}
+    return Corpus(rolls, lengths, {"files": {file.name: sha256_of(file)}, "split": "the set's own"})
+
+
+def _npz(file: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    arrays = open_npz(file, tuple(f"{split}_{what}" for split in SPLITS for what in ("frames", "lengths")))
+    return tuple({split: arrays[f"{split}_{what}"] for split in SPLITS} for what in ("frames", "lengths"))  # type: ignore
+
+
+def _mat(file: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    cells = open_mat(file, tuple(f"{split}data" for split in SPLITS))
+    joined = {split: join(list(cells[f"{split}data"].ravel())) for split in SPLITS}
+    return {split: v for split, (v, _) in joined.items()}, {split: n for split, (_, n) in joined.items()}

@@ -1,0 +1,46 @@
+"""First names, one sequence each (Karpathy's makemore), or any file of one's own with a word to a line."""
+
+from pathlib import Path
+
+from rnngen.data.corpus import Corpus
+from rnngen.data.fetch import sha256_of
+from rnngen.data.places import find_files
+from rnngen.data.sequences import join, select, split_indices
+from rnngen.data.symbols import Encoder, code_points
+
+
+def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Corpus:
+    """Distinct names, shuffled and split. Values: tokens `[n]`; a sequence is a name and the newline that ends it.
+
+    path: a UTF-8 file with a name to a line; "": the set `names`. valid, test: shares. seed: of the shuffle.
+    The vocabulary is the newline and then every character of the file, sorted. A name that the file has more than once
+    is taken once, so that valid and test are never seen in training.
+
+    Raises ValueError where the file is not UTF-8, or has too few names for the shares.
+    """
+    (file,) = find_files("names", path, ("names.txt",))
+    lines = [line.strip() for line in _text(file).split("\n")]
+    names = list(dict.fromkeys(line for line in lines if line))
+    chosen = split_indices(len(names), valid, test, seed, f"distinct names in {file}")
+    if not len(chosen["valid"]) or not len(chosen["test"]):
+        raise ValueError(f"valid and test must be shares above 0, got {valid!r} and {test!r}")
+    vocabulary = "\n" + "".join(sorted(set("".join(names))))
+    encode = Encoder(vocabulary)
+    values, lengths = join([encode(code_points(name + "\n"), str(file)) for name in names])
+    parts = {split: select(values, lengths, indices) for split, indices in chosen.items()}
+    rule = f"distinct names, shuffled by RandomState({seed}): valid {valid:g}, test {test:g}, the rest train"
+    facts = {
+        "files": {file.name: sha256_of(file)},
+        "vocabulary": vocabulary,
+        "names": sum(map(bool, lines)),
+        "distinct": len(names),
+        "split": rule,
+    }
+    return Corpus({split: v for split, (v, _) in parts.items()}, {split: n for split, (_, n) in parts.items()}, facts)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from None

@@ -1,0 +1,29 @@
+"""Output distributions. `HEADS` is every built-in, by name."""
+
+from collections.abc import Callable
+
+from rnngen.heads.bernoulli import bernoulli
+from rnngen.heads.categorical import categorical, check_sampling
+from rnngen.heads.gaussian import gaussian
+from rnngen.heads.head import Head
+from rnngen.heads.logistic_mixture import logistic_mixture
+from rnngen.heads.mixture_density import mixture_density
+
+HEADS: dict[str, Callable[..., Head]] = {
+    "bernoulli": bernoulli,
+    "categorical": categorical,
+    "gaussian": gaussian,
+    "logistic_mixture": logistic_mixture,
+    "mixture_density": mixture_density,
+}
+
+__all__ = [
+    "HEADS",
+    "Head",
+    "bernoulli",
+    "categorical",
+    "check_sampling",
+    "gaussian",
+    "logistic_mixture",
+    "mixture_density",
+]

@@ -1,0 +1,77 @@
+"""What a trained run makes: its model read from its folder alone, without the data it was trained on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rnngen.config import model_for
+from rnngen.configcheck import ConfigError
+from rnngen.generate import generate, score, stream
+from rnngen.lookup import find
+from rnngen.media import MEDIA, Medium
+from rnngen.models import Model
+from rnngen.records import RunFolder
+from rnngen.tasks.generative import nll_loss
+from rnngen.train import checkpoint
+from rnngen.types import Params
+
+LENGTH = 1000  # steps of a sequence, unless its medium says
+
+
+class Maker(NamedTuple):
+    """A trained model and its medium."""
+
+    model: Model
+    params: Params
+    medium: Medium
+    length: int
+
+    def read(self, prompt: str | None) -> np.ndarray | None:
+        """A prompt as values. Raises ValueError naming what cannot be read."""
+        return self.medium.read(prompt) if prompt else None
+
+    def pieces(self, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> Iterator[np.ndarray]:
+        """One sequence, `[t, ...]` at a time, as it is drawn; length 0: the medium's."""
+        key, length = jax.random.key(seed), length or self.length
+        return stream(self.model, self.params, key, length, prompt=self.read(prompt), **how)
+
+    def sequences(self, count: int, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> list:
+        """`count` sequences, each with its prompt before it."""
+        before, key = self.read(prompt), jax.random.key(seed)
+        drawn = generate(self.model, self.params, key, length or self.length, prompt=before, batch=count, **how)
+        each = [drawn[:, i] for i in range(count)]
+        return each if before is None else [np.concatenate([before, one]) for one in each]
+
+    def score(self, given: str) -> tuple[float, int]:
+        """(nats, steps) of what is given as a prompt would be."""
+        return score(self.model, self.params, self.medium.read(given))
+
+
+def load_maker(folder: str | os.PathLike) -> Maker:
+    """The model of a run's folder, as it is judged by, and its medium.
+
+    Raises ConfigError where the folder holds no run, one that makes no sequences, or none that has saved anything.
+    """
+    run = RunFolder(Path(folder))
+    config, described = run.config(), run.medium()
+    if config is None:
+        raise ConfigError(f"{folder}: holds no run (config.json){_trials(run.path)}")
+    if described is None:
+        raise ConfigError(f"{folder}: the task {config['task']['name']} makes no sequences")
+    saved = checkpoint.steps(run.checkpoints)
+    if not saved:
+        raise ConfigError(f"{folder}: has no checkpoint yet")
+    medium = find(MEDIA, described["name"], "medium")(**described["kwargs"])
+    model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
+    like = jax.eval_shape(model.init, jax.random.key(0))
+    params = checkpoint.load_params(run.checkpoints, saved[-1], like)
+    return Maker(model, params, medium, described.get("length", LENGTH))
+
+
+def _trials(path: Path) -> str:
+    trials = sorted(path.glob("trials/*/config.json"))
+    return f"; it is a sweep's: give one of its trials, such as {trials[0].parent}" if trials else ""

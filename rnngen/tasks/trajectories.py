@@ -1,0 +1,18 @@
+"""Handwritten letters as the velocity and the force of a pen (Williams, Toussaint and Storkey 2006)."""
+
+from rnngen.data import load_trajectories
+from rnngen.tasks.generative import gaussian_baseline, generative
+from rnngen.tasks.task import Task
+
+
+def trajectories(path: str = "", *, chunk: int = 100, valid: float = 0.1) -> Task:
+    """Predict x velocity, y velocity and force of a pen from those before. Inputs and targets `[t, b, 3]`.
+
+    path, valid: see `rnngen.data.load_trajectories`. chunk: see `generative`.
+
+    Loss: nats a step, of a density, so it may be negative. Baseline: independent Gaussians. The literature has no
+    threshold for this.
+    """
+    corpus = load_trajectories(path, valid)
+    baseline = gaussian_baseline(corpus.values["train"], corpus.values["test"])
+    return generative("trajectories", {}, corpus, chunk=chunk, baseline=baseline)

@@ -1,0 +1,49 @@
+"""Text goes through symbols and bytes and comes back, character for character."""
+
+import numpy as np
+import pytest
+
+from rnngen.media import MEDIA
+
+WORDS = "\n aeßü語🎵"
+
+
+def test_text_round_trip(tmp_path):
+    medium, prompt = MEDIA["text"](vocabulary=WORDS), "ü 語\n\n🎵e "
+    values = medium.read(prompt)
+    np.testing.assert_array_equal(values, [5, 1, 6, 0, 0, 7, 3, 1])
+    assert medium.show(values) == prompt
+    (file,) = medium.write([values], tmp_path / "a")
+    assert file.read_bytes().decode() == prompt
+    assert medium.read("").shape == (0,)
+
+
+def test_line_ends_are_written_as_they_are(tmp_path):
+    medium = MEDIA["text"](vocabulary="\n\ra")
+    (file,) = medium.write([medium.read("a\r\na\n\r")], tmp_path / "a")
+    assert file.read_bytes() == b"a\r\na\n\r"
+
+
+def test_the_first_unknown_symbol_is_named():
+    with pytest.raises(ValueError, match=r"character 2 is 'x', .* the model never saw it in training") as caught:
+        MEDIA["text"](vocabulary="abc").read("abxay")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"character 0 is '\\n'"):
+        MEDIA["text"](vocabulary="abc").read("\n")
+
+
+def test_bytes_round_trip(tmp_path):
+    medium, prompt = MEDIA["bytes"](), "ü 語\n🎵\0"
+    values = medium.read(prompt)
+    np.testing.assert_array_equal(values, list(prompt.encode()))
+    assert medium.show(values) == prompt
+    (file,) = medium.write([values], tmp_path / "a")
+    assert file.read_bytes() == prompt.encode()
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    medium, values = MEDIA["bytes"](), np.array([0x61, 0xE8, 0xAA, 0xFF, 0x62])
+    assert medium.show(values) == "a\ufffd\ufffdb"
+    (file,) = medium.write([values], tmp_path / "a")
+    assert file.read_bytes() == b"a\xe8\xaa\xffb"
+    np.testing.assert_array_equal(medium.read(b"a\xffb".decode("utf-8", "surrogateescape")), [0x61, 0xFF, 0x62])
