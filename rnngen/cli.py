@@ -17,6 +17,7 @@ from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, at_place, call, check_name, load_module
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.lookup import nearest
+from rnngen.media import MEDIA
 from rnngen.run import run
 from rnngen.sinks import SINKS
 from rnngen.sweep import progress
@@ -43,8 +44,8 @@ USAGE = """usage: rnngen <command> [options]
   rnngen pack DIR OUT
       the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
   rnngen list
-      cells, tasks, engines, initialisers, optimisers, schedules, regularisers, diagnoses, executors and sinks, with
-      their arguments
+      cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
+      executors and sinks, with their arguments
 
 exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopped by Ctrl-C"""
 
@@ -149,17 +150,19 @@ def list_all(arguments: list[str]) -> int:
         raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
     others: list[tuple[str, Mapping, tuple[str, ...]]] = [
         ("diagnosis", DIAGNOSES, ()),
+        ("medium", MEDIA, ()),
         ("executor", EXECUTORS, ("folder",)),
         ("sink", SINKS, ("folder", "config")),
     ]
     for what, table, supplied in [*COMPONENTS.values(), *others]:
-        print("diagnoses" if what == "diagnosis" else f"{what}s")
+        print(PLURALS.get(what, f"{what}s"))
         for name, factory in sorted(table.items()):
             print(f"  {name}({_signature(factory, supplied)})")
             print(f"      {_first_line(factory)}")
     return 0
 
 
+PLURALS = {"diagnosis": "diagnoses", "medium": "media"}
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "sweep": sweep,

@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,28 @@ from absl import flags
 
 from rnngen import process
 from rnngen.configcheck import ConfigError, at_place
-from rnngen.lookup import nearest
 from rnngen.making import Maker, load_maker
+from rnngen.run import check_writable
 
 AT_ONCE = 16  # symbols that are shown together
+CUT = "\ufffd"  # what bytes that are no character yet look like
+HOW = ("temperature", "top_k", "top_p")
+
+Show = Callable[[np.ndarray], str]
 
 
 def sample(arguments: list[str]) -> int:
     """`rnngen sample`."""
     folder, options = _parse("sample", arguments, _sampling_flags)
-    how = {name: options[name].value for name in ("temperature", "top_k", "top_p") if options[name].present}
+    how = {name: options[name].value for name in HOW if options[name].present}
+    out = Path(options.out or Path(folder) / "samples")
     process.prepare()
     maker = load_maker(folder)
-    prompt = _given(options.prompt, options.prompt_file, maker, "prompt")
+    check_writable(out)
+    prompt = _given("prompt", options.prompt, options.prompt_file, maker)
     asked = {"prompt": prompt, "length": options.length, "seed": options.seed} | how
-    stem = "-".join([f"seed{options.seed}", *(f"{name}{value:g}" for name, value in how.items())])
-    out = Path(options.out or Path(folder) / "samples")
     sequences = at_place("sample", lambda: _drawn(maker, options.batch, asked))
+    stem = "-".join([f"seed{options.seed}", *(f"{name}{value:g}" for name, value in how.items())])
     out.mkdir(parents=True, exist_ok=True)
     for file in maker.medium.write(sequences, out / stem):
         print(file, file=sys.stderr)
@@ -35,30 +40,47 @@ def sample(arguments: list[str]) -> int:
 
 
 def _drawn(maker: Maker, batch: int, asked: dict[str, Any]) -> list[np.ndarray]:
-    """The sequences; text is shown: one as it is drawn, several after one another."""
+    """The sequences; text is shown: one as it is drawn, several one after another."""
     show = maker.medium.show
-    if batch == 1 and show is not None:
+    if show is None:
+        return maker.sequences(batch, **asked)
+    if batch == 1:
         return [_shown(maker, show, asked)]
     sequences = maker.sequences(batch, **asked)
-    for number, values in enumerate(sequences if show else []):
-        print(f"--- {number}", show(values), sep="\n", flush=True)  # type: ignore[misc]
+    for number, values in enumerate(sequences):
+        print(f"--- {number}", show(values), sep="\n", flush=True)
     return sequences
 
 
-def _shown(maker: Maker, show: Callable[[np.ndarray], str], asked: dict[str, Any]) -> np.ndarray:
-    """One sequence, its prompt first; bytes of one character that two pieces share are shown when it is whole."""
-    before = maker.read(asked["prompt"])
-    drawn = maker.pieces(piece=AT_ONCE, **asked)
-    first = next(drawn)  # before anything is printed: here an argument may be refused
-    values, shown = np.zeros(0, first.dtype), 0
-    for piece in itertools.chain([] if before is None else [before.astype(first.dtype)], [first], drawn):
-        values = np.concatenate([values, piece])
-        text = show(values)
-        sys.stdout.write(text[shown:])
+def _shown(maker: Maker, show: Show, asked: dict[str, Any]) -> np.ndarray:
+    """One sequence, its prompt first, shown piece by piece."""
+    before, drawn = maker.read(asked["prompt"]), maker.pieces(piece=AT_ONCE, **asked)
+    pieces = itertools.chain([] if before is None else [before], drawn)
+    values = []
+    for text, piece in _texts(show, pieces):
+        sys.stdout.write(text)
         sys.stdout.flush()
-        shown = len(text)
+        values.append(piece)
     print()
-    return values
+    return np.concatenate(values)
+
+
+def _texts(show: Show, pieces: Iterable[np.ndarray]) -> Iterable[tuple[str, np.ndarray]]:
+    """Each piece, and what to show with it: bytes of a character that the next piece will complete wait for it."""
+    waiting = None
+    for piece in pieces:
+        left = piece if waiting is None else np.concatenate([waiting, piece])
+        whole = _whole(show, left)
+        yield show(left[:whole]), piece
+        waiting = left[whole:]
+    if waiting is not None:
+        yield show(waiting), waiting[:0]
+
+
+def _whole(show: Show, values: np.ndarray) -> int:
+    """How many of the values to show now: all but at most three at the end, of a character that has four bytes."""
+    counts = range(len(values), len(values) - 4, -1)
+    return next((count for count in counts if not show(values[:count]).endswith(CUT)), counts[-1])
 
 
 def score(arguments: list[str]) -> int:
@@ -66,7 +88,7 @@ def score(arguments: list[str]) -> int:
     folder, options = _parse("score", arguments, _scoring_flags)
     process.prepare()
     maker = load_maker(folder)
-    given = _given(options.text, options.file, maker, "text")
+    given = _given("text", options.text, options.file, maker)
     if given is None:
         raise ConfigError(f"score: give --text=TEXT or --file=FILE{'' if maker.medium.show else ' (here a file)'}")
     nats, steps = at_place("score", lambda: maker.score(given))
@@ -75,16 +97,22 @@ def score(arguments: list[str]) -> int:
     return 0
 
 
-def _given(text: str | None, file: str | None, maker: Maker, what: str) -> str | None:
+def _given(what: str, text: str | None, file: str | None, maker: Maker) -> str | None:
     """What `medium.read` takes: text itself where the medium is text, else the name of a file."""
     if text is not None and file is not None:
-        raise ConfigError(f"give --{what} or a file, not both")
-    if maker.medium.show is None or file is None:
+        raise ConfigError(f"give --{what} or a file of it, not both")
+    if file is None or maker.medium.show is None:
         return text if file is None else file
+    raw = Path(file).read_bytes()
     try:
-        return Path(file).read_bytes().decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
+        text = raw.decode("utf-8", "surrogateescape")  # as a terminal hands it over; a model of bytes reads any
+        try:
+            maker.medium.read(text)
+        except ValueError:
+            raise ConfigError(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from None
+        return text
 
 
 def _sampling_flags(values: flags.FlagValues) -> None:
@@ -95,7 +123,7 @@ def _sampling_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("top_k", 0, "draw from the k most probable tokens; 0: from all", flag_values=values)
     flags.DEFINE_float("top_p", 1.0, "draw from the most probable tokens of this share", flag_values=values)
     flags.DEFINE_integer("batch", 1, "how many sequences", 1, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "of the draws", 0, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of the draws", 0, 2**32 - 1, flag_values=values)
     flags.DEFINE_string("out", None, "folder of the files; default: RUN/samples", flag_values=values)
 
 
@@ -105,17 +133,13 @@ def _scoring_flags(values: flags.FlagValues) -> None:
 
 
 def _parse(command: str, arguments: list[str], define: Callable) -> tuple[str, flags.FlagValues]:
+    """The one folder, and the options."""
     values = flags.FlagValues()
     define(values)
-    known = list(values)
-    for argument in arguments:
-        name = argument.lstrip("-").split("=")[0]
-        if argument.startswith("-") and name.removeprefix("no") not in known and name not in known:
-            raise ConfigError(f"{command}: no such option --{name}{nearest(name, known)}")
     try:
-        rest = values(["rnngen", *arguments])[1:]
+        folders = values(["rnngen", *arguments])[1:]
     except (flags.Error, ValueError) as error:
         raise ConfigError(f"{command}: {error}") from error
-    if len(rest) != 1:
-        raise ConfigError(f"{command} takes one folder: rnngen {command} RUN, got {' '.join(rest) or 'none'}")
-    return rest[0], values
+    if len(folders) != 1:
+        raise ConfigError(f"{command} takes one folder: rnngen {command} RUN, got {' '.join(folders) or 'none'}")
+    return folders[0], values

@@ -1,6 +1,7 @@
 """Making sequences with a model, a step at a time, and scoring sequences that are given.
 
-Neither the time of a step nor memory grows with length: what is given is read in pieces, what is drawn leaves in pieces.
+Neither the time of a step nor memory grows with length: what is given is read in pieces, and what is drawn leaves in
+pieces.
 """
 
 import functools
@@ -36,8 +37,8 @@ def generate(
 ) -> np.ndarray:
     """`length` values that follow the prompt: `[length, ...]`, or `[length, batch, ...]`.
 
-    prompt: values `[t, ...]` that come before; None: a sequence's beginning. batch: sequences that are drawn side by side.
-    how: what the head's `sample` takes: temperature (1: the model's own distribution; 0: always the most probable
+    prompt: values `[t, ...]` that come before; None: a sequence's beginning. batch: sequences that are drawn side by
+    side. how: what the head's `sample` takes: temperature (1: the model's own distribution; 0: always the most probable
     value), and for tokens top_k and top_p. Step n draws by `fold_in(key, n)`, so that a longer sequence begins like a
     shorter one.
 
@@ -58,7 +59,7 @@ def stream(
     piece: int = PIECE,
     **how: Any,
 ) -> Iterator[np.ndarray]:
-    """What `generate` gives, in pieces of `piece` steps, each as soon as it is drawn; what is wrong is raised at once."""
+    """What `generate` gives, in pieces of `piece` steps, each as soon as it is drawn. Errors are raised at once."""
     count = 1 if batch is None else batch
     check_positive(length=length, piece=piece, batch=count)
     _check_how(model, how)
@@ -151,6 +152,7 @@ def _drawing(model: Model, piece: int, how: dict) -> Callable:
 def _following(spec: InputSpec, values: Array) -> tuple[Array, Array | None]:
     """The inputs of the steps after values `[*b, ...]`, and whether sequences begin there; None: none does."""
     assert spec.feed is not None, "checked with the values"
+    assert spec.start is not None
     fed = spec.feed(values)
     if spec.end is None:
         return fed, None

@@ -2,15 +2,17 @@
 
 With h_{t-1} what the cell has made of all values and latent variables before step t:
 
-    prior      z_t ~ N(mu_p, diag(sigma_p^2)),   [mu_p, sigma_p] = prior(h_{t-1})
+    prior      z_t ~ N(mu_p, diag(sigma_p^2)),         [mu_p, sigma_p] = prior(h_{t-1})
     decoder    x_t | z_t ~ head(decode(phi_z(z_t), h_{t-1}))
     encoder    z_t | x_t ~ N(mu_q, diag(sigma_q^2)),   [mu_q, sigma_q] = encode(phi_x(x_t), h_{t-1})
     recurrence h_t = cell(h_{t-1}, phi_x(x_t), phi_z(z_t))
 
 Here a step begins with the recurrence of the step before it: a task feeds x_{t-1} and asks for x_t, so the carry holds
-phi_z(z_{t-1}), and the same mathematics runs over any task that makes sequences.
+phi_z(z_{t-1}), and the same mathematics runs over any task that makes sequences. Before the first step the carry holds
+zeros, and h_0 is what the cell makes of these and of the task's first input.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,8 +24,9 @@ from rnngen.cells.initializers import lecun
 from rnngen.engines import cast_params, unroll
 from rnngen.heads import Head
 from rnngen.models import Model
-from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, check_positive
+from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, check_positive
 
+LAYER, LATENT = "layer_0", "latent"
 SMALLEST = 1e-3  # of a latent standard deviation, below which float32's log-densities get coarse
 
 
@@ -39,7 +42,7 @@ class Gaussian(NamedTuple):
 
     def log_prob(self, z: Array) -> Array:
         """`[*b]`."""
-        each = -0.5 * ((z - self.mean) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * jnp.log(2 * jnp.pi)
+        each = -0.5 * ((z - self.mean) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * math.log(2 * math.pi)
         return jnp.sum(each, axis=-1)
 
     def kl_to(self, other: "Gaussian") -> Array:
@@ -60,19 +63,27 @@ class Terms(NamedTuple):
 def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Callable[..., Model]:
     """A VRNN: a Gaussian latent variable at every step, whose prior depends on the past (Chung et al. 2015).
 
-    feature_dim: of all layers between, which are ReLU. samples: of the importance-weighted bound (Burda et al. 2016) by
-    which evaluation scores whole sequences (metric `iw_bound`), 1: none; a task of chunks has no whole ones.
-    Trained on the evidence lower bound: `loss` is its negative a step, `kl` its second part.
+    feature_dim: of all layers between, which are ReLU. samples: of the importance-weighted bound (Burda et al. 2016),
+    `iw_bound`, which evaluation adds where it sees whole sequences; 1: none, and a task of chunks has no whole ones.
+
+    Trained on the evidence lower bound: `loss` is its negative a step, `kl` its second part, and `iw_bound` the
+    negative of a tighter one; they bound the likelihood where every step counts. Diagnoses look at the model with each
+    z at its prior's mean. Temperature multiplies the prior's variances as well, so that 0 draws the same each time.
     """
     check_positive(latent_dim=latent_dim, feature_dim=feature_dim, samples=samples)
 
     def build(
         cells: Sequence[Cell], spec: InputSpec, head: Head, *, dtype: str = "float32", engine: Any = "auto"
     ) -> Model:
-        if len(cells) != 1 or spec.feed is None:
-            what = f"a task that makes sequences{'' if spec.feed else ', and this one does not'}"
-            raise ValueError(f"vrnn needs one layer, got {len(cells)}, and {what}")
-        made = _VRNN(cells[0], spec, head, latent_dim, feature_dim, samples, jnp.dtype(dtype), engine)
+        """Raises ValueError for several layers, a task that makes no sequences, and an engine that cannot run it."""
+        if len(cells) != 1:
+            raise ValueError(f"num_layers must be 1 for a vrnn, got {len(cells)}")
+        if spec.feed is None:
+            raise ValueError("a vrnn needs a task that makes sequences, and this one does not")
+        made = VRNN(cells[0], spec, head, Sizes(latent_dim, feature_dim, samples), jnp.dtype(dtype), engine)
+        # By the shapes alone: an engine that may refuse it shall do so now.
+        two = jnp.stack([jnp.asarray(spec.start)] * 2)
+        jax.eval_shape(lambda key: made.apply(made.init(key), two), jax.random.key(0))
         return made.as_model()
 
     return build
@@ -85,17 +96,35 @@ def none() -> None:
 LATENTS: Mapping[str, Callable[..., Callable[..., Model] | None]] = {"none": none, "vrnn": vrnn}
 
 
-class _VRNN:
-    """What the model's functions close over; nothing in it changes."""
+class Sizes(NamedTuple):
+    """The arguments of `vrnn`."""
 
-    def __init__(
-        self, cell: Cell, spec: InputSpec, head: Head, latent: int, features: int, samples: int, dtype, engine
-    ):
-        self.inner, self.spec, self.head, self.dtype, self.engine = cell, spec, head, dtype, engine
-        self.latent, self.features, self.samples = latent, features, samples
+    latent: int
+    features: int
+    samples: int
+
+
+class VRNN:
+    """What the model's functions close over; nothing in it changes, so its methods are pure."""
+
+    def __init__(self, cell: Cell, spec: InputSpec, head: Head, sizes: Sizes, dtype, engine):
+        self.inner, self.spec, self.head = cell, spec, head
+        self.sizes, self.dtype, self.engine = sizes, dtype, engine
+        self.explaining = self._as_cell(self._explain, 1, self._project_pair)
+        self.generating = self._as_cell(self._expect, head.num_params, self._project)._replace(observe=self._observe)
+
+    def _as_cell(self, step: Callable, output_dim: int, project: Callable) -> Cell:
+        # A model's input is its task's: its init takes no width, but a Cell's does.
+        init = lambda key, input_dim: self.init(key)  # noqa: E731
+        return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
+
+    def as_model(self) -> Model:
+        steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
+        ends = (self.generating, {LAYER: self.inner}, lambda params, ys: ys, self.draw)
+        return Model(*steps, *ends, self.spec, self.head)
 
     def init(self, key: Key) -> Params:
-        h, f, z = self.inner.output_dim, self.features, self.latent
+        h, f, z = self.inner.output_dim, self.sizes.features, self.sizes.latent
         widths = {
             "see": (self.spec.dim, f),
             "see_latent": (z, f),
@@ -104,125 +133,127 @@ class _VRNN:
             "decode": (f + h, f, self.head.num_params),
         }
         key_cell, *keys = jax.random.split(key, 1 + len(widths))
-        layers = {name: _init_layers(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
-        return {"layer_0": self.inner.init(key_cell, 2 * f)} | layers
+        layers = {name: _init_dense(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
+        return {LAYER: self.inner.init(key_cell, 2 * f)} | layers
 
     def prepare(self, params: Params) -> Params:
-        like = jnp.zeros((), self.dtype)
-        return cast_params(params | {"layer_0": self.inner.prepare(params["layer_0"])}, like)
+        return cast_params(params | {LAYER: self.inner.prepare(params[LAYER])}, jnp.zeros((), self.dtype))
 
     def init_carry(self, params: Params, batch_shape: tuple[int, ...]) -> Carry:
-        return self._first(self.prepare(params), batch_shape)
+        return self._first_carry(self.prepare(params), batch_shape)
+
+    def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
+        if mask is None:  # of tokens the engine could not tell which axes are the batch's
+            mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
+        options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
+        return unroll(self.generating, params, inputs, carry, **options)
+
+    def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        p = self.prepare(params)
+        return self._expect(p, carry, self._project(p, x))
+
+    def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
+        key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
+        key_one, key_many = jax.random.split(key)
+        last, terms = self.explain(params, batch, carry, self.noise(key_one, batch, 1))
+        count = jnp.sum(batch.weights)
+        loss, kl = (jnp.sum(x[:, 0] * batch.weights) for x in (terms.kl - terms.log_px, terms.kl))
+        sums = {"loss": (loss, count), "kl": (kl, count)}
+        if self.sizes.samples > 1 and not train and batch.resets is None and carry is None:
+            many = self.explain(params, batch, None, self.noise(key_many, batch, self.sizes.samples))[1]
+            sums["iw_bound"] = (-jnp.sum(_bound(many.log_w, batch.weights)), count)
+        return loss / jnp.maximum(count, 1), (jax.tree.map(lambda x: x[0], last), sums)
+
+    def noise(self, key: Key, batch: Batch, samples: int) -> Array:
+        """Standard normal, `[t, samples, *b, z]`."""
+        steps, *batch_shape = batch.weights.shape
+        return jax.random.normal(key, (steps, samples, *batch_shape, self.sizes.latent))
+
+    def explain(self, params: Params, batch: Batch, carry: Carry, noise: Array) -> tuple[Carry, Terms]:
+        """The carry `[samples, *b, ...]` and the terms `[t, samples, *b]` of a batch, z by the encoder from noise."""
+        assert self.spec.feed is not None
+        samples = noise.shape[1]
+        seen = batch.inputs, self.spec.feed(batch.targets), batch.targets
+        xs = (*_copies(seen, 1, samples), noise)
+        mask, resets = _copies((batch.existing(), batch.resets), 1, samples)
+        carry = _copies(carry, 0, samples)
+        return unroll(self.explaining, params, xs, carry, mask=mask, resets=resets, engine=self.engine)
+
+    def draw(self, p: Params, carry: Carry, x: Array, key: Key, **how: Any) -> tuple[Carry, Array]:
+        key_latent, key_value = jax.random.split(key)
+        inner, h = self._recur(p, carry, self._project(p, x))
+        prior = _gaussian(p["prior"], h)
+        noise = jax.random.normal(key_latent, prior.mean.shape, prior.mean.dtype)
+        noise = math.sqrt(how.get("temperature", 1.0)) * noise
+        seen, outputs = self._decode(p, prior.at(noise), h)
+        return {LAYER: inner, LATENT: seen}, self.head.sample(key_value, outputs, **how)
 
     # All below see prepared parameters, as a cell's functions do.
 
-    def _first(self, p: Params, batch_shape: tuple[int, ...]) -> Carry:
-        seen = jnp.zeros((*batch_shape, self.features), self.dtype)
-        return {"layer_0": self.inner.init_carry(p["layer_0"], batch_shape), "latent": seen}
+    def _first_carry(self, p: Params, batch_shape: tuple[int, ...]) -> Carry:
+        nothing = jnp.zeros((*batch_shape, self.sizes.features), self.dtype)
+        return {LAYER: self.inner.init_carry(p[LAYER], batch_shape), LATENT: nothing}
 
-    def _features(self, p: Params, inputs: Array) -> Array:
+    def _project(self, p: Params, inputs: Array, key: Key | None = None) -> Array:
+        """phi_x."""
         x = jax.nn.one_hot(inputs, self.spec.dim, dtype=self.dtype) if self.spec.tokens else inputs.astype(self.dtype)
-        return _run_layers(p["see"], x, last=jax.nn.relu)
+        return jax.nn.relu(_run_dense(p["see"], x))
 
-    def _recur(self, p: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        """The cell's carry and h, from the features of the value before and the latent features in the carry."""
-        seen = jnp.concatenate([x, carry["latent"]], axis=-1)
-        inner = p["layer_0"]
-        return self.inner.step(inner, carry["layer_0"], self.inner.project(inner, seen))
+    def _project_pair(self, p: Params, xs: tuple, key: Key | None = None) -> tuple:
+        """Of the value before and of the value itself; then the value, and noise."""
+        before, here, value, noise = xs
+        return self._project(p, before), self._project(p, here), value, noise
+
+    def _recur(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
+        """The cell's carry and h, from the features of the value before and of the latent variable before."""
+        seen = jnp.concatenate([before, carry[LATENT]], axis=-1)
+        return self.inner.step(p[LAYER], carry[LAYER], self.inner.project(p[LAYER], seen))
 
     def _decode(self, p: Params, z: Array, h: Array) -> tuple[Array, Array]:
-        """(latent features, the head's numbers)."""
-        seen = _run_layers(p["see_latent"], z.astype(self.dtype), last=jax.nn.relu)
-        return seen, _wide(_run_layers(p["decode"], jnp.concatenate([seen, h], axis=-1)))
+        """(phi_z, the head's numbers)."""
+        seen = jax.nn.relu(_run_dense(p["see_latent"], z.astype(self.dtype)))
+        return seen, _wide(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
 
-    def explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
-        """One step of training: u is the features of the value before, those of the value itself, it, and noise."""
-        x, here, target, noise = u
-        inner, h = self._recur(p, carry, x)
+    def _explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
+        """A step with a value to explain."""
+        before, here, value, noise = u
+        inner, h = self._recur(p, carry, before)
         prior = _gaussian(p["prior"], h)
         posterior = _gaussian(p["encode"], jnp.concatenate([here, h], axis=-1))
         z = posterior.at(noise)
         seen, outputs = self._decode(p, z, h)
-        log_px = self.head.log_prob(outputs, target)
+        log_px = self.head.log_prob(outputs, value)
         log_w = log_px + prior.log_prob(z) - posterior.log_prob(z)
-        return {"layer_0": inner, "latent": seen}, Terms(log_px, posterior.kl_to(prior), log_w)
+        return {LAYER: inner, LATENT: seen}, Terms(log_px, posterior.kl_to(prior), log_w)
 
-    def _expected(self, p: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        """One step without a value to explain: z is the prior's mean."""
-        inner, h = self._recur(p, carry, x)
+    def _expect(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
+        """A step without a value to explain: z is the prior's mean."""
+        inner, h = self._recur(p, carry, before)
         seen, outputs = self._decode(p, _gaussian(p["prior"], h).mean, h)
-        return {"layer_0": inner, "latent": seen}, outputs
+        return {LAYER: inner, LATENT: seen}, outputs
 
-    def draw(self, p: Params, carry: Carry, x: Array, key: Key, **how: Any) -> tuple[Carry, Array]:
-        key_latent, key_value = jax.random.split(key)
-        inner, h = self._recur(p, carry, self._features(p, x))
-        prior = _gaussian(p["prior"], h)
-        seen, outputs = self._decode(p, prior.at(jax.random.normal(key_latent, prior.mean.shape)), h)
-        return {"layer_0": inner, "latent": seen}, self.head.sample(key_value, outputs, **how)
-
-    def cell_of(self, step: Callable, width: int, features: Callable) -> Cell:
-        """The whole model as a cell."""
-        init = lambda key, input_dim: self.init(key)  # noqa: E731
-        return Cell(init, self._first, step, width, lambda p, xs, key=None: features(p, xs), self.prepare)
-
-    def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
-        key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
-        last, terms = self._explained(params, batch, carry, key, 1)
-        count = jnp.sum(batch.weights)
-        mean = lambda x: (jnp.sum(x[:, 0] * batch.weights), count)  # noqa: E731
-        sums = {"loss": mean(terms.kl - terms.log_px), "kl": mean(terms.kl)}
-        if self.samples > 1 and not train and batch.resets is None and carry is None:
-            _, many = self._explained(params, batch, carry, jax.random.fold_in(key, 1), self.samples)
-            sums["iw_bound"] = (-jnp.sum(_bound(many.log_w, batch.weights)), count)
-        total, count = sums["loss"]
-        return total / jnp.maximum(count, 1), (jax.tree.map(lambda x: x[0], last), sums)
-
-    def _explained(self, params: Params, batch: Batch, carry: Carry, key: Key, samples: int) -> tuple[Carry, Terms]:
-        """Terms `[t, samples, b]`: samples are one more batch axis."""
-        copies = (
-            lambda x, axis: jnp.broadcast_to(  # noqa: E731
-                jnp.expand_dims(x, axis), (*x.shape[:axis], samples, *x.shape[axis:])
-            )
-        )
-        feed = self.spec.feed
-        assert feed is not None
-        noise = jax.random.normal(key, (batch.weights.shape[0], samples, *batch.weights.shape[1:], self.latent))
-        xs = (*(copies(x, 1) for x in (batch.inputs, feed(batch.targets), batch.targets)), noise)
-        flags = {
-            name: None if f is None else copies(f, 1) for name, f in (("mask", batch.mask), ("resets", batch.resets))
-        }
-        flags["mask"] = copies(batch.existing(), 1) if flags["mask"] is None else flags["mask"]
-        features = lambda p, u: (self._features(p, u[0]), self._features(p, u[1]), u[2], u[3])  # noqa: E731
-        cell = self.cell_of(self.explain, 1, features)
-        start = None if carry is None else jax.tree.map(lambda x: copies(x, 0), carry)
-        return unroll(cell, params, xs, start, engine=self.engine, **flags)
-
-    def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
-        return unroll(
-            self.generative_cell(), params, inputs, carry, mask=mask, resets=resets, probes=probes, engine=self.engine
-        )
-
-    def generative_cell(self) -> Cell:
-        """The model as it goes on without a value to explain."""
-        return self.cell_of(self._expected, self.head.num_params, self._features)
-
-    def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        p = self.prepare(params)
-        return self._expected(p, carry, self._features(p, x))
-
-    def as_model(self) -> Model:
-        ends = (self.generative_cell(), {"layer_0": self.inner}, lambda params, ys: ys)
-        steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
-        return Model(*steps, *ends, self.draw, self.spec, self.head)
+    def _observe(self, p: Params, carry: Carry, before: Array) -> dict[str, Array]:
+        seen = jnp.concatenate([before, carry[LATENT]], axis=-1)
+        shown = self.inner.observe(p[LAYER], carry[LAYER], self.inner.project(p[LAYER], seen))
+        return {f"{LAYER}/{what}": value for what, value in shown.items()}
 
 
 def _bound(log_w: Array, weights: Array) -> Array:
-    """`log 1/K sum_k w_k` of whole sequences, from their steps' log-weights `[t, k, b]`: `[b]`."""
+    """log (1/K sum_k w_k) of whole sequences, from their steps' log-weights `[t, k, *b]`: `[*b]`."""
     total = jnp.sum(log_w * weights[:, None], axis=0)
-    return jax.nn.logsumexp(total, axis=0) - jnp.log(jnp.asarray(total.shape[0], total.dtype))
+    return jax.nn.logsumexp(total, axis=0) - math.log(len(total))
 
 
-def _init_layers(key: Key, *widths: int) -> Params:
+def _copies(tree: PyTree, axis: int, count: int) -> PyTree:
+    """`count` copies of every array, along a new axis; None stays."""
+
+    def copies(x):
+        return jnp.broadcast_to(jnp.expand_dims(x, axis), (*x.shape[:axis], count, *x.shape[axis:]))
+
+    return jax.tree.map(copies, tree)
+
+
+def _init_dense(key: Key, *widths: int) -> Params:
     keys = jax.random.split(key, len(widths) - 1)
     return {
         f"dense_{i}": {"kernel": lecun()(k, (a, b)), "bias": jnp.zeros(b)}
@@ -230,16 +261,16 @@ def _init_layers(key: Key, *widths: int) -> Params:
     }
 
 
-def _run_layers(layers: Params, x: Array, last: Callable = lambda x: x) -> Array:
+def _run_dense(layers: Params, x: Array) -> Array:
     """Dense layers with ReLU between them."""
     for i in range(len(layers)):
+        x = jax.nn.relu(x) if i else x
         x = x @ layers[f"dense_{i}"]["kernel"] + layers[f"dense_{i}"]["bias"]
-        x = jax.nn.relu(x) if i + 1 < len(layers) else last(x)
     return x
 
 
-def _gaussian(layers: Params, x: Array) -> Gaussian:
-    mean, raw = jnp.split(_wide(_run_layers(layers, x)), 2, axis=-1)
+def _gaussian(layers: Params, h: Array) -> Gaussian:
+    mean, raw = jnp.split(_wide(_run_dense(layers, h)), 2, axis=-1)
     return Gaussian(mean, jax.nn.softplus(raw) + SMALLEST)
 
 

@@ -23,7 +23,11 @@ LENGTH = 1000  # steps of a sequence, unless its medium says
 
 
 class Maker(NamedTuple):
-    """A trained model and its medium."""
+    """A trained model and its medium; length: of a usual sequence.
+
+    Prompts are given as `medium.read` takes them; none: "" or None. Its methods raise ValueError for a prompt that
+    cannot be read, and as `generate` does; how: what that takes.
+    """
 
     model: Model
     params: Params
@@ -31,15 +35,17 @@ class Maker(NamedTuple):
     length: int
 
     def read(self, prompt: str | None) -> np.ndarray | None:
-        """A prompt as values. Raises ValueError naming what cannot be read."""
+        """A prompt as values."""
         return self.medium.read(prompt) if prompt else None
 
     def pieces(self, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> Iterator[np.ndarray]:
-        """One sequence, `[t, ...]` at a time, as it is drawn; length 0: the medium's."""
+        """What follows the prompt, `[t, ...]` at a time, as it is drawn; length 0: the usual one."""
         key, length = jax.random.key(seed), length or self.length
         return stream(self.model, self.params, key, length, prompt=self.read(prompt), **how)
 
-    def sequences(self, count: int, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> list:
+    def sequences(
+        self, count: int, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any
+    ) -> list[np.ndarray]:
         """`count` sequences, each with its prompt before it."""
         before, key = self.read(prompt), jax.random.key(seed)
         drawn = generate(self.model, self.params, key, length or self.length, prompt=before, batch=count, **how)
@@ -56,10 +62,10 @@ def load_maker(folder: str | os.PathLike) -> Maker:
 
     Raises ConfigError where the folder holds no run, one that makes no sequences, or none that has saved anything.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(folder)
     config, described = run.config(), run.medium()
     if config is None:
-        raise ConfigError(f"{folder}: holds no run (config.json){_trials(run.path)}")
+        raise ConfigError(f"{folder}: {_instead(run.path)}")
     if described is None:
         raise ConfigError(f"{folder}: the task {config['task']['name']} makes no sequences")
     saved = checkpoint.steps(run.checkpoints)
@@ -67,11 +73,15 @@ def load_maker(folder: str | os.PathLike) -> Maker:
         raise ConfigError(f"{folder}: has no checkpoint yet")
     medium = find(MEDIA, described["name"], "medium")(**described["kwargs"])
     model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
-    like = jax.eval_shape(model.init, jax.random.key(0))
-    params = checkpoint.load_params(run.checkpoints, saved[-1], like)
+    params = checkpoint.load_params(run.checkpoints, saved[-1], jax.eval_shape(model.init, jax.random.key(0)))
     return Maker(model, params, medium, described.get("length", LENGTH))
 
 
-def _trials(path: Path) -> str:
+def _instead(path: Path) -> str:
+    """What there is in the place of a run."""
+    if not path.is_dir():
+        return "no such folder"
     trials = sorted(path.glob("trials/*/config.json"))
-    return f"; it is a sweep's: give one of its trials, such as {trials[0].parent}" if trials else ""
+    return (
+        f"holds a sweep: give one of its trials, such as {trials[0].parent}" if trials else "holds no run (config.json)"
+    )

@@ -37,6 +37,7 @@ def test_blocks_as_pasted(tmp_path):
     run_blocks(tmp_path, lambda note: not note)
     assert (tmp_path / "runs" / "latch" / "figures" / "gradient_norms.png").exists()
     assert (tmp_path / "runs" / "leaky" / "result.json").exists()
+    assert (tmp_path / "runs" / "reference" / "samples" / "seed0-temperature0.7.txt").read_text().startswith("The ")
     assert len(list((tmp_path / "runs" / "search" / "trials").iterdir())) == 3
     assert (tmp_path / "runs" / "why" / "figures" / "lyapunov_spectra.png").exists()
 
@@ -49,7 +50,7 @@ def test_the_headline_figure_as_pasted(tmp_path):
 
 def test_every_block_is_accounted_for():
     notes = [block["note"] or "" for block in blocks()]
-    assert len(notes) == 13
+    assert len(notes) == 15
     assert sum(note.startswith("slow") for note in notes) == 1
     assert sum(note.startswith("not run") for note in notes) == 1
 

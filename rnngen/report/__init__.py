@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import sweep
-from rnngen.report import effects, figures, page, scores, spectra, style
+from rnngen.report import effects, figures, page, scores, sizes, spectra, style
 from rnngen.report.tables import axes, cost, failures, is_search, markdown, summary
 from rnngen.report.tex import latex
 
@@ -23,6 +23,7 @@ FIGURES = (
     scores.losses,
     scores.horizons,
     scores.length_generalisation,
+    sizes.sizes,
     spectra.lyapunov_spectra,
     spectra.jacobian_conditions,
     spectra.recurrent_eigenvalues,

@@ -45,6 +45,11 @@ CAPTIONS = {
         "the least to the greatest seed. Right, the share of seeds that solved the task with Wilson's 95 % interval.",
     ),
     "length_generalisation": Caption("Other lengths", f"Accuracy at other lengths than that trained on. {_RANGE}"),
+    "sizes": Caption(
+        "Hidden size",
+        "Loss on train and on valid at the end against the hidden size: means over folds and seeds, bands from the least "
+        "to the greatest. Ringed: the size with the least mean loss on valid.",
+    ),
     "lyapunov_spectra": Caption("Lyapunov exponents", f"Exponents in order, before and after training. {_RANGE}"),
     "jacobian_conditions": Caption(
         "Conditioning of the long-term Jacobian",

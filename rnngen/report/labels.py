@@ -5,7 +5,7 @@ import os
 import pandas as pd
 
 from rnngen.records import TRAINED, load, short, sweep
-from rnngen.report.tables import settings
+from rnngen.report.tables import REPEATS, settings
 
 
 def labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
@@ -59,7 +59,8 @@ def setting_names(folder: str | os.PathLike) -> pd.Series:
     for labels, members in groups.items():
         if labels:
             ids, labelled_axes = [trial["id"] for trial in members], members[0]["labels"]
-            rest = [n for n in frame if n != "seed" and n not in labelled_axes and frame.loc[ids, n].nunique() > 1]
+            free = [n for n in frame if n not in REPEATS and n not in labelled_axes]
+            rest = [n for n in free if frame.loc[ids, n].nunique() > 1]
             also = together(frame.loc[ids], rest)
             spoken[ids] = [", ".join([*labels, *filter(None, [words])]) for words in also]
     return spoken

@@ -7,11 +7,13 @@ from string import Template
 
 import pandas as pd
 
+from rnngen.records import short
 from rnngen.report.captions import caption
 from rnngen.report.columns import NOTHING, columns, number
 from rnngen.report.facts import Subject, facts, gather, shared
 from rnngen.report.markup import data_uri, details, element, pairs, scrolling, section, table, text
 from rnngen.report.samples import samples
+from rnngen.report.tables import REPEATS
 
 MOST_TRIALS, MOST_SETTINGS, MOST_LINES = 2000, 500, 200
 LARGEST_SVG = 300_000
@@ -125,8 +127,8 @@ def _trials(about: Subject) -> list[str]:
     found, shown = about.results, about.results.head(MOST_TRIALS)
     rows = pd.DataFrame({"trial": shown.index, "setting": about.named.reindex(shown.index).values})
     planned = about.axes.reindex(shown.index)
-    if "seed" in planned:
-        rows["seed"] = planned["seed"].values
+    for name in [name for name in REPEATS if name in planned]:
+        rows[short(name)] = _whole(planned, name).values
     rows["status"], rows["step"] = shown["status"].values, _whole(shown, "step").values
     wanted = [c for c in found if c.startswith(("metrics.test.", "half_life."))]
     for column in wanted:

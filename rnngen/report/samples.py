@@ -9,11 +9,11 @@ import pandas as pd
 from rnngen.records import PackedRun, RunFolder
 from rnngen.report.markup import KINDS, data_uri, element, text
 
-PER_SETTING, LARGEST, ALTOGETHER = 3, 200_000, 2_000_000  # files, bytes of one, bytes of all
+PER_SETTING, LARGEST, ALTOGETHER = 3, 1_500_000, 6_000_000  # files, bytes of one (half a minute of sound), of all
 
 
 def samples(runs: Sequence[RunFolder | PackedRun], named: pd.Series) -> str:
-    """The samples as HTML, at most three a setting and 200 kB each; nothing where there are none.
+    """The samples as HTML, at most three a setting and 1.5 MB each; nothing where there are none.
 
     named: the setting of each trial, by its id, as `setting_names` gives it.
     """
@@ -28,7 +28,7 @@ def samples(runs: Sequence[RunFolder | PackedRun], named: pd.Series) -> str:
             room -= path.stat().st_size
             shown.append(_sample(path, setting))
     left_out = sum(map(len, found.values())) - len(shown)
-    note = f"{left_out:,} more stand in the trials' folders: too many of one setting, or larger than 200 kB."
+    note = f"{left_out:,} more stand in the trials' folders: too many of one setting, or too large."
     return "".join(shown) + (text("p", note, class_="note") if left_out else "")
 
 

@@ -10,6 +10,7 @@ from pandas.api.typing import SeriesGroupBy
 from rnngen.records import TRAINED, describe, flatten, load, runs, short, sweep
 
 SPREAD = ("median", "min", "max")
+REPEATS = ("seed", "task.kwargs.fold")  # what tells runs of one setting apart
 
 
 def axes(folder: str | os.PathLike) -> pd.DataFrame:
@@ -20,17 +21,18 @@ def axes(folder: str | os.PathLike) -> pd.DataFrame:
 def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
     """`axes`, and the names of its columns that tell settings apart.
 
-    The seed is none of them, nor is a column that follows from the others.
+    The seed and the fold are none of them, nor is a column that follows from the others.
     """
     found = sweep(folder)
     frame = _axes(folder, found)
-    names = [name for name in frame.columns if name != "seed" and frame[name].nunique(dropna=False) > 1]
+    columns = [name for name in frame.columns if name not in REPEATS]
+    names = [name for name in columns if frame[name].nunique(dropna=False) > 1]
     # Of a search every column may seem to follow from one whose values are all distinct.
     for name in () if is_search(found, frame) else reversed(names):
         rest = [other for other in names if other != name]
         if rest and len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates()):
             names = rest
-    return frame, names or [name for name in frame.columns if name != "seed"][:1] or ["seed"]
+    return frame, names or columns[:1] or list(frame.columns[:1])
 
 
 def is_search(found: dict | None, frame: pd.DataFrame) -> bool:

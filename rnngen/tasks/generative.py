@@ -12,7 +12,7 @@ import numpy as np
 from rnngen.data.corpus import SPLITS, Corpus
 from rnngen.heads import Head
 from rnngen.media import MEDIA, Medium
-from rnngen.tasks.task import Task, finite_indices, mean_loss
+from rnngen.tasks.task import Task, epoch_order, finite_indices, mean_loss
 from rnngen.tasks.windows import Window, chunks_of, stream_sample, whole_sample
 from rnngen.types import Batch
 
@@ -129,29 +129,5 @@ def _sample(corpus: Corpus, chunk: int, on_device: bool, first_counts: bool) -> 
     xp: Any = jnp if on_device else np
     values = {split: jnp.asarray(x) for split, x in corpus.values.items()} if on_device else corpus.values
     if chunk:
-        shuffle = _jax_order if on_device else _numpy_order
-        return stream_sample(xp, corpus, values, chunk, shuffle, first_counts)
-    return whole_sample(xp, corpus, values, finite_indices if on_device else host_indices, first_counts)
-
-
-def _jax_order(key, epoch, count: int):
-    return jax.random.permutation(jax.random.fold_in(key, epoch), count)
-
-
-def _numpy_order(key: np.ndarray, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng([*key.tolist(), int(epoch)]).permutation(count)
-
-
-def host_indices(split: str, key: np.ndarray, step: int, batch_size: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """`finite_indices` in NumPy, for tasks fed from the host."""
-    if split != "train":
-        index = step * batch_size + np.arange(batch_size)
-        return np.minimum(index, size - 1), (index < size).astype(np.float32)
-    if batch_size > size:
-        raise ValueError(f"batch_size must be at most the {size} training examples, got {batch_size}")
-    if batch_size == size:
-        return np.arange(size), np.ones(size, np.float32)
-    batches = size // batch_size
-    order = _numpy_order(key, step // batches, size)
-    start = (step % batches) * batch_size
-    return order[start : start + batch_size], np.ones(batch_size, np.float32)
+        return stream_sample(xp, corpus, values, chunk, functools.partial(epoch_order, xp), first_counts)
+    return whole_sample(xp, corpus, values, functools.partial(finite_indices, xp=xp), first_counts)

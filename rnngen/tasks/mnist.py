@@ -9,8 +9,8 @@ from rnngen.data import load_binarised_mnist, load_mnist
 from rnngen.data.corpus import Corpus
 from rnngen.data.mnist import PIXELS
 from rnngen.heads import categorical
-from rnngen.tasks.generative import generative, host_indices, marginal_baseline
-from rnngen.tasks.task import Task, classification_loss, mean_loss
+from rnngen.tasks.generative import generative, marginal_baseline
+from rnngen.tasks.task import Task, classification_loss, finite_indices, mean_loss
 from rnngen.types import Batch, InputSpec
 
 # Test accuracy of the GRU of Bai et al. 2018, Table 1.
@@ -33,7 +33,7 @@ def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, 
     head = categorical(10)
 
     def sample(split, key, step, batch_size):
-        index, real = host_indices(split, key, step, batch_size, len(images.labels[split]))
+        index, real = finite_indices(split, key, step, batch_size, len(images.labels[split]), np)
         return images.pixels[split][index][:, order], images.labels[split][index], real
 
     def finish(drawn):

@@ -146,23 +146,30 @@ def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict
     return sample
 
 
-def finite_indices(split: str, key: Key, step: Array, batch_size: int, size: int) -> tuple[Array, Array]:
+def finite_indices(split: str, key: Any, step: Any, batch_size: int, size: int, xp: Any = jnp) -> tuple[Any, Any]:
     """Which examples of a finite set make batch `step`: indices `[b]` and 0/1 weights `[b]`.
 
     Training goes through the set in epochs, each in a new order, dropping what does not fill a batch;
     a batch of the whole set keeps its order. Evaluation goes through it once, in order.
+    xp: NumPy for tasks that are fed from the host, whose keys are numbers.
     """
     if split != "train":
-        index = step * batch_size + jnp.arange(batch_size)
-        return jnp.minimum(index, size - 1), (index < size).astype(jnp.float32)
+        index = step * batch_size + xp.arange(batch_size)
+        return xp.minimum(index, size - 1), (index < size).astype(np.float32)
     if batch_size > size:
         raise ValueError(f"batch_size must be at most the {size} training examples, got {batch_size}")
     if batch_size == size:
-        return jnp.arange(size), jnp.ones(size, jnp.float32)
+        return xp.arange(size), xp.ones(size, np.float32)
     batches = size // batch_size
-    order = jax.random.permutation(jax.random.fold_in(key, step // batches), size)
-    start = (step % batches) * batch_size
-    return jax.lax.dynamic_slice_in_dim(order, start, batch_size), jnp.ones(batch_size, jnp.float32)
+    order = epoch_order(xp, key, step // batches, size)
+    return order[(step % batches) * batch_size + xp.arange(batch_size)], xp.ones(batch_size, np.float32)
+
+
+def epoch_order(xp: Any, key: Any, epoch: Any, count: int) -> Any:
+    """The order in which an epoch goes through `count` things; NumPy's and JAX's are not the same."""
+    if xp is np:
+        return np.random.default_rng([*key.tolist(), int(epoch)]).permutation(count)
+    return jax.random.permutation(jax.random.fold_in(key, epoch), count)
 
 
 def last_step(length: Array, longest: int) -> Array:

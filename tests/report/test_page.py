@@ -207,7 +207,7 @@ def test_samples_are_shown_few_and_small(sweep):
     folder.mkdir()
     for name in ("a.txt", "b.wav", "c.mid", "d.png"):
         (folder / name).write_bytes(b"to be or not")
-    (folder / "0.txt").write_bytes(b"x" * 200_001)
+    (folder / "0.txt").write_bytes(b"x" * 1_500_001)
     html = html_of(sweep)
     assert "<pre>to be or not</pre>" in html
     assert "<audio controls" in html

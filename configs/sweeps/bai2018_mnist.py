@@ -1,0 +1,30 @@
+"""Bai et al. 2018, table 1: sequential and permuted MNIST at 70,000 parameters, for a stated part of the training.
+
+Six runs of 800 updates, less than one epoch: about half an hour on two cores. The paper trains on the order of a
+hundred epochs; set --config.train.steps for more.
+"""
+
+from rnngen.config import base_config, component
+from rnngen.sweep import axis, product
+
+
+def get_config():
+    config = base_config()
+    config.model.param_budget = 70_000
+    config.optim.learning_rate = 3e-3
+    config.optim.schedule = component("cosine")
+    config.train.update(
+        {"steps": 800, "batch_size": 64, "log_every": 50, "eval_every": 400, "eval_batch_size": 250, "save_every": 400}
+    )
+    config.diagnose.what = ()
+    return config
+
+
+def get_sweep():
+    cells = [
+        component("rnn", hidden_dim=1),
+        component("gru", hidden_dim=1),
+        component("lstm", hidden_dim=1, chrono=784),
+    ]
+    tasks = [component("mnist"), component("mnist", permuted=True)]
+    return product(axis("task", tasks), axis("cell", cells))

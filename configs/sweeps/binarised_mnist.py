@@ -1,0 +1,24 @@
+"""Binarised MNIST pixel by pixel with RNN, GRU and LSTM of 128 units, for a stated part of the training.
+
+Three runs of 800 updates, one epoch: about half an hour on two cores. Published models train on the order of a
+hundred epochs; set --config.train.steps for more.
+"""
+
+from rnngen.config import base_config, component
+from rnngen.sweep import axis
+
+
+def get_config():
+    config = base_config()
+    config.task = component("binarised_mnist")
+    config.optim.learning_rate = 3e-3
+    config.optim.schedule = component("cosine")
+    config.train.update(
+        {"steps": 800, "batch_size": 64, "log_every": 50, "eval_every": 400, "eval_batch_size": 250, "save_every": 400}
+    )
+    config.diagnose.what = ()
+    return config
+
+
+def get_sweep():
+    return axis("cell", [component(name, hidden_dim=128) for name in ("rnn", "gru", "lstm")])

@@ -1,0 +1,30 @@
+"""Chung et al. 2014, table 2, on two of its sets: tanh RNN, GRU and LSTM of about equal size on polyphonic music.
+
+Units as in the paper (100, 46 and 36), Adam instead of RMSprop with weight noise, the first frame scored as well.
+18 runs (3 seeds each), about fifteen minutes on two cores.
+"""
+
+from rnngen.config import base_config, component
+from rnngen.sweep import axis, chain, product
+
+
+def get_config():
+    config = base_config()
+    config.optim.learning_rate = 3e-3
+    config.optim.schedule = component("cosine")
+    config.train.update(
+        {"batch_size": 16, "log_every": 50, "eval_every": 50, "eval_batch_size": 16, "save_every": 0, "select": "best"}
+    )
+    config.diagnose.what = ()
+    return config
+
+
+def get_sweep():
+    cells = [component("rnn", hidden_dim=100), component("gru", hidden_dim=46), component("lstm", hidden_dim=36)]
+    shared = product(axis("cell", cells), axis("seed", range(3)))
+    return chain(_on("jsb_chorales", 1000, 50, shared), _on("musedata", 2400, 200, shared))
+
+
+def _on(name, steps, every, trials):
+    task = component("music", name=name, chunk=128, score_first=True)
+    return product(axis("task", [task]), axis("train.steps", [steps]), axis("train.eval_every", [every]), trials)
