@@ -86,13 +86,13 @@ def _mnist(results: pd.DataFrame) -> pd.DataFrame:
 def _search(results: pd.DataFrame) -> pd.DataFrame:
     names = {"num_layers": "layers", "dropout": "dropout", "input_dropout": "input", "recurrent_dropout": "recurrent"}
     rows = []
-    for _, run in results.iterrows():
+    for _, run in results.sort_values("metrics.valid.loss").iterrows():
         row = {"status": run["status"], "valid": f"{run['metrics.valid.loss']:.3f}", "updates": int(run["step"])}
         row |= {shown: f"{run[f'config.model.{name}']:.2g}" for name, shown in names.items()}
         row |= {"locked": "yes" if run["config.model.locked_dropout"] else "no"}
         row |= {"learning rate": f"{run['config.optim.learning_rate']:.2g}"}
         rows.append(row | {"weight decay": f"{run['config.optim.kwargs.weight_decay']:.2g}"})
-    return pd.DataFrame(rows).sort_values("valid", kind="stable")
+    return pd.DataFrame(rows)
 
 
 def _spread(values: pd.Series) -> str:

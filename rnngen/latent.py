@@ -119,9 +119,9 @@ class VRNN:
         return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
 
     def as_model(self) -> Model:
+        # It has no layers of which each takes what the one before puts out.
         steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
-        ends = (self.generating, {LAYER: self.inner}, lambda params, ys: ys, self.draw)
-        return Model(*steps, *ends, self.spec, self.head)
+        return Model(*steps, self.generating, {}, lambda params, ys: ys, self.draw, self.spec, self.head)
 
     def init(self, key: Key) -> Params:
         h, f, z = self.inner.output_dim, self.sizes.features, self.sizes.latent

@@ -6,6 +6,7 @@
     python scripts/bench.py compile    seconds to compile
     python scripts/bench.py diagnoses  gradients in the carry against a training step, Lyapunov spectra
     python scripts/bench.py sweeps     a whole sweep against plain torch and Flax; the driver at 10,000 trials
+    python scripts/bench.py generation characters a second on one core; how long training waits for the host's data
     python scripts/bench.py all        all of these
 
 Contenders are timed interleaved; a ratio is the median over repeats of the ratio within a repeat, its interval the
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import compiling, diagnoses, layers, lengths, machine, steps, sweeps
+from benchmarks import compiling, diagnoses, generation, layers, lengths, machine, steps, sweeps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -30,6 +31,7 @@ BENCHES: dict[str, Bench] = {
     "compile": compiling.BENCH,
     "diagnoses": diagnoses.BENCH,
     "sweeps": sweeps.BENCH,
+    "generation": generation.BENCH,
 }
 
 

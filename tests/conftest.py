@@ -1,6 +1,7 @@
 """Strict JAX for every test, and the small pieces that many of them share."""
 
 import functools
+import os
 from pathlib import Path
 
 import jax
@@ -22,6 +23,12 @@ jax.config.update("jax_num_cpu_devices", 2)
 # Compiling is most of what the tests do, and many compile the same.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+# Tasks that read the files of a set, which may have to be downloaded; all others need nothing but this repository.
+READING = {"binarised_mnist", "mnist", "music", "names", "speech", "strokes", "text", "trajectories"}
+DATA = os.environ.get("RNNGEN_DATA", "")
+needs_data = pytest.mark.skipif(not DATA, reason="RNNGEN_DATA does not name a folder of sets")
 
 
 @pytest.fixture

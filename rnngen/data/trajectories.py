@@ -15,7 +15,10 @@ Sequences = tuple[np.ndarray, np.ndarray]
 
 
 def load_trajectories(path: str = "", valid: float = 0.1) -> Corpus:
-    """Pen velocities. Values: float32 `[n, 3]`: x velocity, y velocity, pen-tip force, as the set normalised them.
+    """Pen velocities. Values: float32 `[n, 3]`: the changes of x, of y and of the force on the pen's tip.
+
+    All three are derivatives: UCI's page says that x, y and force were differentiated numerically, smoothed by a
+    Gaussian (sigma 2) and normalised, at 200 samples a second.
 
     path: an npz with `train_x` `[n, 3]`, `train_lengths`, `test_x`, `test_lengths`, or the folder of the two
       original .mat; "": the set `trajectories`. valid: the share of the set's training half that is held out.

@@ -47,8 +47,9 @@ CAPTIONS = {
     "length_generalisation": Caption("Other lengths", f"Accuracy at other lengths than that trained on. {_RANGE}"),
     "sizes": Caption(
         "Hidden size",
-        "Loss on train and on valid at the end against the hidden size: means over folds and seeds, bands from the least "
-        "to the greatest. Ringed: the size with the least mean loss on valid.",
+        "Loss on train and on valid at the end against the hidden size: means over folds and seeds, bands from the "
+        "least to the greatest. Ringed: the size with the least mean loss on valid; dotted, where it is in sight: the "
+        "loss of the best predictor without memory.",
     ),
     "lyapunov_spectra": Caption("Lyapunov exponents", f"Exponents in order, before and after training. {_RANGE}"),
     "jacobian_conditions": Caption(

@@ -65,8 +65,7 @@ def losses(folder: str | os.PathLike) -> Figure | None:
         axes.plot(at, group["metrics.test.loss"], "o", color=colour[str(label)], alpha=0.5, markeredgewidth=0)
         medians = group.groupby(x)["metrics.test.loss"].median()
         axes.plot(sorted(at.unique()), medians, color=colour[str(label)], label=str(label))
-    baselines = results.groupby(x)["baseline"].first()
-    axes.plot([places[v] for v in baselines.index], baselines, "--", color="0.4", linewidth=1, label="without memory")
+    _draw_baselines(axes, results, x, places, colour)
     axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
     axes.set(yscale="log", xlabel=_axis_name(x), ylabel="test loss")
     axes.legend(fontsize=7)
@@ -135,6 +134,18 @@ def _scored(folder) -> tuple[pd.DataFrame, str, list[str]] | None:
     shown = [c for c in ("status", "solved", "reached_at", "step", "baseline", "metrics.test.loss") if c in results]
     joined = frame[names].join(results[shown])
     return joined[joined["status"].isin(TRAINED)].copy(), x, [n for n in names if n != x]
+
+
+def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, places: dict, colour: dict[str, str]) -> None:
+    """The loss without memory: one line, or one of each curve's colour where curves are of different tasks."""
+    by_curve = results.groupby(["curve", x], sort=False)["baseline"].median()
+    if by_curve.groupby(x).nunique().max() <= 1:
+        lines = [("0.4", by_curve.groupby(x).first())]
+    else:
+        lines = [(colour[str(label)], by_curve[label].sort_index()) for label in by_curve.index.unique("curve")]
+    for number, (shade, line) in enumerate(lines):
+        label = "without memory" if number == 0 else None
+        axes.plot([places[v] for v in line.index], line, "--", color=shade, linewidth=1, label=label)
 
 
 def _draw_rates(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, shift: float) -> None:

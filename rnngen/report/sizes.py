@@ -1,6 +1,7 @@
 """The hidden size chosen by validation: the loss of train and valid against it, and where that of valid is least."""
 
 import os
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +15,10 @@ from rnngen.report.tables import is_search, settings
 
 SIZE = "cell.kwargs.hidden_dim"
 LEAST = 3  # sizes that make a curve
-LINES = {"valid": {"marker": "o"}, "train": {"marker": "o", "linestyle": "--", "linewidth": 1, "markersize": 2.5}}
+LINES: dict[str, dict[str, Any]] = {
+    "valid": {"marker": "o"},
+    "train": {"marker": "o", "markersize": 2.5, "linestyle": "--", "linewidth": 1},
+}
 COLUMNS = ["task", "cell", "hidden_dim", "train", "valid", "runs", "chosen", "by"]
 
 
@@ -35,11 +39,11 @@ def sizes(folder: str | os.PathLike) -> Figure | None:
         here = rows[rows["task"] == name]
         for cell, group in here.groupby("cell", sort=False):
             _draw(axes, group, str(cell) if len(cells) > 1 else "", colour[str(cell)])
-        _decorate(axes, name, sorted(here["hidden_dim"].unique()))
+        _decorate(axes, here)
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
     for line in grid:
-        line[0].set_ylabel("loss at the end")
+        line[0].set_ylabel("loss")
     return figure
 
 
@@ -51,7 +55,7 @@ def chosen(folder: str | os.PathLike) -> pd.DataFrame:
     """
     groups = _scored(folder).groupby(["task", "cell"], sort=False)
     found = [_means(group).assign(task=task, cell=cell, by=_by(group)) for (task, cell), group in groups]
-    return pd.concat([pd.DataFrame(columns=COLUMNS), *found], ignore_index=True)[COLUMNS] if found else pd.DataFrame()
+    return pd.concat(found, ignore_index=True)[COLUMNS] if found else pd.DataFrame(columns=COLUMNS)
 
 
 def _scored(folder: str | os.PathLike) -> pd.DataFrame:
@@ -73,6 +77,7 @@ def _scored(folder: str | os.PathLike) -> pd.DataFrame:
             "hidden_dim": swept[SIZE].astype(int),
             "folds": found.get("config.task.kwargs.folds", 0),
             "fold": found.get("config.task.kwargs.fold", 0),
+            "baseline": found.get("baseline", float("nan")),
         }
         | {split: found[f"metrics.{split}.loss"].astype(float) for split in LINES}
     )
@@ -108,9 +113,13 @@ def _draw(axes: Axes, group: pd.DataFrame, cell: str, colour: str) -> None:
     )  # fmt: skip
 
 
-def _decorate(axes: Axes, title: str, tried: list[int]) -> None:
+def _decorate(axes: Axes, rows: pd.DataFrame) -> None:
+    """Title, ticks and, where it is in sight, the loss without memory."""
+    (low, high), baseline, tried = axes.get_ylim(), rows["baseline"].median(), sorted(rows["hidden_dim"].unique())
+    if low < baseline < high:
+        axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1, label="without memory")
     axes.set_xscale("log")
     axes.set_xticks(tried, [str(size) for size in tried])
     axes.minorticks_off()
-    axes.set(xlabel="hidden size (units)", title=title)
+    axes.set(xlabel="hidden size (units)", title=f"{rows['task'].iloc[0]}\n{_by(rows)}")
     axes.legend()

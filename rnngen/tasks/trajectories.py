@@ -1,4 +1,4 @@
-"""Handwritten letters as the velocity and the force of a pen (Williams, Toussaint and Storkey 2006)."""
+"""Handwritten letters as the velocity of a pen and the change of its force (Williams, Toussaint and Storkey 2006)."""
 
 from rnngen.data import load_trajectories
 from rnngen.tasks.generative import gaussian_baseline, generative
@@ -6,7 +6,7 @@ from rnngen.tasks.task import Task
 
 
 def trajectories(path: str = "", *, chunk: int = 100, valid: float = 0.1) -> Task:
-    """Predict x velocity, y velocity and force of a pen from those before. Inputs and targets `[t, b, 3]`.
+    """Predict how a pen's x, y and force change from how they did before. Inputs and targets `[t, b, 3]`.
 
     path, valid: see `rnngen.data.load_trajectories`. chunk: see `generative`.
 
