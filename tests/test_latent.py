@@ -41,9 +41,13 @@ def random_params(made, seed=0, sizes=None):
 
 @functools.cache
 def one_dimensional():
-    """Of bits with one latent variable a step: small enough to be integrated over; its encoder is not far off."""
+    """Of bits with one latent variable a step: small enough to be integrated over.
+
+    Of a sort whose second bit hangs on the first z, and whose encoder is not far off.
+    """
     made = VRNN(CELLS["rnn"](2), BIT, bernoulli(1), Sizes(1, 3, 1), jnp.dtype("float32"), "auto")
-    return made, random_params(made, 500, {"encode": 0.3, "prior": 0.3, "decode": 1.5, "see_latent": 1.5})
+    sizes = {"encode": 0.3, "prior": 0.3, "see_latent": 1.5, "layer_0": 3.0, "decode": 2.5}
+    return made, random_params(made, 2300, sizes)
 
 
 def log_likelihood(params, bits, grid=np.linspace(-15, 15, 301)):  # noqa: B008

@@ -35,6 +35,10 @@ def get_config():
 
 
 def get_sweep():
-    chosen = {"lstm": GATED, "gru": GATED, "rnn": PLAIN}
-    cells = [product(axis("cell", [component(name, hidden_dim=1)]), [values]) for name, values in chosen.items()]
+    chosen = {"LSTM": GATED, "GRU": GATED, "RNN": PLAIN}
+    cells = (product(axis("cell", {name: _cell(name)}), [values]) for name, values in chosen.items())
     return product(chain(*cells), axis("seed", range(5)))
+
+
+def _cell(name):
+    return component(name.lower(), hidden_dim=1)  # as wide as the budget allows

@@ -21,10 +21,10 @@ def get_config():
 
 
 def get_sweep():
-    cells = [
-        component("rnn", hidden_dim=1),
-        component("gru", hidden_dim=1),
-        component("lstm", hidden_dim=1, chrono=784),
-    ]
-    tasks = [component("mnist"), component("mnist", permuted=True)]
+    cells = {
+        "RNN": component("rnn", hidden_dim=1),
+        "GRU": component("gru", hidden_dim=1),
+        "LSTM": component("lstm", hidden_dim=1, chrono=784),
+    }
+    tasks = {"sequential": component("mnist"), "permuted": component("mnist", permuted=True)}
     return product(axis("task", tasks), axis("cell", cells))

@@ -21,4 +21,4 @@ def get_config():
 
 
 def get_sweep():
-    return axis("cell", [component(name, hidden_dim=128) for name in ("rnn", "gru", "lstm")])
+    return axis("cell", {name.upper(): component(name, hidden_dim=128) for name in ("rnn", "gru", "lstm")})

@@ -21,7 +21,7 @@ def get_config():
 
 
 def get_sweep():
-    cells = axis("cell", [component(name, hidden_dim=512) for name in ("lstm", "gru", "rnn")])
+    cells = axis("cell", {name.upper(): component(name, hidden_dim=512) for name in ("lstm", "gru", "rnn")})
     # Without gates the same rate overshoots.
     rates, steps = axis("optim.learning_rate", [3e-3, 3e-3, 1e-3]), axis("train.steps", [7200, 4800, 3600])
     return product(zipped(cells, rates, steps), axis("seed", range(1)))

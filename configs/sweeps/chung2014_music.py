@@ -20,11 +20,12 @@ def get_config():
 
 
 def get_sweep():
-    cells = [component("rnn", hidden_dim=100), component("gru", hidden_dim=46), component("lstm", hidden_dim=36)]
+    units = {"rnn": 100, "gru": 46, "lstm": 36}
+    cells = {name.upper(): component(name, hidden_dim=count) for name, count in units.items()}
     shared = product(axis("cell", cells), axis("seed", range(3)))
     return chain(_on("jsb_chorales", 1000, 50, shared), _on("musedata", 2400, 200, shared))
 
 
 def _on(name, steps, every, trials):
     task = component("music", name=name, chunk=128, score_first=True)
-    return product(axis("task", [task]), axis("train.steps", [steps]), axis("train.eval_every", [every]), trials)
+    return product(axis("task", {name: task}), axis("train.steps", [steps]), axis("train.eval_every", [every]), trials)

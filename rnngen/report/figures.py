@@ -85,12 +85,20 @@ def learning_curves(folder: str | os.PathLike) -> Figure | None:
         baseline = baselines.reindex(here["trial"]).dropna()
         if len(baseline):
             axes.axhline(baseline.iloc[0], color="0.4", linestyle="--", linewidth=1, label="without memory")
-        axes.set(yscale="log", xlabel="training step", title=panel or None)
+        axes.set(xlabel="training step", title=panel or None, **_loss_axis(here["loss"], baseline))
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
     grid[0][0].set_ylabel("validation loss")
     grid[0][0].legend()
     return figure
+
+
+def _loss_axis(losses: pd.Series, baseline: pd.Series) -> dict:
+    """The scale: logarithmic, but where no loss falls far below what is had without memory the last tenths matter."""
+    lowest = losses.replace([np.inf, -np.inf], np.nan).min()
+    if not len(baseline) or not lowest > baseline.iloc[0] / 5 > 0:
+        return {"yscale": "log"}
+    return {"yscale": "linear", "ylim": (lowest - 0.05 * baseline.iloc[0], 1.2 * baseline.iloc[0])}
 
 
 def diagnosed(folder: str | os.PathLike, what: str) -> pd.DataFrame:

@@ -106,11 +106,24 @@ def _draw(axes: Axes, group: pd.DataFrame, cell: str, colour: str) -> None:
         band(axes, label, colour, means.set_index("hidden_dim")[split], over[split].min(), over[split].max(), **look)
     best = means[means["chosen"]].iloc[0]
     axes.plot(best["hidden_dim"], best["valid"], "o", color=colour, markersize=10, fillstyle="none")
-    at_edge = {means["hidden_dim"].min(): ", the least tried", means["hidden_dim"].max(): ", the largest tried"}
+    _name(axes, int(best["hidden_dim"]), float(best["valid"]), list(means["hidden_dim"]), colour)
+
+
+def _name(axes: Axes, size: int, loss: float, tried: list[int], colour: str) -> None:
+    """The choice in words, where the curve does not pass: above a valley, below an end."""
+    edges = {min(tried): ("left", ", the least tried"), max(tried): ("right", ", the largest tried")}
+    side, more = edges.get(size, ("center", ""))
+    off, anchor = (9, "bottom") if side == "center" else (-9, "top")
     axes.annotate(
-        f"{best['hidden_dim']}{at_edge.get(best['hidden_dim'], '')}", (best["hidden_dim"], best["valid"]), (0, 9),
-        textcoords="offset points", ha="center", va="bottom", color=colour, fontsize=8,
-    )  # fmt: skip
+        f"{size}{more}",
+        (size, loss),
+        (0, off),
+        textcoords="offset points",
+        ha=side,
+        va=anchor,
+        color=colour,
+        fontsize=8,
+    )
 
 
 def _decorate(axes: Axes, rows: pd.DataFrame) -> None:
