@@ -147,8 +147,9 @@ def build(resolved: dict) -> Experiment:
     regularizer = at_place("config.optim.regularizer", lambda: _call(REGULARIZERS, regularization, "regulariser"))
     what = {part["name"]: _diagnosis(number, part) for number, part in enumerate(resolved["diagnose"]["what"])}
     diagnose = Diagnose(**resolved["diagnose"] | {"what": what})
+    _once(resolved, "config.optim.regularizer", lambda: regularizer.check(model, task))
     at_place("config.train", lambda: schedule.check(task, diagnose.every))
-    _check_diagnoses(resolved, model, task, diagnose)
+    _once(resolved, "config.diagnose", lambda: diagnose.check(model, task))
     return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"], regularizer, program(resolved))
 
 
@@ -225,11 +226,12 @@ def _diagnosis(number: int, part: dict) -> Diagnosis:
     return made
 
 
-def _check_diagnoses(resolved: dict, model: Model, task: Task, diagnose: Diagnose) -> None:
-    """Have each diagnosis refuse what it does not fit; once for trials that differ in other things."""
-    known = dumps({part: resolved[part] for part in ("cell", "task", "model", "dtype", "diagnose")})
+def _once(resolved: dict, where: str, check: Callable[[], Any]) -> None:
+    """Have a part refuse what it does not fit; once for trials that differ in other things."""
+    parts = {part: resolved[part] for part in ("cell", "task", "model", "dtype", "diagnose")}
+    known = dumps(parts | {"where": where, "regularizer": resolved["optim"]["regularizer"]})
     if known not in _FITTING:
-        at_place("config.diagnose", lambda: diagnose.check(model, task))
+        at_place(where, check)
         _FITTING.add(known)
 
 

@@ -210,3 +210,22 @@ def test_difference_names_what_differs():
     one, two = resolve(changed(seed=1)), resolve(changed(seed=2))
     assert difference(one, two) == "seed is 1 there, 2 here"
     assert difference(one, one) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"cell": component("mingru", hidden_dim=4).to_dict()},
+            "omega acts on recurrent_kernel, and the cell of layer_0",
+        ),
+        (
+            {"model__recurrent_dropout": 0.1, "cell": component("mingru", hidden_dim=4).to_dict()},
+            "recurrent_dropout is of",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_cell_is_refused_before_training(changes, message):
+    omega = {"optim__regularizer": component("omega").to_dict()}
+    with pytest.raises(ConfigError, match=message):
+        build(resolve(changed(**omega | changes)))

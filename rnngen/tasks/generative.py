@@ -114,6 +114,14 @@ def marginal_baseline(values: np.ndarray, test: np.ndarray, classes: int = 0) ->
     return float(-np.sum(share * np.log(on) + (1 - share) * np.log1p(-on)))
 
 
+def scored(corpus: Corpus, split: str, first_counts: bool = True) -> np.ndarray:
+    """The values of a split that evaluation scores: all, or all but the first of each sequence."""
+    if first_counts:
+        return corpus.values[split]
+    starts = np.cumsum(corpus.lengths[split]) - corpus.lengths[split]
+    return np.delete(corpus.values[split], starts, axis=0)
+
+
 def gaussian_baseline(values: np.ndarray, test: np.ndarray) -> float:
     """Nats a step of the test values `[n, d]` under independent Gaussians fitted to the training values."""
     mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)

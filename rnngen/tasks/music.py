@@ -3,7 +3,7 @@
 import math
 
 from rnngen.data.music import load_music
-from rnngen.tasks.generative import generative, marginal_baseline
+from rnngen.tasks.generative import generative, marginal_baseline, scored
 from rnngen.tasks.task import Task
 
 # Test nats a frame of the GRU of Bai et al. 2018, Table 1, which names two of the sets; Chung et al. 2014 the others.
@@ -28,7 +28,7 @@ def music(
     where there is one.
     """
     corpus = load_music(path, name, folds=folds, fold=fold)
-    baseline = marginal_baseline(corpus.values["train"], corpus.values["test"])
+    baseline = marginal_baseline(*(scored(corpus, split, score_first) for split in ("train", "test")))
     return generative(
         "music",
         {},

@@ -60,7 +60,7 @@ class Task(NamedTuple):
 
     def steps(self, split: str) -> int:
         """t, to which the sequences of a split are padded."""
-        return self._example(split).weights.shape[0]
+        return self.example(split).weights.shape[0]
 
     def batches(self, split: str, batch_size: int) -> int:
         """How many batches a finite split makes."""
@@ -74,7 +74,8 @@ class Task(NamedTuple):
         """A batch, wherever sample runs; jittable where it is on the device."""
         return self.finish(self.sample(split, key if self.on_device else key_numbers(key), step, batch_size))
 
-    def _example(self, split: str) -> Batch:
+    def example(self, split: str) -> Batch:
+        """The shapes of a batch of one."""
         if not self.on_device:
             drawn = self.sample(split, key_numbers(jax.random.key(0)), 0, 1)
             return jax.eval_shape(self.finish, drawn)
@@ -82,7 +83,7 @@ class Task(NamedTuple):
 
     def metric_names(self) -> list[str]:
         """What `loss` reports, found by the shapes alone."""
-        batch = self._example("valid")
+        batch = self.example("valid")
         outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.head.num_params), jnp.float32)
         return sorted(jax.eval_shape(self.loss, outputs, batch)[1])
 

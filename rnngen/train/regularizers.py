@@ -31,6 +31,12 @@ class Regularizer(NamedTuple):
     until: int | None = None
     one_device: bool = False
 
+    def check(self, model: Model, task: Task) -> None:
+        """Raise ValueError where the penalty does not fit the model; by the shapes alone."""
+        if self.penalty is not None:
+            penalty, params = self.penalty, jax.eval_shape(model.init, jax.random.key(0))
+            jax.eval_shape(lambda p, batch: penalty(model, task, p, batch), params, task.example("train"))
+
 
 def none() -> Regularizer:
     """The task's loss as it is."""
@@ -47,7 +53,8 @@ def omega(weight: float = 2.0, bound: float = 1e-20) -> Regularizer:
 
     The gradient is the immediate one of equation 10, in each layer's `recurrent_kernel` alone: states, the derivatives
     of the nonlinearities at them, and error vectors are constants. A cell that is not `Gated` does not say where its
-    matrix product is; there all of its step is differentiated in the kernel, at constant x_k.
+    matrix product is; there all of its step is differentiated in the kernel, at constant x_k. Where a task's batches
+    are chunks of streams, the penalty takes each chunk from the initial carry.
 
     Raises ValueError for a weight below 0, or a bound not above 0; when used, for a cell without `recurrent_kernel`.
     """
@@ -76,6 +83,8 @@ class _Pass(NamedTuple):
 
 
 def _check_kernels(params: Params, layers: Mapping[str, Cell]) -> None:
+    if not layers:
+        raise ValueError("omega goes through a model layer by layer, which a latent one does not allow")
     for name in layers:
         if KERNEL not in params[name]:
             raise ValueError(f"omega acts on {KERNEL}, and the cell of {name} has none")

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 from rnngen.data.corpus import SPLITS, Corpus
 from rnngen.media import MEDIA
 from rnngen.tasks import generative as module
-from rnngen.tasks.generative import bits, gaussian_baseline, generative, marginal_baseline
+from rnngen.tasks.generative import bits, gaussian_baseline, generative, marginal_baseline, scored
 from rnngen.tasks.task import finite_indices, key_numbers
 
 RANDOM = np.random.RandomState(0)
@@ -175,3 +175,10 @@ def test_corpora_that_cannot_be():
     empty = corpus._replace(values=corpus.values | {"test": np.zeros(0, np.uint8)})
     with pytest.raises(ValueError, match="the test split is empty"):
         task_of("text", empty)
+
+
+def test_what_is_scored_is_all_but_first_values_where_these_do_not_count():
+    values = np.arange(10)
+    corpus = Corpus(dict.fromkeys(SPLITS, values), dict.fromkeys(SPLITS, np.array([4, 1, 5])), {})
+    np.testing.assert_array_equal(scored(corpus, "test", first_counts=False), [1, 2, 3, 6, 7, 8, 9])
+    assert scored(corpus, "test") is values

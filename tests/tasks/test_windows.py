@@ -13,7 +13,7 @@ STARTS = np.array([0, 5, 7, 16, 20])
 
 def corpus(lengths=LENGTHS):
     values = np.arange(lengths.sum()) * 10
-    return Corpus({s: values for s in SPLITS}, {s: lengths for s in SPLITS}, {})
+    return Corpus(dict.fromkeys(SPLITS, values), dict.fromkeys(SPLITS, lengths), {})
 
 
 def identity(key, epoch, count):

@@ -28,7 +28,7 @@ def made():
 
 @pytest.fixture(scope="module", params=[1, 2])
 def gradient_at(request, made):
-    """(devices, (params, batch, key, step) -> (gradient, sums, carry)): the step is an argument, so one program for all."""
+    """(devices, (params, batch, key, step) -> (gradient, sums, carry)): the step is an argument, for one program."""
     objective = regularized(*made[:2], Regularizer(square, before=2, until=5))
     return request.param, quick_jit(loss_and_gradient(made[0], mesh_of(request.param), objective))
 

@@ -1,6 +1,5 @@
 """Truncated back-propagation through time: chunks of streams, whose carry goes on and whose gradient stops."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +20,7 @@ SYMBOLS = "\nabcd"
 def text_task(chunk, lengths=(96,), on_device=True):
     """Random text in one or several documents."""
     values = np.random.RandomState(0).randint(0, 5, sum(lengths)).astype(np.uint8)
-    corpus = Corpus({s: values for s in SPLITS}, {s: np.array(lengths) for s in SPLITS}, {})
+    corpus = Corpus(dict.fromkeys(SPLITS, values), {s: np.array(lengths) for s in SPLITS}, {})
     return generative("text", {"vocabulary": SYMBOLS}, corpus, chunk=chunk, baseline=1.0, on_device=on_device)
 
 
@@ -29,7 +28,8 @@ def streams(chunk, batch_size=4, cell="gru", **options):
     task = text_task(chunk, **options)
     model, _ = make_model(cell, task, layers=2)
     params = model.init(jax.random.key(0))
-    batches = [task.batch("train", jax.random.key(1), jnp.int32(n), batch_size) for n in range(task.batches("train", 4))]
+    numbers = range(task.batches("train", batch_size))
+    batches = [task.batch("train", jax.random.key(1), jnp.int32(n), batch_size) for n in numbers]
     return task, model, params, batches
 
 
@@ -117,8 +117,8 @@ def rows(folder):
 
 
 def bits(tree):
-    arrays = [jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(tree)]
-    return [np.asarray(x).tobytes() for x in arrays]
+    plain = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    return [np.asarray(plain(x)).tobytes() for x in jax.tree.leaves(tree)]
 
 
 @pytest.mark.parametrize("on_device", [True, False])
@@ -187,11 +187,9 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path):
 def test_streams_that_cannot_be():
     with pytest.raises(ValueError, match="full_batch needs whole examples"):
         Schedule(4, 4, full_batch=True, log_every=2, eval_every=2, save_every=2).check(text_task(4), 0)
-    with pytest.raises(ValueError, match="96 steps of data|there are 96"):
+    with pytest.raises(ValueError, match="need 200 steps of data, and there are 96"):
         Schedule(4, 50, log_every=2, eval_every=2, save_every=2).check(text_task(4), 0)
     with pytest.raises(ValueError, match="select must be last or best, got 'first'"):
         Schedule(4, 4, log_every=2, eval_every=2, save_every=2, select="first").check(text_task(4), 0)
     with pytest.raises(ValueError, match="patience is looked at when the valid split is evaluated: set eval_every"):
         Schedule(4, 4, log_every=2, eval_every=0, save_every=2, patience=1).check(text_task(4), 0)
-
-
