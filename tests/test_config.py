@@ -212,20 +212,17 @@ def test_difference_names_what_differs():
     assert difference(one, one) == ""
 
 
+MINGRU = component("mingru", hidden_dim=4).to_dict()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"cell": component("mingru", hidden_dim=4).to_dict()},
-            "omega acts on recurrent_kernel, and the cell of layer_0",
-        ),
-        (
-            {"model__recurrent_dropout": 0.1, "cell": component("mingru", hidden_dim=4).to_dict()},
-            "recurrent_dropout is of",
-        ),
+        ({}, "config.optim.regularizer: omega acts on recurrent_kernel, and the cell of layer_0 has none"),
+        ({"model__recurrent_dropout": 0.1}, "config.model: recurrent_dropout is of a recurrent_kernel"),
     ],
 )
 def test_what_does_not_fit_a_cell_is_refused_before_training(changes, message):
     omega = {"optim__regularizer": component("omega").to_dict()}
     with pytest.raises(ConfigError, match=message):
-        build(resolve(changed(**omega | changes)))
+        build(resolve(changed(cell=MINGRU, **omega | changes)))

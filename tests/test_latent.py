@@ -27,6 +27,7 @@ from rnngen.tasks import TASKS
 from rnngen.tasks.generative import generative
 from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer, checkpoint, fit
 from rnngen.train.programs import start_state
+from rnngen.train.regularizers import omega
 from rnngen.types import Batch, InputSpec
 
 BIT = InputSpec(1, feed=float_feed, start=np.zeros(1, np.float32))
@@ -309,6 +310,12 @@ def test_what_it_refuses():
         with pytest.raises(ValueError, match=f"{name} must be a positive whole number, got 0"):
             vrnn(**{name: 0})
     assert LATENTS["none"]() is None
+
+
+def test_omega_which_goes_through_layers_is_refused():
+    made = experiment()
+    with pytest.raises(ValueError, match="omega goes through a model layer by layer, which a latent one does not"):
+        omega().check(made.model, made.task)
 
 
 @functools.cache

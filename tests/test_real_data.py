@@ -69,13 +69,14 @@ def names_baseline(path):
 
 
 def music_baseline(path):
+    """Of all frames but the first of a piece, which is not scored."""
     file = np.load(SETS / "music" / "jsb_chorales.npz")
-    later = (
-        lambda split: np.concatenate(  # noqa: E731, the first frame of a piece is not scored
-            [piece[1:] for piece in np.split(file[f"{split}_frames"], np.cumsum(file[f"{split}_lengths"])[:-1])]
-        )
-    )
-    return bits(later("train").astype(int), later("test"))
+
+    def later(split):
+        pieces = np.split(file[f"{split}_frames"], np.cumsum(file[f"{split}_lengths"])[:-1])
+        return np.concatenate([piece[1:] for piece in pieces]).astype(int)
+
+    return bits(later("train"), later("test"))
 
 
 def binarised_baseline(path):

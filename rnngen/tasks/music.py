@@ -28,13 +28,13 @@ def music(
     where there is one.
     """
     corpus = load_music(path, name, folds=folds, fold=fold)
-    baseline = marginal_baseline(*(scored(corpus, split, score_first) for split in ("train", "test")))
+    train, test = (scored(corpus, split, score_first) for split in ("train", "test"))
     return generative(
         "music",
         {},
         corpus,
         chunk=chunk,
-        baseline=baseline,
+        baseline=marginal_baseline(train, test),
         solved_below=-math.inf if path else SOLVED.get(name, -math.inf),
         first_counts=score_first,
     )
