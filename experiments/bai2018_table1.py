@@ -1,4 +1,4 @@
-"""Bai, Kolter and Koltun 2018, table 1, on real sequences: JSB chorales, sequential and permuted MNIST.
+"""Bai, Kolter and Koltun 2018, table 1, on real sequences: JSB chorales; MNIST where its records are.
 
     for cell in rnn gru lstm; do
         rnngen sweep --config=configs/sweeps/bai2018_jsb_search.py --workdir=runs/jsb_$cell --config.cell.name=$cell

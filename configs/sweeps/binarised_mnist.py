@@ -1,7 +1,7 @@
-"""Binarised MNIST pixel by pixel with RNN, GRU and LSTM of 128 units, for a stated part of the training.
+"""Binarised MNIST pixel by pixel with RNN, GRU and LSTM of 128 units.
 
-Three runs of 800 updates, one epoch: about half an hour on two cores. Published models train on the order of a
-hundred epochs; set --config.train.steps for more.
+Three runs of 800 updates, one epoch, where published models train on the order of a hundred: set
+--config.train.steps for more, on a GPU. No record of it is committed yet.
 """
 
 from rnngen.config import base_config, component
