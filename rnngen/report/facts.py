@@ -75,7 +75,9 @@ def counts(status: pd.Series) -> str:
 
 
 def _seeds(planned: pd.DataFrame, starts: pd.DataFrame) -> str:
-    seeds = sorted(set(planned["seed"] if "seed" in planned else starts.get("seed", pd.Series(dtype=int)).dropna()))
+    # A part of a chained sweep may leave the seed at the config's.
+    given = planned["seed"] if "seed" in planned else starts.get("seed", pd.Series(dtype=int))
+    seeds = sorted({int(seed) for seed in given.dropna()})
     consecutive = len(seeds) > 2 and seeds == [*range(int(seeds[0]), int(seeds[0]) + len(seeds))]
     return f"{seeds[0]} to {seeds[-1]}" if consecutive else _several(seeds)
 
