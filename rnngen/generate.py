@@ -6,7 +6,6 @@ pieces.
 
 import functools
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any, NamedTuple
@@ -16,13 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.engines.steps import where
-from rnngen.lookup import nearest
+from rnngen.lookup import Kept, nearest
 from rnngen.models import Model
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, check_positive
 
 PIECE = 256  # steps of one dispatch
 READING = 2**32 - 1  # beyond the numbers of all steps that are drawn
-KEPT = 32  # programs, those used last
 
 
 class State(NamedTuple):
@@ -193,15 +191,9 @@ def _check_how(model: Model, how: dict) -> None:
     _drawn(model, **how)
 
 
-_PROGRAMS: OrderedDict[tuple, Any] = OrderedDict()
+_PROGRAMS = Kept(32)
 
 
 def _kept(name: tuple, model: Model, make: Callable[[], Any]) -> Any:
     """A program of a model, made once. A model cannot be looked up; its `draw` can, and is its alone."""
-    name = (*name, model.draw)
-    if name not in _PROGRAMS:
-        _PROGRAMS[name] = make()
-        while len(_PROGRAMS) > KEPT:
-            _PROGRAMS.popitem(last=False)
-    _PROGRAMS.move_to_end(name)
-    return _PROGRAMS[name]
+    return _PROGRAMS.get((*name, model.draw), make)

@@ -1,9 +1,27 @@
-"""From a name in a config to the thing it names: a table's member or `package.module:attribute`."""
+"""From a name to a thing: a table's member, `package.module:attribute`, or what was made under it before."""
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
+
+
+class Kept:
+    """What is costly to make, by a name: made when first asked for, and kept for as long as it is among the `most` that
+    were asked for last."""
+
+    def __init__(self, most: int):
+        self.most, self.made = most, OrderedDict[Hashable, Any]()
+
+    def get(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """What was made under this name before, or is now."""
+        if name not in self.made:
+            self.made[name] = make()
+            while len(self.made) > self.most:
+                self.made.popitem(last=False)
+        self.made.move_to_end(name)
+        return self.made[name]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

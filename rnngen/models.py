@@ -81,9 +81,9 @@ class Dropout(NamedTuple):
         for name, rate in rates.items():
             if not 0.0 <= rate < 1.0:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {rate}")
-        shapes = [jax.eval_shape(lambda key, c=cell: c.init(key, 1), jax.random.key(0)) for cell in cells]
-        if self.recurrent_rate and not all(KERNEL in params for params in shapes):
-            raise ValueError(f"recurrent_dropout is of a {KERNEL}, and a cell here has none")
+        for cell in cells if self.recurrent_rate else ():
+            if KERNEL not in jax.eval_shape(lambda key, c=cell: c.init(key, 1), jax.random.key(0)):
+                raise ValueError(f"recurrent_dropout is of a {KERNEL}, and a cell here has none")
 
 
 class _Ends(nnx.Module):

@@ -7,7 +7,6 @@ another, to the bits that each has alone; `vmap` all at once, which a GPU does i
 import functools
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.lookup import Kept
 from rnngen.train import sharding
 from rnngen.train.experiment import Experiment
 from rnngen.train.feed import feed_shapes
@@ -30,7 +30,6 @@ from rnngen.train.state import (
 )
 from rnngen.types import Array, Params, PyTree
 
-KEPT = 8  # of the programs, those used last
 TRIALS = "trials"
 
 
@@ -118,19 +117,12 @@ def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
     return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
 
 
-_PROGRAMS: OrderedDict[tuple, Any] = OrderedDict()
+_PROGRAMS = Kept(8)
 
 
 def _kept(name: tuple, make: Callable[[], Any]) -> Any:
     """What was made under this name before, or is now; experiments without a `program` have no name."""
-    if "" in name:
-        return make()
-    if name not in _PROGRAMS:
-        _PROGRAMS[name] = make()
-        while len(_PROGRAMS) > KEPT:
-            _PROGRAMS.popitem(last=False)
-    _PROGRAMS.move_to_end(name)
-    return _PROGRAMS[name]
+    return make() if "" in name else _PROGRAMS.get(name, make)
 
 
 def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> Programs:

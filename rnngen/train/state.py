@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from rnngen.lookup import Kept
 from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.tasks.task import key_numbers
@@ -160,7 +160,7 @@ def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -
 
 
 # Kept by the task's `sample`, which is as good as the task, and can be looked up.
-_MADE: OrderedDict[tuple, PyTree] = OrderedDict()
+_MADE = Kept(16)
 
 
 def _made(task: Task, split: str, batch_size: int, count: int) -> PyTree:
@@ -173,20 +173,12 @@ def _made(task: Task, split: str, batch_size: int, count: int) -> PyTree:
         drawn = [task.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in range(count)]
         return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *drawn)
 
-    return _remembered((task.sample, split, batch_size, count), make)
+    return _MADE.get((task.sample, split, batch_size, count), make)
 
 
 def _finished(task: Task, split: str, batch_size: int) -> PyTree:
     make = lambda: jax.jit(jax.vmap(task.finish))(_made(task, split, batch_size, 1))  # noqa: E731
-    return _remembered((task.sample, split, batch_size, "finished"), make)
-
-
-def _remembered(name: tuple, make: Callable[[], PyTree]) -> PyTree:
-    if name not in _MADE:
-        _MADE[name] = make()
-        while len(_MADE) > 16:
-            _MADE.popitem(last=False)
-    return _MADE[name]
+    return _MADE.get((task.sample, split, batch_size, "finished"), make)
 
 
 def means(sums: dict) -> dict[str, float]:
