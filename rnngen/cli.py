@@ -11,14 +11,15 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnngen import process, records, sinks
+from rnngen import locks, process, records, sinks, stopping
 from rnngen.cli_sample import sample, score
 from rnngen.config import COMPONENTS, complete, resolve
 from rnngen.configcheck import ConfigError, at_place, call, check_name, load_module
 from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.jsonfiles import DamagedFile
 from rnngen.lookup import nearest
 from rnngen.media import MEDIA
-from rnngen.run import run
+from rnngen.run import check_writable, run
 from rnngen.sinks import SINKS
 from rnngen.sweep import progress
 from rnngen.sweep.campaign import begin
@@ -27,10 +28,12 @@ from rnngen.sweep.launch import complete_launch, resolve_launch
 
 USAGE = """usage: rnngen <command> [options]
 
-  rnngen train --config=FILE --workdir=DIR [--log=tensorboard] [--distributed] [--config.KEY=VALUE ...]
+  rnngen train --config=FILE --workdir=DIR [--log=tensorboard] [--distributed] [--take_over=SECONDS]
+               [--config.KEY=VALUE ...]
       train one run; the same command goes on with a run that was stopped
-  rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--detach] [--config.KEY=VALUE ...]
-               [--launch.executor.name=local|ray|slurm] [--launch.pack=auto|off|N] [--launch.log=tensorboard]
+  rnngen sweep --config=FILE --workdir=DIR [--workers=N] [--retry_failed] [--detach] [--take_over=SECONDS]
+               [--config.KEY=VALUE ...] [--launch.executor.name=local|ray|slurm] [--launch.pack=auto|off|N]
+               [--launch.log=tensorboard]
       run all trials of the file's get_sweep(); the same command finishes what is missing
   rnngen status DIR
       how far a sweep is: done, running, failed, the best so far, the time left
@@ -47,7 +50,8 @@ USAGE = """usage: rnngen <command> [options]
       cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
       executors and sinks, with their arguments
 
-exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input; 130 stopped by Ctrl-C"""
+exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input, or nothing can be written; 75 train or sweep was
+stopped by SIGTERM or Ctrl-C, and the same command goes on; 130 another was stopped by Ctrl-C"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,11 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except (ConfigError, OSError) as error:
+    except (ConfigError, DamagedFile, locks.HeldError, OSError) as error:
         print(f"rnngen: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except stopping.Preempted as stopped:
+        print(f"rnngen: stopped {stopped}; the same command goes on", file=sys.stderr)
+        return stopping.PREEMPTED
     except KeyboardInterrupt:
-        print("rnngen: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("rnngen: stopped", file=sys.stderr)
         return 130
 
 
@@ -82,7 +89,8 @@ def train(arguments: list[str]) -> int:
     if options.distributed:
         at_place("--distributed", process.join)
     first = not options.distributed or jax.process_index() == 0
-    result = run(config, options.workdir, _print_row if first else lambda row: None, options.log)
+    with stopping.listening():
+        result = run(config, options.workdir, _print_row if first else lambda row: None, options.log, options.take_over)
     if not first:
         return 0 if result["status"] == "finished" else 1
     test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
@@ -108,15 +116,18 @@ def sweep(arguments: list[str]) -> int:
     folder, base = Path(options.workdir), complete(options.config)
     launch = resolve_launch(options.launch, options.workers)
     space = call(options.path, options.module, "get_sweep")
-    campaign = begin(folder, base, space, launch, options.retry_failed, options.detach)
-    if campaign.left and options.module.__doc__:
-        print(options.module.__doc__.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
-    if options.detach:
-        print(f"{campaign.detach()} jobs submitted; rnngen status {folder} tells how they are")
-        return 0
-    with progress.Progress(campaign) as shown:
-        campaign.run(shown.over)
-    return _show_report(folder, report)
+    check_writable(folder)
+    # Longer than its workers, which it waits for.
+    with stopping.listening(grace=stopping.GRACE + 8), locks.hold(folder, options.take_over):
+        campaign = begin(folder, base, space, launch, options.retry_failed, options.detach)
+        if campaign.left and options.module.__doc__:
+            print(options.module.__doc__.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
+        if options.detach:
+            print(f"{campaign.detach()} jobs submitted; rnngen status {folder} tells how they are")
+            return 0
+        with progress.Progress(campaign) as shown:
+            campaign.run(shown.over)
+        return _show_report(folder, report)
 
 
 def status(arguments: list[str]) -> int:
@@ -186,6 +197,7 @@ class Options:
         self.workers: int = values.workers if sweeping else 0
         self.retry_failed: bool = values.retry_failed if sweeping else False
         self.detach: bool = values.detach if sweeping else False
+        self.take_over: float = values.take_over
         self.log: list[str] = [] if sweeping else values.log
         self.distributed: bool = False if sweeping else values.distributed
         self.launch: ConfigDict | None = values.launch if sweeping else None
@@ -205,6 +217,7 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
         "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
     )
     flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
+    flags.DEFINE_float("take_over", 0.0, "watch a lock of another host for so long", 0.0, flag_values=values)
     if not sweeping:
         flags.DEFINE_list("log", [], "sinks that get each row too", flag_values=values)
         flags.DEFINE_boolean("distributed", False, "be one of several processes of one run", flag_values=values)

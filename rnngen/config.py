@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
-from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
+from rnngen.configcheck import DEEPEST, ConfigError, at_place, check_key, check_kwargs, check_leaf, merge, shown
 from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
@@ -27,6 +27,8 @@ from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experime
 from rnngen.types import InputSpec
 
 DTYPES = ("float32", "bfloat16")
+MOST_LAYERS = 100  # each is traced on its own
+MOST_FEATURES = 2**24  # of a cell; what is wider overflows JAX's counts before it does any memory
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
 # factory that do not come from the config.
 COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
@@ -93,15 +95,21 @@ def complete(config: ConfigDict | Mapping) -> dict:
     return json.loads(dumps(merge(base_config().to_dict(), plain(config), "config")))
 
 
-def plain(value: Any) -> Any:
-    """A value of a config as JSON has it: ConfigDicts as dicts, also within lists, and NumPy's numbers as Python's."""
+def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
+    """A value of a config as JSON has it: ConfigDicts as dicts, also within lists, and NumPy's numbers as Python's.
+
+    Raises ConfigError naming the place of what JSON does not have, or of what is nested more than `depth` deep.
+    """
+    if not depth:
+        raise ConfigError(f"{where[:60]}...: is nested more than {DEEPEST} deep")
     if isinstance(value, ConfigDict):
         value = value.to_dict()
+    value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):
-        return {key: plain(v) for key, v in value.items()}
+        return {check_key(where, key): plain(v, f"{where}.{key}", depth - 1) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return value.item() if hasattr(value, "item") else value
+        return [plain(v, f"{where}[{number}]", depth - 1) for number, v in enumerate(value)]
+    return check_leaf(where, value)
 
 
 def resolve(config: ConfigDict | Mapping) -> dict:
@@ -110,20 +118,16 @@ def resolve(config: ConfigDict | Mapping) -> dict:
     Raises ConfigError naming the key and the nearest right one.
     """
     resolved = complete(config)
-    for path, about in COMPONENTS.items():
-        part = functools.reduce(lambda tree, key: tree[key], path.split("."), resolved)
-        _check_component(f"config.{path}", part, *about)
+    _check_components(resolved, tuple(COMPONENTS))
     asked = [{"name": w, "kwargs": {}} if isinstance(w, str) else w for w in resolved["diagnose"]["what"]]
     resolved["diagnose"]["what"] = asked
     for number, part in enumerate(asked):
         if not isinstance(part, dict) or "name" not in part or set(part) - {"name", "kwargs"}:
-            raise ConfigError(f"config.diagnose.what[{number}]: needs a name, or name and kwargs, got {part!r}")
+            raise ConfigError(f"config.diagnose.what[{number}]: needs a name, or name and kwargs, got {shown(part)}")
         if part["name"] in [earlier["name"] for earlier in asked[:number]]:
             raise ConfigError(f"config.diagnose.what[{number}]: {part['name']} is asked for twice")
         _check_component(f"config.diagnose.what[{number}]", part, "diagnosis", DIAGNOSES)
     _fit_width(resolved)
-    if resolved["dtype"] not in DTYPES:
-        raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
     return json.loads(dumps(resolved))
@@ -155,13 +159,26 @@ def build(resolved: dict) -> Experiment:
 
 def _model(resolved: dict) -> Model:
     task = _made("task", dumps(resolved["task"]))
-    return model_for(resolved, task.input_spec, task.head, task.loss)
+    return _model_for(resolved, task.input_spec, task.head, task.loss)
 
 
-def model_for(resolved: dict, spec: InputSpec, head: Head, loss: Callable) -> Model:
-    """The model that a resolved config describes, for a task of this input, head and loss."""
+def model_for(config: dict, spec: InputSpec, head: Head, loss: Callable) -> Model:
+    """The model of a run's config as its folder has it, for a task of this input, head and loss.
+
+    Its task is not looked for, since this needs no data. Raises ConfigError where the rest is no resolved config.
+    """
+    resolved = complete(config)
+    _check_components(resolved, ("cell", "model.head_init", "model.engine", "model.latent"))
+    return _model_for(resolved, spec, head, loss)
+
+
+def _model_for(resolved: dict, spec: InputSpec, head: Head, loss: Callable) -> Model:
     cell, options = _made("cell", dumps(resolved["cell"])), dict(resolved["model"])
+    if cell.output_dim > MOST_FEATURES:
+        raise ConfigError(f"config.cell: has {cell.output_dim} features, and {MOST_FEATURES} are the most")
     layers, _ = options.pop("num_layers"), options.pop("param_budget")
+    if layers > MOST_LAYERS:
+        raise ConfigError(f"config.model.num_layers: must be at most {MOST_LAYERS}, got {layers}")
     options["dtype"] = resolved["dtype"]
     latent = options.pop("latent")
     build = at_place("config.model.latent", lambda: _call(LATENTS, latent, "latent model"))
@@ -208,9 +225,20 @@ def _width(resolved_json: str) -> int:
     return widest(parameters, resolved["model"]["param_budget"])
 
 
+def _check_components(resolved: dict, paths: tuple[str, ...]) -> None:
+    """Check the parts at these places, and what they compute in."""
+    for path in paths:
+        part = functools.reduce(lambda tree, key: tree[key], path.split("."), resolved)
+        _check_component(f"config.{path}", part, *COMPONENTS[path])
+    if resolved["dtype"] not in DTYPES:
+        raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
+
+
 def _check_component(where: str, part: Any, what: str, table: Mapping, supplied: tuple[str, ...] = ()) -> None:
     """Check the name and the arguments of a component, and fill in the defaults."""
     factory = at_place(f"{where}.name", functools.partial(find, table, part["name"], what))
+    if not isinstance(part.get("kwargs", {}), dict):
+        raise ConfigError(f"{where}.kwargs: must be a mapping, got {shown(part['kwargs'])}")
     part["kwargs"] = check_kwargs(f"{where}.kwargs", part["name"], factory, part.get("kwargs", {}), supplied)
 
 

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import inspect
+import math
 import traceback
 import types
 import typing
@@ -10,11 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rnngen.jsonfiles import one_line
 from rnngen.lookup import nearest
+
+
+DEEPEST = 50  # a value of a config within others
+LARGEST = 2**31 - 1  # as far as JAX counts
 
 
 class ConfigError(ValueError):
     """A config, or a folder that was made for another one, is wrong; the message is one line for a person."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 def load_module(path: str) -> types.ModuleType:
@@ -43,26 +52,30 @@ def call(path: str, module: types.ModuleType, function: str) -> Any:
 def set_override(config: dict, name: str, value: Any) -> None:
     """Set a dotted name in a plain config. Raises ConfigError where no such key can be."""
     check_name(config, name)
-    *groups, last = name.split(".")
+    *groups, last = check_key("overrides", name).split(".")
     for group in groups:
         config = config.setdefault(group, {})
+        if not isinstance(config, dict):
+            raise ConfigError(f"config.{name}: {group} has no keys, it is {shown(config)}")
     config[last] = value
 
 
 def check_name(config: Mapping, name: str) -> None:
-    """Raise ConfigError unless the dotted name exists, or lies in some `kwargs`, whose keys a factory decides."""
+    """Raise ConfigError unless the dotted name exists, or is a new one in some `kwargs`, whose keys a factory decides."""
     at, where = config, "config"
-    for part in name.split("."):
-        if where.endswith(".kwargs") or ".kwargs." in where:
-            return
-        if not isinstance(at, Mapping) or part not in at:
+    parts = name.split(".")
+    for number, part in enumerate(parts, start=1):
+        may_be_new = where.endswith(".kwargs") and number == len(parts)
+        if not isinstance(at, Mapping) or (part not in at and not may_be_new):
             known = at if isinstance(at, Mapping) else ()
             raise ConfigError(f"{where}.{part}: no such key{nearest(part, known)}")
-        at, where = at[part], f"{where}.{part}"
+        at, where = at.get(part), f"{where}.{part}"
 
 
 def merge(base: dict, given: Mapping, where: str) -> dict:
     """`base` with the values of `given`, each of a known key and of the type that `base` has there."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{where}: must be a mapping with {', '.join(base)}, got {shown(given)}")
     merged = dict(base)
     for key, value in given.items():
         path = f"{where}.{key}"
@@ -70,17 +83,43 @@ def merge(base: dict, given: Mapping, where: str) -> dict:
             raise ConfigError(f"{path}: no such key{nearest(key, base)}")
         if key == "kwargs":
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{path}: must be a mapping, got {value!r}")
+                raise ConfigError(f"{path}: must be a mapping, got {shown(value)}")
             # A default's kwargs belong to the default's name.
             same = "name" not in given or given["name"] == base.get("name")
             merged[key] = (base[key] if same else {}) | dict(value)
         elif isinstance(base[key], dict):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{path}: must be a mapping with {', '.join(base[key])}, got {value!r}")
             merged[key] = merge(base[key], value, path)
         else:
             merged[key] = _typed(path, value, type(base[key]))
     return merged
+
+
+def check_leaf(where: str, value: Any) -> Any:
+    """`value`, if it is one that a JSON file gives back as it was; raises ConfigError for another."""
+    if isinstance(value, float | int):
+        if not (math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST):
+            raise ConfigError(f"{where}: must be finite, and if whole at most 2^31 - 1, got {shown(value)}")
+    elif value is not None and not (isinstance(value, str) and _is_text(value)):
+        raise ConfigError(f"{where}: must be a number, text, a list, a mapping or None, got {shown(value)}")
+    return value
+
+
+def check_key(where: str, key: Any) -> str:
+    """`key`, if it can be one of a config; raises ConfigError for another."""
+    if not isinstance(key, str) or not _is_text(key):
+        raise ConfigError(f"{where}: keys must be text, got {shown(key)}")
+    return key
+
+
+def _is_text(value: str) -> bool:
+    """Whether a file can hold it: half of a surrogate pair has no UTF-8."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
+def shown(value: Any, most: int = 200) -> str:
+    """A value as it is written in Python, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
@@ -126,7 +165,7 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
     if tuple in kinds and isinstance(value, list | str):
         return (value,) if isinstance(value, str) else tuple(value)
     wanted = " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in kinds)
-    raise ConfigError(f"{path}: must be {wanted}, got {value!r}")
+    raise ConfigError(f"{path}: must be {wanted}, got {shown(value)}")
 
 
 def at_place(where: str, make: Callable[[], Any]) -> Any:
@@ -137,6 +176,8 @@ def at_place(where: str, make: Callable[[], Any]) -> Any:
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+    except ArithmeticError as error:
+        raise ConfigError(f"{where}: a number is out of range: {error}") from error
 
 
 def _calling(path: str, function: Callable[[], Any]) -> Any:

@@ -38,7 +38,7 @@ def difference(there: dict, here: dict) -> str:
     """What differs between two resolved configs, in one line."""
     old, new = flatten(there), flatten(here)
     keys = [k for k in sorted(old | new) if old.get(k) != new.get(k)]
-    shown = [f"{k} is {old.get(k)!r} there, {new.get(k)!r} here" for k in keys[:3]]
+    shown = [f"{k} is {old.get(k)!r:.80} there, {new.get(k)!r:.80} here" for k in keys[:3]]
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 

@@ -1,20 +1,45 @@
-"""JSON files: written whole or not at all, with the numbers that JSON does not have as "nan", "inf" and "-inf"."""
+"""JSON files: written whole or not at all, with the numbers that JSON does not have as "nan", "inf" and "-inf".
+
+What is read is held to a shape: None is anything; `str`, `bool`, `int`, `float` (any number), `dict` and `list` are
+values of that kind, `NoneType` is null; a tuple is one of several shapes; `[shape]` is a list of such; a dict has a
+shape for each key, "key?" for one that may be missing and `...` for all others; a function gives what is wrong, or "".
+"""
 
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, BinaryIO
+
+
+class DamagedFile(ValueError):  # noqa: N818, what a person reads is what was found
+    """A file of records is not what was written there; the message is one line that names it."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
+
+
+def one_line(message: str, most: int = 1000) -> str:
+    """What it quotes may have several lines, or no end."""
+    line = " ".join(message.splitlines())
+    return line if len(line) <= most else f"{line[:most]}..."
+
 
 _NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_LARGEST = 2**53  # larger whole numbers are not exact in most programs that read JSON, and none is written
+_WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "an object"}
+_WORDS |= {list: "a list", NoneType: "null"}
 
 
-def read_json(path: Path) -> Any:
-    """The file's value, None where there is no file."""
+def read_json(path: Path, shape: Any = None) -> Any:
+    """The file's value, None where there is no file. Raises DamagedFile where it has not the shape."""
     try:
-        return decode(json.loads(path.read_text(encoding="utf-8")))
+        raw = path.read_bytes()
     except FileNotFoundError:
         return None
+    return parse(raw, path, shape)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -22,13 +47,83 @@ def write_json(path: Path, value: Any) -> None:
     replace(path, dumps(value, indent=1) + "\n")
 
 
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file, [] where there is none; a torn last line is passed over."""
-    if not path.exists():
+def read_rows(path: Path, shape: Any = dict) -> list[dict]:
+    """The rows of a JSON-lines file, [] where there is none; a torn last line is passed over.
+
+    Raises DamagedFile naming the line that has not the shape.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
     # Every whole row ends in a newline, so what follows the last one was cut short.
-    return [decode(json.loads(line)) for line in lines[:-1]]
+    return [parse(line, f"{path}, line {number}", shape) for number, line in enumerate(lines[:-1], start=1)]
+
+
+def parse(raw: bytes, place: str | Path, shape: Any = None) -> Any:
+    """The value of some JSON. Raises DamagedFile, naming the place, where it is not JSON or has not the shape."""
+    try:
+        value = decode(json.loads(raw.decode()))
+    except RecursionError:
+        raise DamagedFile(f"{place}: is nested too deeply") from None
+    except ValueError as error:  # of the text, the syntax, or a number
+        raise DamagedFile(f"{place}: is not the JSON that was written there: {error}") from error
+    wrong = misfit(value, shape)
+    if wrong:
+        raise DamagedFile(f"{place}: {wrong.lstrip('. ')}")
+    return value
+
+
+def misfit(value: Any, shape: Any) -> str:
+    """What keeps a value from having a shape, after the place in it; "" where it has it."""
+    if shape is None or type(value) is shape or (shape is float and type(value) is int):
+        return ""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        return _misfit_of_keys(value, shape)
+    if isinstance(shape, list) and isinstance(value, list):
+        found = ((number, misfit(inside, shape[0])) for number, inside in enumerate(value))
+        return next((f"[{number}]{wrong}" for number, wrong in found if wrong), "")
+    if isinstance(shape, tuple):
+        wrongs = [misfit(value, one) for one in shape]
+        return "" if "" in wrongs else wrongs[0]
+    if not isinstance(shape, type | dict | list):
+        return shape(value)
+    kind = type(shape) if isinstance(shape, dict | list) else shape
+    return f" must be {_WORDS[kind]}, got {json.dumps(value)[:80]}"
+
+
+def _misfit_of_keys(value: dict, shape: dict) -> str:
+    for key in shape:
+        if isinstance(key, str) and key[-1] != "?" and key not in value:
+            return f" has no {key}"
+    others = shape.get(...)
+    for key, inside in value.items():
+        wrong = misfit(inside, shape.get(key, shape.get(f"{key}?", others)))
+        if wrong:
+            return f".{key}{wrong}"
+    return ""
+
+
+def one_of(*known: str) -> Callable[[Any], str]:
+    """The shape of one of some words."""
+    return lambda value: "" if value in known else f" must be one of {', '.join(known)}, got {json.dumps(value)[:80]}"
+
+
+def append_row(path: Path, row: dict) -> None:
+    """Add a row to a JSON-lines file, in place of a last line that was cut short."""
+    with open(path, "ab+") as file:
+        _drop_torn(file)
+        file.write(dumps(row).encode() + b"\n")
+
+
+def _drop_torn(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if not end:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
@@ -46,6 +141,13 @@ def replace(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def tidy(folder: Path) -> None:
+    """Delete what `replace` left in a folder whose processes died in the midst of it; for the only one that writes."""
+    for file in folder.glob(".*.*"):
+        if file.name.rsplit(".", 1)[-1].isdigit():
+            file.unlink(missing_ok=True)
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _encode(v) for key, v in value.items()}
@@ -55,9 +157,58 @@ def _encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """A value of JSON with its non-finite numbers as such."""
+    """A value of JSON with its non-finite numbers as such. Raises ValueError for a number that was never written."""
     if isinstance(value, dict):
-        return {key: decode(v) for key, v in value.items()}
+        return {_text(key): decode(v) for key, v in value.items()}
     if isinstance(value, list):
         return [decode(v) for v in value]
-    return _NOT_JSON.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _NOT_JSON.get(value) or _text(value)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("a whole number above 2^53")
+    return value
+
+
+def _text(value: str) -> str:
+    """Half a surrogate pair, which no page or table can hold, is shown as a question mark."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def _is_folder(name: Any) -> str:
+    """The shape of the name of a folder that stands right within another."""
+    plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
+    return "" if plain else f" must be the name of a folder, got {name!r:.80}"
+
+
+def _is_place(numbers: Any) -> str:
+    """The shape of a proposal's places among all: at least one."""
+    return "" if isinstance(numbers, list) and numbers and all(type(n) is int for n in numbers) else " must be places"
+
+
+# What the files of a run's and of a sweep's folder hold, see `rnngen.records`.
+_NUMBERS, _COMPONENT = {...: float}, {"name": str, "kwargs?": dict}
+CONFIG = {"cell?": _COMPONENT, "task?": _COMPONENT}
+MEDIUM = (_COMPONENT | {"kwargs": dict, "length?": int}, NoneType)
+RESULT = {
+    "status": one_of("finished", "diverged", "pruned", "failed"),
+    "step?": int,
+    "metrics?": {...: _NUMBERS},
+    "baseline?": float,
+    "solved?": bool,
+    "half_life?": _NUMBERS,
+    "train_seconds?": float,
+    "compile_seconds?": float,
+    "reason?": str,
+}
+ROWS: dict[str, dict] = {
+    "metrics": {"step": int, "split": str, ...: float},
+    "diagnoses": {"step": int, "what": str},
+    "provenance": {"seed?": int, "time?": str, "versions?": {...: (str, NoneType)}, "git_commit?": (str, NoneType)},
+}
+_TRIAL = {"id": _is_folder, "overrides": dict, "labels?": {...: str}}
+_SEARCH = {"method": str, "metric": str, "mode": one_of("min", "max"), "trials": int}
+SWEEP = {"config": dict, "trials": [_TRIAL], "search?": _SEARCH}
+PROPOSAL = {"numbers": _is_place, "overrides": dict, "labels": {...: str}, "params": dict}
+PACKED_SWEEP = {"sweep": (SWEEP, NoneType)}
+PACKED_RUN = {"trial": _is_folder, "config": (CONFIG, NoneType), "result": (RESULT, NoneType)}
+PACKED_RUN |= {table: [shape] for table, shape in ROWS.items()}

@@ -2,9 +2,16 @@
 
 import difflib
 import importlib
+import inspect
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
+
+# Names come from configs, also from those of strangers' run folders, and what they find is called with what stands
+# there: never one of Python's own functions, such as os.system, nor one that opens pickles or runs files.
+_CLOSED = sys.stdlib_module_names | {"cloudpickle", "joblib", "numpy", "pandas", "pooch", "scipy", "sklearn", "torch"}
+_CLOSED |= {"jax.numpy", "jax._src.numpy", "rnngen.cli", "rnngen.configcheck", "rnngen.run", "rnngen.sweep"}
 
 
 class Kept:
@@ -39,7 +46,7 @@ def find(table: Mapping[str, Any], name: str, what: str) -> Any:
     Raises ValueError with the nearest valid name in it.
     """
     if not isinstance(name, str):
-        raise ValueError(f"a {what} is named by a string, got {name!r}")
+        raise ValueError(f"the name of the {what} must be a string, got {name!r:.200}")
     if name in table:
         return table[name]
     if ":" in name:
@@ -49,6 +56,8 @@ def find(table: Mapping[str, Any], name: str, what: str) -> Any:
 
 def _import(name: str, what: str) -> Any:
     module_name, _, attribute = name.partition(":")
+    if _is_closed(module_name):
+        raise ValueError(f"{what} {name!r}: nothing in {module_name!r} is one")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way; say which, in one line
@@ -56,4 +65,13 @@ def _import(name: str, what: str) -> Any:
     if not hasattr(module, attribute):
         public = [n for n in vars(module) if not n.startswith("_")]
         raise ValueError(f"{what} {name!r}: {module_name} has no {attribute!r}{nearest(attribute, public)}")
-    return getattr(module, attribute)
+    found = getattr(module, attribute)
+    if not callable(found) or (inspect.isroutine(found) or inspect.isclass(found)) and _is_closed(found.__module__):
+        raise ValueError(f"{what} {name!r}: what {module_name} has there is none")
+    return found
+
+
+def _is_closed(module: str | None) -> bool:
+    """Whether the module, or a package around it, is one of those that no name may lead into."""
+    parts = (module or "builtins").split(".")
+    return any(".".join(parts[:count]) in _CLOSED for count in range(1, len(parts) + 1))

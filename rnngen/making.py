@@ -68,12 +68,12 @@ def load_maker(folder: str | os.PathLike) -> Maker:
         raise ConfigError(f"{folder}: {_instead(run.path)}")
     if described is None:
         raise ConfigError(f"{folder}: the task {config['task']['name']} makes no sequences")
-    saved = checkpoint.steps(run.checkpoints)
-    if not saved:
-        raise ConfigError(f"{folder}: has no checkpoint yet")
+    step, wrong = checkpoint.newest(run.checkpoints)
+    if step is None:
+        raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint yet")
     medium = find(MEDIA, described["name"], "medium")(**described["kwargs"])
     model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
-    params = checkpoint.load_params(run.checkpoints, saved[-1], jax.eval_shape(model.init, jax.random.key(0)))
+    params = checkpoint.load_params(run.checkpoints, step, jax.eval_shape(model.init, jax.random.key(0)))
     return Maker(model, params, medium, described.get("length", LENGTH))
 
 

@@ -16,7 +16,7 @@ strings "nan", "inf" and "-inf".
 """
 
 import gzip
-import json
+import itertools
 import os
 import platform
 import subprocess
@@ -29,7 +29,8 @@ from typing import Any
 
 import pandas as pd
 
-from rnngen.jsonfiles import decode, dumps, read_json, read_rows, replace, write_json
+from rnngen.jsonfiles import CONFIG, MEDIUM, PACKED_RUN, PACKED_SWEEP, PROPOSAL, RESULT, ROWS, SWEEP, DamagedFile
+from rnngen.jsonfiles import append_row, dumps, parse, read_json, read_rows, replace, write_json
 
 _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
@@ -38,10 +39,11 @@ TRAINED = ("finished", "diverged")
 OVER = (*TRAINED, "pruned")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
 PACKED = "records.jsonl.gz"
+MOST_PACKED = 2**30  # bytes of packed records; a small file can hold any number of zeros
 
 
 class RunFolder:
-    """One run's folder. `path` need not exist; the first write makes it."""
+    """One run's folder. `path` need not exist; the first write makes it. What reads raises DamagedFile."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
@@ -49,11 +51,11 @@ class RunFolder:
 
     def config(self) -> dict | None:
         """The config it was made for, None where there is none yet."""
-        return read_json(self.path / "config.json")
+        return read_json(self.path / "config.json", CONFIG)
 
     def result(self) -> dict | None:
         """The final result, None while the run is not over."""
-        return read_json(self.path / "result.json")
+        return read_json(self.path / "result.json", RESULT)
 
     def start(self, config: dict, **facts: Any) -> None:
         """Write the config, and a provenance row with `facts` in it."""
@@ -68,7 +70,7 @@ class RunFolder:
 
     def medium(self) -> dict | None:
         """What `describe` wrote; None where its task makes no sequences."""
-        return read_json(self.path / "medium.json")
+        return read_json(self.path / "medium.json", MEDIUM)
 
     def finish(self, result: dict) -> None:
         """Write the result, whole or not at all."""
@@ -88,12 +90,11 @@ class RunFolder:
 
     def append(self, table: str, row: dict) -> None:
         """Add a row to one of `TABLES`."""
-        with open(self.path / TABLES[table], "a", encoding="utf-8") as file:
-            file.write(dumps(row) + "\n")
+        append_row(self.path / TABLES[table], row)
 
     def rows(self, table: str) -> list[dict]:
         """The rows of one of `TABLES`; a torn last line is passed over."""
-        return read_rows(self.path / TABLES[table])
+        return read_rows(self.path / TABLES[table], ROWS[table])
 
     def rewind(self, step: int) -> None:
         """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
@@ -175,24 +176,30 @@ def _rounded(value: Any, digits: int) -> Any:
 def sweep(folder: str | os.PathLike) -> dict | None:
     """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
     packed = _packed(Path(folder))
-    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json")
+    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json", SWEEP)
     return found | {"trials": proposals(folder)} if found and "search" in found and not packed else found
 
 
 def proposals(folder: str | os.PathLike) -> list[dict]:
     """What a search proposed, `{"id", "numbers", "overrides", "labels", "params"}`, in the order of its proposals."""
     files = (Path(folder) / "trials").glob("*/trial.json")
-    return sorted(({"id": f.parent.name} | read_json(f) for f in files), key=lambda p: p["numbers"][0])
+    return sorted((read_json(f, PROPOSAL) | {"id": f.parent.name} for f in files), key=lambda p: p["numbers"][0])
 
 
 def _packed(folder: Path) -> list[dict]:
+    path = folder / PACKED
     try:
-        text = gzip.decompress((folder / PACKED).read_bytes()).decode()
+        with gzip.open(path) as file:
+            raw = file.read(MOST_PACKED + 1)
     except FileNotFoundError:
         return []
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise ValueError(f"{folder / PACKED}: not the records that pack writes: {error}") from error
-    return [decode(json.loads(line)) for line in text.splitlines()]
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DamagedFile(f"{path}: not the records that pack writes: {error}") from error
+    if len(raw) > MOST_PACKED:
+        raise DamagedFile(f"{path}: not the records that pack writes: more than {MOST_PACKED} bytes")
+    shapes = itertools.chain([PACKED_SWEEP], itertools.repeat(PACKED_RUN))
+    lines = raw.removesuffix(b"\n").split(b"\n")
+    return [parse(line, f"{path}, line {n}", s) for n, (line, s) in enumerate(zip(lines, shapes, strict=False), 1)]
 
 
 def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
@@ -201,7 +208,8 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     table: "metrics", "diagnoses", "provenance", or "results" (one row a run). Every row carries its run's
     folder name as `trial` and the resolved config as columns `config.task.name` and so on.
 
-    Raises FileNotFoundError where `folder` holds neither a run nor a sweep, ValueError for an unknown table.
+    Raises FileNotFoundError where `folder` holds neither a run nor a sweep, ValueError for an unknown table,
+    DamagedFile for a file that was not written so.
     """
     folder = Path(folder)
     if table != "results" and table not in TABLES:
@@ -210,7 +218,7 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     for run in runs(folder):
         config = {f"config.{key}": value for key, value in flatten(run.config() or {}).items()}
         found = [flatten(run.result() or {"status": "unfinished"})] if table == "results" else run.rows(table)
-        rows += [{"trial": run.path.name} | row for row in found]
+        rows += [{"trial": ""} | row | {"trial": run.path.name} for row in found]
         configs += [{"trial": run.path.name} | config] if found else []
     # Joined at the end: a sweep has far more rows than configs.
     return pd.DataFrame(rows).merge(pd.DataFrame(configs), on="trial", how="left") if rows else pd.DataFrame()

@@ -9,9 +9,11 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
+from rnngen import locks
 from rnngen.config import build
 from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
+from rnngen.jsonfiles import tidy
 from rnngen.records import OVER, Follower, RunFolder
 from rnngen.sinks import Sinks
 from rnngen.train import Experiment, alike, fit, fit_pack
@@ -20,14 +22,19 @@ Member = tuple[Experiment, RunFolder, dict]
 
 
 def run(
-    config: dict, path: str | os.PathLike, on_row: Callable[[dict], Any] = lambda row: None, log: Sequence[str] = ()
+    config: dict,
+    path: str | os.PathLike,
+    on_row: Callable[[dict], Any] = lambda row: None,
+    log: Sequence[str] = (),
+    take_over: float = 0.0,
 ) -> dict:
     """Train what a resolved config describes in the folder `path` and return its result.
 
     A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds
     it finished is left as it is. Several processes (`process.join`) that all call this train one run; the first writes.
-    log: names of sinks that get each row too, see `rnngen.sinks`. Raises ConfigError, before anything is written, where
-    the config cannot be built, or the folder holds another config or cannot be written.
+    log: names of sinks that get each row too, see `rnngen.sinks`. take_over: see `locks.hold`. Raises ConfigError,
+    before anything is written, where the config cannot be built, or the folder holds another config or cannot be
+    written; HeldError where another process has the folder; Preempted where this one was asked to stop.
     """
     experiment = build(config)
     first = jax.process_index() == 0
@@ -38,14 +45,15 @@ def run(
         multihost_utils.sync_global_devices("claimed")
     if done is not None and done["status"] in OVER:
         return done
-    _start(folder, config, experiment)
-    with contextlib.closing(Sinks(log if first else (), folder.path, config)) as sinks:
+    with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
+        _start(folder, config, experiment)
+        with contextlib.closing(Sinks(log if first else (), folder.path, config)) as sinks:
 
-        def tell(row: dict) -> None:
-            on_row(row)
-            sinks(row)
+            def tell(row: dict) -> None:
+                on_row(row)
+                sinks(row)
 
-        return fit(experiment, folder, tell)
+            return fit(experiment, folder, tell)
 
 
 def run_pack(
@@ -54,21 +62,26 @@ def run_pack(
     on_error: Callable[[str, Exception], Any],
     exact: bool = False,
     log: Sequence[str] = (),
+    patience: float = 0.0,
+    take_over: float = 0.0,
 ) -> None:
     """`run` for configs in their folders, those that one program can train together.
 
     on_error gets the folder and the exception of a run that raises; the others go on. exact: to the bits that each
-    gives alone on one device, else the faster way. log: as in `run`.
+    gives alone on one device, else the faster way. log: as in `run`. patience, take_over: see `locks.hold`.
     """
     left: list[Member] = []
-    for config, path in zip(configs, paths, strict=True):
-        with _telling(on_error, path):
-            folder, experiment = RunFolder(path), build(config)
-            done = claim(folder, config)
-            if done is None or done["status"] not in OVER:
-                left.append((experiment, folder, config))
-    for places in alike([experiment for experiment, _, _ in left]):
-        _run_alike([left[place] for place in places], on_error, exact, log)
+    with contextlib.ExitStack() as held:
+        for config, path in zip(configs, paths, strict=True):
+            with _telling(on_error, path):
+                folder, experiment = RunFolder(path), build(config)
+                claim(folder, config)
+                held.enter_context(locks.hold(folder.path, take_over, patience))
+                done = folder.result()  # by whoever had it until now
+                if done is None or done["status"] not in OVER:
+                    left.append((experiment, folder, config))
+        for places in alike([experiment for experiment, _, _ in left]):
+            _run_alike([left[place] for place in places], on_error, exact, log)
 
 
 def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequence[str]) -> None:
@@ -91,6 +104,7 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
     facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
+    tidy(folder.path)
     folder.start(config, seed=config["seed"], device=device(), **facts)
     folder.describe(experiment.task.medium)
 

@@ -121,3 +121,48 @@ def make_experiment(cell="gru", steps=4, seed=0, task=None, diagnose=(), optimiz
     optim = build_optimizer(optimizer, 1e-2, steps=steps, clip_norm=1.0)
     what = {name: DIAGNOSES[name]() for name in diagnose}
     return Experiment(model, task, optim, Schedule(steps, **settings), Diagnose(what=what, examples=4), seed)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults", action="store_true", help="inject every fault as often as tests/README.md says")
+
+
+class Faults:
+    """How often a test injects its fault, and what came of it."""
+
+    def __init__(self, full, record):
+        self._full, self._record = full, record
+
+    def count(self, short, full):
+        """`short`, or `full` with --faults."""
+        return full if self._full else short
+
+    def tell(self, fault, tried, lost):
+        """Put the fault into the table at the end, and fail where anything was lost."""
+        lost = list(lost)
+        self._record("fault", [fault, tried, len(lost)])
+        assert not lost, lost[:5]
+
+
+@pytest.fixture
+def faults(request, record_property):
+    """See `Faults`."""
+    return Faults(request.config.getoption("--faults"), record_property)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The faults that were injected: how often, and how often something was lost."""
+    told = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "fault" and report.when == "call":
+                    fault, tried, lost = value
+                    before = told.get(fault, (0, 0))
+                    told[fault] = (before[0] + tried, before[1] + lost)
+    if told:
+        terminalreporter.section("faults")
+        width = max(map(len, told))
+        terminalreporter.write_line(f"{'fault':<{width}}  tried   lost")
+        for fault, (tried, lost) in sorted(told.items()):
+            terminalreporter.write_line(f"{fault:<{width}}  {tried:>5}  {lost:>5}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rnngen"
 FLOORS = [
-    {"types", "lookup", "jsonfiles", "records", "process", "sinks"},
+    {"types", "lookup", "jsonfiles", "records", "process", "sinks", "locks", "stopping"},
     {"cells"},
     {"engines"},
     {"heads", "data"},

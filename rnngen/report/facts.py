@@ -1,5 +1,6 @@
 """What was run, from the records: how many trials, what they share, versions, machine, hours, dates."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def counts(status: pd.Series) -> str:
 def _seeds(planned: pd.DataFrame, starts: pd.DataFrame) -> str:
     # A part of a chained sweep may leave the seed at the config's.
     given = planned["seed"] if "seed" in planned else starts.get("seed", pd.Series(dtype=int))
-    seeds = sorted({int(seed) for seed in given.dropna()})
+    seeds = sorted({int(seed) for seed in given.dropna() if isinstance(seed, int | float) and math.isfinite(seed)})
     consecutive = len(seeds) > 2 and seeds == [*range(int(seeds[0]), int(seeds[0]) + len(seeds))]
     return f"{seeds[0]} to {seeds[-1]}" if consecutive else _several(seeds)
 

@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rnngen.records import load
 from rnngen.report.labels import labelled, moments
-from rnngen.report.style import band, colours, not_finite, panels, styled
+from rnngen.report.shapes import check_rows
+from rnngen.report.style import band, colours, legend, not_finite, panels, styled
 
 MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
 FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
@@ -38,7 +39,7 @@ def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str
                 draw_curves(axes, str(label), colour[str(label)], curves, reverse=against == "t")
             axes.set_title(f"{panel}, {moment}" if panel else moment)
         _decorate_norms(line, leaf, against)
-    grid[0][0].legend()
+    legend(grid[0][0])
     return figure
 
 
@@ -54,12 +55,12 @@ def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure
     for column, (moment, chosen) in enumerate(moments(folder, rows).items()):
         for axes, (what, text) in zip(grid[:, column], labels.items(), strict=True):
             for label, group in chosen.groupby("curve", sort=False):
-                curves = [_leaf(c[what], leaf)["median"] for c in group["curves"]]
+                curves = [curve["median"] for c in group["curves"] if (curve := _leaf(c[what], leaf))]
                 draw_curves(axes, str(label), colour[str(label)], curves)
             axes.set(ylabel=text if column == 0 else "", title=moment if what == "norm" else "")
     for axes in grid[-1]:
         axes.set_xlabel("time step t")
-    grid[0][0].legend()
+    legend(grid[0][0])
     return figure
 
 
@@ -89,7 +90,7 @@ def learning_curves(folder: str | os.PathLike) -> Figure | None:
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
     grid[0][0].set_ylabel("validation loss")
-    grid[0][0].legend()
+    legend(grid[0][0])
     return figure
 
 
@@ -102,9 +103,11 @@ def _loss_axis(losses: pd.Series, baseline: pd.Series) -> dict:
 
 
 def diagnosed(folder: str | os.PathLike, what: str) -> pd.DataFrame:
-    """The rows of one diagnosis, labelled; empty where it was not made."""
+    """The rows of one diagnosis, labelled; empty where it was not made. Raises DamagedFile for one made otherwise."""
     rows = labelled(folder, "diagnoses")
-    return rows if rows.empty else rows[rows["what"] == what]
+    rows = rows if rows.empty else rows[rows["what"] == what]
+    check_rows(what, rows)
+    return rows
 
 
 def draw_curves(axes: Axes, label: str, colour: str, curves: list[list[float]], reverse: bool = False) -> None:
@@ -127,9 +130,9 @@ def _crowded(rows: pd.DataFrame) -> bool:
     return rows["panel"].nunique() > MOST_PANELS or rows["curve"].nunique() > MOST_CURVES
 
 
-def _leaf(of: dict, leaf: str) -> dict:
-    """A leaf's curve; a cell whose carry is one array calls its layer so."""
-    return of.get(leaf) or of[leaf.split("/")[0]]
+def _leaf(of: dict, leaf: str) -> dict | None:
+    """A leaf's curve, None where there is no such leaf; a cell whose carry is one array calls its layer so."""
+    return of.get(leaf) or of.get(leaf.split("/")[0])
 
 
 def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:

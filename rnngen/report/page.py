@@ -138,5 +138,8 @@ def _trials(about: Subject) -> list[str]:
 
 
 def _whole(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A column of whole numbers, also where some are missing."""
-    return rows[name].astype("Int64") if name in rows else pd.Series(pd.NA, rows.index, dtype="Int64")
+    """A column of whole numbers, also where some are missing; of other values as it is."""
+    if name not in rows:
+        return pd.Series(pd.NA, rows.index, dtype="Int64")
+    whole = all(isinstance(v, int) or pd.isna(v) or (isinstance(v, float) and v.is_integer()) for v in rows[name])
+    return rows[name].astype("Int64") if whole else rows[name].astype(str)

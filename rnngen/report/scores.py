@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rnngen.records import TRAINED, load, short
 from rnngen.report.figures import diagnosed
 from rnngen.report.labels import curve_axis, moments, setting_names, together
-from rnngen.report.style import band, colours, panels, styled
+from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import settings, wilson
 
 
@@ -40,7 +40,7 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
         # All that the sweep has planned, also where it has not come to it yet.
         axes.set(xlim=(planned.min() - room, planned.max() + room), ylim=(-0.05, 1.05))
         axes.set(xlabel="length (steps)" if short(x) == "length" else _axis_name(x), title=title or None)
-        axes.legend(loc="best", fontsize=7)
+        legend(axes, loc="best", fontsize=7)
     grid[0][0].set_ylabel("share of seeds that solved the task")
     return figure
 
@@ -68,7 +68,7 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     _draw_baselines(axes, results, x, places, colour)
     axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
     axes.set(yscale="log", xlabel=_axis_name(x), ylabel="test loss")
-    axes.legend(fontsize=7)
+    legend(axes, fontsize=7)
     return figure
 
 
@@ -86,10 +86,11 @@ def length_generalisation(folder: str | os.PathLike) -> Figure | None:
     rows = rows.assign(setting=named.reindex(rows["trial"]).values)
     colour = colours(rows["setting"])
     for label, group in rows.groupby("setting", sort=False):
-        seeds = pd.DataFrame([m["accuracy"] for m in group["metrics"]], columns=group["lengths"].iloc[0])
+        pairs = zip(group["lengths"], group["metrics"], strict=True)
+        seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
         band(axes, str(label), colour[str(label)], seeds.median(), seeds.min(), seeds.max(), marker="o")
     axes.set(xscale="log", ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
-    axes.legend()
+    legend(axes)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rnngen.records import TRAINED, load, sweep
 from rnngen.report.figures import MOST_CURVES, MOST_PANELS
 from rnngen.report.labels import together
-from rnngen.report.style import band, colours, panels, styled
+from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import is_search, settings
 
 SIZE = "cell.kwargs.hidden_dim"
@@ -135,4 +135,4 @@ def _decorate(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xticks(tried, [str(size) for size in tried])
     axes.minorticks_off()
     axes.set(xlabel="hidden size (units)", title=f"{rows['task'].iloc[0]}\n{_by(rows)}")
-    axes.legend()
+    legend(axes)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rnngen.report.figures import diagnosed, powers_of_ten
 from rnngen.report.labels import moments
-from rnngen.report.style import band, colours, panels, styled
+from rnngen.report.style import band, colours, legend, panels, styled
 
 
 @styled
@@ -18,7 +18,7 @@ def lyapunov_spectra(folder: str | os.PathLike) -> Figure | None:
 
     def values(row):
         exponents = row["exponents"]["median"]
-        return pd.Series(exponents, index=(np.arange(len(exponents)) + 1) / len(exponents))
+        return {(number + 1) / len(exponents): value for number, value in enumerate(exponents)}
 
     return _before_and_after(
         folder, "lyapunov_spectrum", values, "index of the exponent / number of exponents", "exponent (nats per step)"
@@ -30,7 +30,7 @@ def jacobian_conditions(folder: str | os.PathLike) -> Figure | None:
     """Condition number of the long-term Jacobian against lag (Engelken 2023); None where it was not recorded."""
 
     def values(row):
-        return pd.Series(row["log10_condition"]["median"], index=row["lags"])
+        return dict(zip(row["lags"], row["log10_condition"]["median"], strict=False))
 
     return _before_and_after(
         folder, "jacobian_products", values, "lag (steps)", "condition number of the\nlong-term Jacobian", log=True
@@ -51,8 +51,8 @@ def recurrent_eigenvalues(folder: str | os.PathLike) -> Figure | None:
     figure, grid = panels(2, len(names), width=2.0, height=2.0)
     for number, (moment, chosen) in enumerate(moments(folder, rows).items()):
         for axes, name in zip(grid[number], names, strict=True):
-            for _, row in chosen[chosen["curve"] == name].iterrows():
-                at_step = row["jacobian"][len(row["jacobian"]) // 2]
+            for at_steps in filter(None, chosen.loc[chosen["curve"] == name, "jacobian"]):
+                at_step = at_steps[len(at_steps) // 2]
                 axes.plot(np.ravel(at_step["real"]), np.ravel(at_step["imag"]), ".", color=colour[name], markersize=3)
             _unit_circle(axes)
             axes.set(title="" if number else name, xlabel="real" if number else "")
@@ -104,7 +104,7 @@ def _before_and_after(folder, what: str, values, xlabel: str, ylabel: str, log: 
     if log:
         powers_of_ten(line[0])
     line[0].set_ylabel(ylabel)
-    line[0].legend()
+    legend(line[0])
     return figure
 
 

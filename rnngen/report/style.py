@@ -61,6 +61,12 @@ def not_finite(axes: Axes, colour: str, places: Sequence[float]) -> None:
         axes.plot(places, [1.0] * len(places), "x", color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
 
 
+def legend(axes: Axes, **options) -> None:
+    """A legend where a line has a label: what never trained to an end has none."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**options)
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem.png` and `stem.svg`."""
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -47,8 +47,8 @@ def is_search(found: dict | None, frame: pd.DataFrame) -> bool:
 
 def _axes(folder: str | os.PathLike, found: dict | None) -> pd.DataFrame:
     if found is None:
-        config = runs(folder)[0].config() or {}
-        return pd.DataFrame({"cell.name": [config["cell"]["name"]]}, index=[Path(folder).name])
+        cell = (runs(folder)[0].config() or {}).get("cell", {"name": ""})
+        return pd.DataFrame({"cell.name": [cell["name"]]}, index=[Path(folder).name])
     # A search that has proposed nothing yet has no trials, and no axes.
     names = list(dict.fromkeys(name for trial in found["trials"] for name in trial["overrides"])) or ["seed"]
     rows = [[_shown(found["config"], t, name) for name in names] for t in found["trials"]]
@@ -94,7 +94,7 @@ def failures(folder: str | os.PathLike) -> list[str]:
         result = run.result()
         if result is not None and result["status"] == "failed":
             changes = ", ".join(f"{short(k)}={v}" for k, v in frame.loc[run.path.name].items())
-            lines.append(f"{run.path.name} ({changes}): {result['reason']}")
+            lines.append(f"{run.path.name} ({changes}): {result.get('reason', '')}")
     return lines
 
 
@@ -166,6 +166,6 @@ def cost(folder: str | os.PathLike) -> str:
     results, starts = load(folder, "results"), load(folder, "provenance")
     hours = results.reindex(columns=["train_seconds", "compile_seconds"]).astype(float).sum().sum() / 3600
     counts = ", ".join(f"{number} {status}" for status, number in results["status"].value_counts().items())
-    jax = sorted({versions["jax"] for versions in starts["versions"]})
-    devices = sorted(set(starts["device"]))
+    jax = sorted({str(versions.get("jax")) for versions in starts["versions"]})
+    devices = sorted(set(starts["device"].astype(str)))
     return f"{counts}; {hours:.2f} hours, one trial at a time; JAX {', '.join(jax)}; {', '.join(devices)}"

@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
+from rnngen import stopping
 from rnngen.configcheck import ConfigError, at_place
 from rnngen.configkeys import structure
 from rnngen.sweep.executors import Executor
-from rnngen.sweep.job import CannotStart, Job, JobLost, fail
+from rnngen.sweep.job import CannotGoOn, Job, JobLost, fail
 from rnngen.sweep.plan import Trial, run_folder, status_of
 
 LOOK_EVERY = 0.2  # seconds between looks at trials that a search may stop
@@ -55,9 +56,10 @@ def run_trials(
 
     options: `exact` and `log` of each `Job`.
     A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on, and those that
-    were packed with it are tried again alone. On KeyboardInterrupt, trials that were running stay unfinished.
+    were packed with it are tried again alone. However this ends, trials that were running stay unfinished.
 
-    Raises ConfigError where no worker can start, or the executor refuses the jobs.
+    Raises ConfigError where no worker can start, nothing can be written, or the executor refuses the jobs, and
+    Preempted where this process was asked to stop.
     """
     running: dict[Future, list[Trial]] = {}
     ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
@@ -78,6 +80,8 @@ def run_trials(
             start(source.next(len(running), executor.slots))
             if not running:
                 return
+            if stopping.asked():
+                raise stopping.Preempted(f"with {len(running)} jobs under way")
             if time.monotonic() - looked > LOOK_EVERY:
                 source.look([trial for trials in running.values() for trial in trials])
                 looked = time.monotonic()
@@ -86,8 +90,8 @@ def run_trials(
             except queue.Empty:
                 continue
             trials = running.pop(future)
-            if isinstance(future.exception(), CannotStart):
-                raise ConfigError(f"launch.executor: {future.exception()}")
+            if isinstance(future.exception(), CannotGoOn):
+                raise ConfigError(str(future.exception()))
             start(_settle(folder, trials, future.exception()))
             for trial in trials:
                 if (status := status_of(folder, trial)) != "unfinished":

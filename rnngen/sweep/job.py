@@ -1,12 +1,14 @@
 """A job: one trial, or several that are trained as one program, and what a worker does with it."""
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from rnngen import locks, stopping
 from rnngen.records import RunFolder
 
 
@@ -29,22 +31,33 @@ class JobLost(Exception):  # noqa: N818, not an error of the program but of the 
     """The process or machine that had a job is gone; the message says how."""
 
 
-class CannotStart(Exception):  # noqa: N818, as above
-    """No worker can be had, so no job can run; the message says why."""
+class CannotGoOn(Exception):  # noqa: N818, as above
+    """No job can run, or none can write what came of it; the message says why. No trial is to blame."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# Seconds that a trial's folder may still be a process's whose driver is gone: it stops at its next row, or is ended.
+PATIENCE = stopping.GRACE + 10
 
 
 def perform(job: Job) -> None:
     """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
     from rnngen.run import run_pack  # here, so that the driver's end of this module stays light
 
-    run_pack(job.configs, job.folders, fail, job.exact, job.log)
+    run_pack(job.configs, job.folders, fail, job.exact, job.log, PATIENCE, locks.LEAST)
 
 
 def perform_logged(job: Job) -> None:
-    """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial."""
-    os.makedirs(job.folders[0], exist_ok=True)
-    with output_to(os.path.join(job.folders[0], "log.txt")):
-        perform(job)
+    """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial.
+
+    Raises CannotGoOn where nothing can be written.
+    """
+    try:
+        os.makedirs(job.folders[0], exist_ok=True)
+        with output_to(os.path.join(job.folders[0], "log.txt")):
+            perform(job)
+    except OSError as error:
+        raise CannotGoOn(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -70,7 +83,9 @@ def _flush() -> None:
 
 
 def fail(folder: str | os.PathLike, error: BaseException) -> None:
-    """Record a trial as failed."""
+    """Record a trial as failed. Raises CannotGoOn where that is not its own doing."""
+    if isinstance(error, locks.HeldError) or (isinstance(error, OSError) and error.errno in FULL):
+        raise CannotGoOn(str(error)) from error
     run = RunFolder(folder)
     run.path.mkdir(parents=True, exist_ok=True)
     if isinstance(error, JobLost):

@@ -49,18 +49,18 @@ class Search(NamedTuple):
 
 def uniform(low: float, high: float) -> Numbers:
     """Any number from `low` to `high`. Raises ValueError where there is none between them."""
-    return _checked(Numbers(low, high), f"uniform({low}, {high})")
+    return _checked(Numbers(low, high), f"uniform({low!r}, {high!r})")
 
 
 def loguniform(low: float, high: float) -> Numbers:
     """Any number from `low` to `high`, its logarithm uniform. Raises ValueError for an empty range, or zero in it."""
-    return _checked(Numbers(low, high, log=True), f"loguniform({low}, {high})")
+    return _checked(Numbers(low, high, log=True), f"loguniform({low!r}, {high!r})")
 
 
 def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
     """A whole number from `low` to `high`, both included. Raises ValueError for an empty range, or a step with log."""
-    place = f"integers({low}, {high}, step={step}, log={log})"
-    if not all(isinstance(n, int) for n in (low, high, step)) or step < 1 or (log and step > 1):
+    place = f"integers({low!r}, {high!r}, step={step!r}, log={log!r})"
+    if not all(map(_is_whole, (low, high, step))) or step < 1 or (log and step > 1):
         raise ValueError(f"{place}: takes whole numbers, a positive step, and no step with log")
     return _checked(Numbers(low, high, whole=True, log=log, step=step), place)
 
@@ -114,12 +114,17 @@ def search(
     unknown = set(pruning) - {"name", *PRUNERS[pruning["name"]]}
     if unknown:
         raise ValueError(f"search: pruner {pruning['name']} takes first and factor, not {sorted(unknown)[0]!r}")
+    for name, number in {"trials": trials, "seed": seed, **{n: v for n, v in pruning.items() if n != "name"}}.items():
+        if not _is_whole(number) or number < 0:
+            raise ValueError(f"search: {name} must be a whole number, not negative, got {number!r}")
+    if not isinstance(metric, str) or not isinstance(space, Mapping):
+        raise ValueError(f"search: metric must be a name and space a mapping, got {metric!r} and {space!r}")
     if pruning["name"] != "none" and "." in metric:
         raise ValueError(
             f"search: a pruner looks at metrics of the valid split, and {metric!r} is known at the end only"
         )
-    if trials < 1 or seed < 0:
-        raise ValueError(f"search: trials must be positive and seed not negative, got {trials} and {seed}")
+    if trials < 1:
+        raise ValueError(f"search: trials must be positive, got {trials}")
     if not space:
         raise ValueError("search: the space has no names")
     ranges = {name: choice(r) if isinstance(r, list) else r for name, r in space.items()}
@@ -134,6 +139,10 @@ def metric_place(metric: str) -> str:
     return metric if "." in metric else f"metrics.valid.{metric}"
 
 
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
 def _check_one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"search: {what} must be one of {', '.join(known)}, got {value!r}")

@@ -7,6 +7,7 @@ import numpy as np
 from rnngen.data.text import load_text
 from rnngen.tasks.generative import bits, generative, marginal_baseline
 from rnngen.tasks.task import Task
+from rnngen.types import check_positive
 
 
 def text(
@@ -27,6 +28,7 @@ def text(
     Loss: nats a symbol; `bits` are bits a symbol. Baseline: each symbol's own frequency. Solved, on tiny Shakespeare,
     at 1.50 nats, which transformers of ten times the size get little below.
     """
+    check_positive(eval_steps=eval_steps)
     corpus = load_text(path, encoding=encoding, splits=splits, vocabulary=vocabulary, source=source)
     corpus = corpus._replace(
         values={split: x if split == "train" else x[:eval_steps] for split, x in corpus.values.items()},

@@ -9,6 +9,8 @@ from rnngen.train.diagnose import Diagnose
 from rnngen.train.optim import Optimizer
 from rnngen.train.regularizers import Regularizer, none
 
+POLICIES = ("stop", "skip_update", "restore")
+
 
 class Schedule(NamedTuple):
     """How long to train, and every how many steps to do what (0: never).
@@ -18,6 +20,10 @@ class Schedule(NamedTuple):
       other from below); "": only at `steps`, which is then a cap.
     select: the parameters that the run is judged by: "last", or "best" on the valid split by its loss.
     patience: evaluations of the valid split without a better loss after which training ends; 0: never.
+    on_divergence: what follows where the loss or a parameter is no number: "stop", and the run ends as "diverged";
+      "skip_update", each update that would bring one is passed over; "restore", training goes on from the last
+      checkpoint with updates half as large. It ends as "diverged" after all where every update of a row is passed
+      over, or it would go back for the sixth time.
     """
 
     steps: int
@@ -31,6 +37,7 @@ class Schedule(NamedTuple):
     stop_at: float = 0.0
     select: str = "last"
     patience: int = 0
+    on_divergence: str = "stop"
 
     def check(self, task: Task, diagnose_every: int) -> None:
         """Raise ValueError naming the first number that does not fit."""
@@ -59,6 +66,9 @@ class Schedule(NamedTuple):
             raise ValueError(f"stop_metric: the task has no {self.stop_metric!r}{nearest(self.stop_metric, known)}")
         if self.select not in ("last", "best"):
             raise ValueError(f"select must be last or best, got {self.select!r}")
+        if self.on_divergence not in POLICIES:
+            close = nearest(self.on_divergence, POLICIES)
+            raise ValueError(f"on_divergence must be one of {', '.join(POLICIES)}, got {self.on_divergence!r}{close}")
         judging = [name for name in ("stop_metric", "patience") if getattr(self, name)]
         if judging and not self.eval_every:
             raise ValueError(f"{judging[0]} is looked at when the valid split is evaluated: set eval_every")

@@ -3,14 +3,17 @@
 import contextlib
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
+from rnngen import stopping
 from rnngen.records import RunFolder
 from rnngen.tasks.task import key_numbers
 from rnngen.train import checkpoint
@@ -21,6 +24,7 @@ from rnngen.train.state import TrainState, data_key, each_mean
 from rnngen.types import Params
 
 Listener = Callable[[dict], Any]
+LEAST_BACKOFF = 2.0**-5
 
 
 def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row: None) -> dict:
@@ -28,7 +32,10 @@ def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row
 
     Rows go to the folder's metrics and diagnoses, and to `on_row`. A run that was stopped and is fitted
     again ends with the same state and rows, to the bit, as one that was not, wall-clock fields apart.
-    A loss that is not finite ends the run as "diverged"; one that its folder is asked to stop ends as "pruned".
+    A loss or a parameter that is not finite ends the run as "diverged", unless the schedule's `on_divergence` has it go
+    on; one that its folder is asked to stop ends as "pruned". A checkpoint that is not as it was written is passed
+    over, with a line on stderr that names the file. Raises `Preempted`, the state saved, where the process was asked to
+    stop.
     """
     return fit_pack([experiment], [folder], [on_row])[0]
 
@@ -41,27 +48,24 @@ def fit_pack(
     how: "map", to the bits that each has alone on one device, "vmap", or "auto", the faster of them. Times in records
     are each trial's share. Trials with checkpoints of different steps are trained apart.
     """
-    began = time.perf_counter()
     members = [_Member(*each) for each in zip(experiments, folders, listeners, strict=True)]
-    results: dict[int, dict] = {}
-    for step in sorted({member.step for member in members}):
-        places = [place for place, member in enumerate(members) if member.step == step]
-        found = _together([members[place] for place in places], how, began)
-        results |= dict(zip(places, found, strict=True))
-        began = time.perf_counter()
-    return [results[place] for place in range(len(members))]
+    while going := [member for member in members if not member.result]:
+        step = min(member.step for member in going)
+        _together([member for member in going if member.step == step], how)
+    return [member.result for member in members]
 
 
-def _together(members: list["_Member"], how: str, began: float) -> list[dict]:
-    """Train members that are at the same step."""
-    experiment = members[0].experiment
+def _together(members: list["_Member"], how: str) -> None:
+    """Train members that are at the same step, each to its end or to where it goes back."""
+    began, experiment = time.perf_counter(), members[0].experiment
     states = place(_stack([member.state() for member in members]), experiment)
     programs = programs_for(experiment, states, how)
     for member in members:
-        member.compile_seconds = (time.perf_counter() - began) / len(members)
+        member.going = True
+        member.compile_seconds += (time.perf_counter() - began) / len(members)
     keys = [key_numbers(data_key(key)) for key in jax.device_get(states.key)]
-    with contextlib.closing(Feed(experiment, keys, members[0].step)) as feed:
-        return _Run(members, programs, feed).to_the_end(states)
+    with contextlib.closing(Feed(experiment, keys, members[0].step)) as feed, checkpoint.Saver() as saver:
+        _Run(members, programs, feed, saver).to_the_end(states)
 
 
 class _Member:
@@ -69,19 +73,41 @@ class _Member:
 
     def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Listener):
         self.experiment, self.folder, self.on_row = experiment, folder, on_row
-        self.saved = checkpoint.steps(folder.checkpoints)
-        self.step = self.saved[-1] if self.saved else 0
-        folder.rewind(self.step if self.saved else -1)
-        self.rows = folder.rows("metrics")
+        self.compile_seconds, self.save_seconds, self.result = 0.0, 0.0, dict[str, Any]()
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go back to the newest checkpoint that is good, or to before the first step."""
+        self.saved, wrong = checkpoint.newest(self.folder.checkpoints)
+        self.step, self.going = self.saved or 0, False
+        for line in wrong:
+            place = "the start" if self.saved is None else f"step {self.saved}"
+            print(f"rnngen: {line}; goes on from {place}", file=sys.stderr, flush=True)
+        if jax.process_count() > 1:  # all are to see the same files
+            multihost_utils.sync_global_devices("rewind")
+        if jax.process_index() == 0:
+            checkpoint.forget_after(self.folder.checkpoints, self.saved)
+        last = -1 if self.saved is None else self.saved
+        self.folder.rewind(last)
+        # Another process may be the one that rewinds the files.
+        self.rows = [row for row in self.folder.rows("metrics") if row["step"] <= last]
+        diagnoses = [row for row in self.folder.rows("diagnoses") if row["step"] <= last]
         self.valid = [row for row in self.rows if row["split"] == "valid"]
-        self.flows = [_flow(row) for row in folder.rows("diagnoses") if row["what"] == "gradient_flow"]
+        self.flows = [_flow(row) for row in diagnoses if row["what"] == "gradient_flow"]
         self.seconds = max((row["seconds"] for row in self.rows if "seconds" in row), default=0.0)
-        self.compile_seconds, self.result = 0.0, dict[str, Any]()
 
     def state(self) -> TrainState:
         """Where it was stopped, or the state before the first step."""
         state = start_state(self.experiment)
-        return checkpoint.load(self.folder.checkpoints, self.step, state) if self.saved else state
+        return state if self.saved is None else checkpoint.load(self.folder.checkpoints, self.saved, state)
+
+    def go_back(self) -> None:
+        """Return to the newest checkpoint, and have it say that updates are to be half as large from there."""
+        self.rewind()
+        state = self.state()
+        assert state.backoff is not None  # or the schedule would not have it go back
+        checkpoint.save(self.folder.checkpoints, state._replace(backoff=state.backoff / 2))
+        self.saved = self.step
 
     def write(self, table: str, row: dict) -> None:
         self.folder.append(table, row)
@@ -117,13 +143,23 @@ class _Member:
 
     def status(self, step: int) -> str:
         """How it ends at this step; "": it does not."""
-        train, valid = self.row("train", step), self.row("valid", step)
-        if train is not None and not math.isfinite(train["loss"]):
+        valid = self.row("valid", step)
+        if self.broken(step):
             return "diverged"
         schedule = self.experiment.schedule
         if step == schedule.steps or (valid is not None and (schedule.stops(valid) or self.out_of_patience())):
             return "finished"
         return "pruned" if valid is not None and self.folder.stop_requested() else ""
+
+    def broken(self, step: int) -> bool:
+        """Whether the loss up to a step, or a parameter at it, is no number."""
+        train = self.row("train", step)
+        return train is not None and not all(math.isfinite(train.get(name, 0.0)) for name in ("loss", "param_norm"))
+
+    def goes_back(self, step: int) -> bool:
+        """Whether it has diverged at this step and the schedule has it try again."""
+        may = self.experiment.schedule.on_divergence == "restore" and self.broken(step)
+        return may and self.row("train", step)["backoff"] > LEAST_BACKOFF  # type: ignore[index]
 
     def complete(self, step: int) -> bool:
         """Whether nothing is left to train after this step."""
@@ -144,6 +180,7 @@ class _Member:
             "parameters": parameters,
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
+            "save_seconds": self.save_seconds,
         }
         self.folder.finish(self.result)
 
@@ -151,27 +188,44 @@ class _Member:
 class _Run:
     """Members at the same step, and the programs that train them together."""
 
-    def __init__(self, members: list[_Member], programs: Programs, feed: Feed):
-        self.members, self.programs, self.feed = members, programs, feed
+    def __init__(self, members: list[_Member], programs: Programs, feed: Feed, saver: checkpoint.Saver):
+        self.members, self.programs, self.feed, self.saver = members, programs, feed, saver
         self.schedule, self.diagnose_every = members[0].experiment.schedule, members[0].experiment.diagnose.every
 
-    def to_the_end(self, states: TrainState) -> list[dict]:
+    def to_the_end(self, states: TrainState) -> None:
+        """Until each member has its result or goes back."""
         step, going = self.members[0].step, list(self.members)
-        if step == 0:
-            states = self.judge(states, 0, going)
-            self.diagnose(states, 0, going)
+        if fresh := [m for m in going if m.saved is None]:
+            states = self.judge(states, 0, fresh)
+            self.diagnose(states, 0, fresh)
         # Stopped between its last checkpoint and its result, a run has nothing left to train.
         self.end(states, step, [m for m in going if m.complete(step)])
-        while going := [m for m in going if not m.result]:
+        while going := [m for m in going if m.going and not m.result]:
+            if stopping.asked():
+                self.preempt(states, step, going)
             states = self.train(states, step, going)
             step += self.schedule.log_every
-            due = _due(self.schedule.eval_every, step)
-            states = self.judge(states, step, [m for m in going if due or m.status(step)])
-            ending = [m for m in going if m.status(step)]
-            self.diagnose(states, step, going if _due(self.diagnose_every, step) else ending)
-            self.save(states, going if _due(self.schedule.save_every, step) else ending)
-            self.end(states, step, ending)
-        return [member.result for member in self.members]
+            for member in (m for m in going if m.goes_back(step)):
+                member.go_back()
+            states = self.round_off(states, step, [m for m in going if m.going])
+
+    def round_off(self, states: TrainState, step: int, going: list[_Member]) -> TrainState:
+        """Whatever is due at a step after its training."""
+        due = _due(self.schedule.eval_every, step)
+        states = self.judge(states, step, [m for m in going if due or m.status(step)])
+        ending = [m for m in going if m.status(step)]
+        self.diagnose(states, step, going if _due(self.diagnose_every, step) else ending)
+        # What is broken is no state to go on from: the one before it stays the newest.
+        due_or_over = going if _due(self.schedule.save_every, step) else ending
+        self.save(states, [m for m in due_or_over if not m.broken(step)])
+        self.end(states, step, ending)
+        return states
+
+    def preempt(self, states: TrainState, step: int, members: list[_Member]) -> NoReturn:
+        """Save what is not, and stop."""
+        self.save(states, [m for m in members if step and step not in checkpoint.steps(m.folder.checkpoints)])
+        self.wait()
+        raise stopping.Preempted(f"at step {step}")
 
     def train(self, states: TrainState, step: int, members: list[_Member]) -> TrainState:
         began = time.perf_counter()
@@ -180,6 +234,8 @@ class _Run:
         states, sums = self.programs.train(states, self.active(members), fed)
         rows = each_mean(sums)
         spent = (time.perf_counter() - began) / len(members)
+        # Before a row tells of this interval, the last has to be safe: no more than one is ever lost.
+        self.wait()
         pace = {"steps_per_second": self.schedule.log_every / spent}
         if fed is not None:
             pace |= {"data_wait": waited / len(members) / spent}
@@ -217,12 +273,23 @@ class _Run:
             if jax.process_count() == 1:
                 # Of devices that have the same, Orbax would have each write a part, and compile programs for that.
                 state = jax.device_put(state, jax.local_devices()[0])
-            checkpoint.save(member.folder.checkpoints, state)
+            self.saver.begin(member.folder.checkpoints, state)
+
+    def wait(self) -> None:
+        """Return when all is saved, and note how long that took of the training's time."""
+        began = time.perf_counter()
+        self.saver.wait()
+        for member in self.members:
+            member.save_seconds += (time.perf_counter() - began) / len(self.members)
 
     def end(self, states: TrainState, step: int, members: list[_Member]) -> None:
-        """Open the test split, but for what a search gave up, and write the results."""
+        """Open the test split, but for what a search gave up, and write the results, once the states are safe."""
+        if members:
+            self.wait()
         how = {member: member.status(step) or "finished" for member in members}
-        self.evaluate(states.chosen, "test", step, [m for m in members if how[m] != "pruned"])
+        # Stopped after its row and before its result, a run has that row already.
+        unseen = [m for m in members if how[m] != "pruned" and m.row("test", step) is None]
+        self.evaluate(states.chosen, "test", step, unseen)
         parameters = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(states.params))
         for member in members:
             member.finish(how[member], step, parameters)

@@ -59,7 +59,8 @@ def start_state(experiment: Experiment) -> TrainState:
 def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:
     model, task, optimizer, schedule, _, seed, _, _ = experiment
     streams = schedule.examples(task) if task.chunks else None
-    return init_state(model, optimizer, seed, make, streams, schedule.select == "best")
+    best, may_back_off = schedule.select == "best", schedule.on_divergence == "restore"
+    return init_state(model, optimizer, seed, make, streams, best, may_back_off)
 
 
 def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
@@ -150,7 +151,8 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
 def _training(experiment: Experiment, mesh: Mesh) -> Callable:
     """What one trial runs between two rows."""
     model, task, optimizer, schedule, _, _, regularizer, _ = experiment
-    return train_steps(model, task, optimizer, schedule.examples(task), schedule.log_every, mesh, regularizer)
+    size, skip = schedule.examples(task), schedule.on_divergence == "skip_update"
+    return train_steps(model, task, optimizer, size, schedule.log_every, mesh, regularizer, skip)
 
 
 def _remember(states: TrainState, better: Array) -> TrainState:

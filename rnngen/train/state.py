@@ -28,7 +28,8 @@ class TrainState(NamedTuple):
     """Arrays only, so that the state is the checkpoint.
 
     step: updates made so far. carry: where a task's streams were left; None: its examples are whole. best: the
-    parameters that did best on the valid split so far; None where the last are taken.
+    parameters that did best on the valid split so far; None where the last are taken. backoff: by what updates are
+    multiplied, see `Schedule.on_divergence`; None: by nothing.
     """
 
     step: Array
@@ -37,6 +38,7 @@ class TrainState(NamedTuple):
     key: Key
     carry: Carry = None
     best: Params = None
+    backoff: Array | None = None
 
     @property
     def chosen(self) -> Params:
@@ -57,16 +59,18 @@ def init_state(
     make: Callable | None = None,
     streams: int | None = None,
     select_best: bool = False,
+    may_back_off: bool = False,
 ) -> TrainState:
     """The state before the first step; everything random in a run follows from its seed.
 
     make: seed -> what `init_params` makes, where that is compiled already. streams: of how many the state keeps the
-    carry. select_best: whether it keeps the best parameters.
+    carry. select_best: whether it keeps the best parameters. may_back_off: whether it has a `backoff`.
     """
     params, key_run = make(seed) if make else init_params(model, seed)
     carry = None if streams is None else model.init_carry(params, (streams,))
     best = jax.tree.map(jnp.copy, params) if select_best else None
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run, carry, best)
+    backoff = jnp.ones(()) if may_back_off else None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key_run, carry, best, backoff)
 
 
 def train_steps(
@@ -77,13 +81,15 @@ def train_steps(
     count: int,
     mesh: Mesh | None = None,
     regularizer: Regularizer = none(),  # noqa: B008, a constant
+    skip: bool = False,
 ) -> Callable:
     """`(state, fed) -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
     fed: what the task's `sample` gave for each of them, stacked, where it runs on the host; else None.
     Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
     resumed anywhere is the same run. mesh: the devices that share each batch (default: all that divide it).
-    regularizer: what is added to the task's loss.
+    regularizer: what is added to the task's loss. skip: pass over updates that would bring a number that is none; the
+    metric "skipped" says how many of them.
     """
     objective = regularized(model, task, regularizer)
     gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size), objective)
@@ -95,17 +101,37 @@ def train_steps(
             state.params, task.finish(drawn), jax.random.fold_in(key_noise, state.step), state.step, state.carry
         )
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
+        if state.backoff is not None:
+            updates = jax.tree.map(functools.partial(jnp.multiply, state.backoff), updates)
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
         sums = sums | {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
         carry = carry if task.chunks else None
-        return state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry), sums
+        after = state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry)
+        return _unless_broken(state, after, sums) if skip else (after, sums)
 
     def run(state: TrainState, fed: PyTree = None):
         state, sums = jax.lax.scan(one, state, fed, length=count)
-        return state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+        sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums) | {"param_norm": _once(optax.tree.norm(state.params))}
+        return state, sums if state.backoff is None else sums | {"backoff": _once(state.backoff)}
 
     return run
+
+
+def _once(value: Array) -> tuple[Array, Array]:
+    return value, jnp.ones(())
+
+
+def _unless_broken(before: TrainState, after: TrainState, sums: dict) -> tuple[TrainState, dict]:
+    """What came of a step, or, where there is a number in it that is none, the state as it was and nothing counted."""
+    changing = lambda state: (state.params, state.opt_state, state.carry)  # noqa: E731
+    numbers = [x for x in jax.tree.leaves((changing(after), sums["loss"])) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    good = jnp.array([jnp.isfinite(x).all() for x in numbers]).all()
+    choose = lambda new, old: jnp.where(good, new, old)  # noqa: E731
+    params, opt_state, carry = jax.tree.map(choose, changing(after), changing(before))
+    sums = {name: jax.tree.map(lambda x: jnp.where(good, x, jnp.zeros_like(x)), pair) for name, pair in sums.items()}
+    sums["skipped"] = _once(1 - good.astype(jnp.float32))
+    return after._replace(params=params, opt_state=opt_state, carry=carry), sums
 
 
 def data_key(key: Key) -> Key:

@@ -14,6 +14,7 @@ from rnngen.report.tables import results
 
 pytest_plugins = ["handmade_sweep"]
 
+SEARCH = {"method": "tpe", "metric": "loss", "mode": "min", "trials": 3}
 UNSAFE = "<script>alert('&')</script>"
 
 
@@ -222,8 +223,8 @@ def test_columns_that_say_nothing_are_left_out(sweep):
 
 
 def test_a_search_that_has_proposed_nothing_yet_has_a_page(tmp_path):
-    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [], "search": {"method": "tpe", "metric": "loss"}})
-    assert "method tpe, metric loss" in html_of(tmp_path)
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [], "search": SEARCH})
+    assert "method tpe, metric loss, mode min" in html_of(tmp_path)
     assert summary(tmp_path).empty
 
 

@@ -146,7 +146,8 @@ def test_a_search_is_not_drawn(sweep):
     for trial in there["trials"]:
         own = {"numbers": [len(trial["id"])], "overrides": trial["overrides"], "labels": trial["labels"], "params": {}}
         write_json(sweep / "trials" / trial["id"] / "trial.json", own)
-    write_json(sweep / "sweep.json", {"config": {}, "trials": [], "search": {"method": "random"}})
+    search = {"method": "random", "metric": "loss", "mode": "min", "trials": 3}
+    write_json(sweep / "sweep.json", {"config": {}, "trials": [], "search": search})
     assert sizes(sweep) is None
 
 

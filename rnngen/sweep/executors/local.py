@@ -5,6 +5,7 @@ compiled programs are paid once; when it dies, only the job that it had is lost,
 """
 
 import contextlib
+import functools
 import multiprocessing
 import signal
 import sys
@@ -15,8 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen import process
-from rnngen.sweep.job import CannotStart, Job, JobLost, perform_logged
+from rnngen import process, stopping
+from rnngen.sweep.job import CannotGoOn, Job, JobLost, perform_logged
 
 
 class Slot(NamedTuple):
@@ -27,14 +28,15 @@ class Slot(NamedTuple):
     gpu: str | None = None
 
 
-def local(folder: Path, workers: int = 0) -> "Local":
+def local(folder: Path, workers: int = 0, retries: int = 2) -> "Local":
     """Spawned processes on this machine.
 
-    workers: 0 for one a GPU, or one a core where there is none. Raises ValueError for a number below 0.
+    workers: 0 for one a GPU, or one a core where there is none. retries: how often a trial is gone on with whose
+    process died. Raises ValueError for a number below 0.
     """
-    if workers < 0:
-        raise ValueError(f"workers must not be negative, got {workers}")
-    return Local(share(workers, process.cores(), process.gpus()))
+    if workers < 0 or retries < 0:
+        raise ValueError(f"workers and retries must not be negative, got {workers} and {retries}")
+    return Local(share(workers, process.cores(), process.gpus()), retries)
 
 
 def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
@@ -54,8 +56,9 @@ class Local:
 
     lasting = False
 
-    def __init__(self, slots: list[Slot]):
+    def __init__(self, slots: list[Slot], retries: int = 0):
         self.slots, self.accelerated = len(slots), any(slot.gpu is not None for slot in slots)
+        self._retries = retries
         self._jobs: list[tuple[Job, Future]] = []
         self._held: dict[int, str] = {}  # which key each slot's process has compiled last
         self._changed = threading.Condition()
@@ -88,11 +91,21 @@ class Local:
         while (taken := self._take(number)) is not None:
             job, future = taken
             try:
-                worker.run(job)
+                self._see_through(worker, job)
             except Exception as error:
                 future.set_exception(error)
             else:
                 future.set_result(None)
+
+    def _see_through(self, worker: "Worker", job: Job) -> None:
+        """Have a worker do a job, again where its process dies; of a pack each trial will have tries of its own."""
+        for left in range(self._retries if len(job.folders) == 1 else 0, -1, -1):
+            try:
+                return worker.run(job)
+            except JobLost:
+                if self._closed or not left:
+                    raise
+        return None
 
     def _take(self, number: int) -> tuple[Job, Future] | None:
         with self._changed:
@@ -125,7 +138,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def run(self, job: Job) -> None:
-        """Have the process do a job. Raises JobLost where it dies, CannotStart where it does before it has begun."""
+        """Have the process do a job. Raises JobLost where it dies, CannotGoOn where no other would do better."""
         with self._lock:
             if self._stopped:
                 raise JobLost("stopped")
@@ -139,18 +152,20 @@ class Worker:
         except (EOFError, OSError):
             process.join()
             self._process = None
-            raise CannotStart(f"a worker cannot start: {_cause(process.exitcode)}, see above") from None
+            raise CannotGoOn(f"launch.executor: a worker cannot start: {_cause(process.exitcode)}, see above") from None
         self._fresh = False
         try:
             pipe.send(job)
-            pipe.recv()
+            trouble = pipe.recv()
         except (EOFError, OSError):
             process.join()
             self._process = None
             raise JobLost(f"its process died: {_cause(process.exitcode)}") from None
+        if trouble is not None:
+            raise CannotGoOn(trouble)
 
     def stop(self) -> None:
-        """End the process at once."""
+        """Have the process save what it trains and end."""
         with self._lock:
             self._stopped = True
             process = self._process
@@ -174,7 +189,7 @@ def _cause(exitcode: int | None) -> str:
 
 
 def _serve(pipe: Connection, slot: Slot) -> None:
-    """The worker's end: jobs come in, a token goes back for each."""
+    """The worker's end: jobs come in, and for each None goes back, or why no job can be done."""
 
     def talk(say: Callable[[], Any]) -> Any:
         try:
@@ -183,8 +198,25 @@ def _serve(pipe: Connection, slot: Slot) -> None:
             sys.exit()  # the driver is gone
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    driver = multiprocessing.parent_process()
+    assert driver is not None  # this one was spawned
+    stopping.watch(driver.sentinel, "its driver is gone")
     process.prepare_worker(slot.cores, slot.devices, slot.gpu)
     talk(lambda: pipe.send(None))  # it has started
     while True:
-        perform_logged(talk(pipe.recv))
-        talk(lambda: pipe.send(None))
+        trouble = _perform(talk(pipe.recv))
+        talk(functools.partial(pipe.send, trouble))
+
+
+def _perform(job: Job) -> str | None:
+    """Do a job; returns why none can be done. Ends this process where it was asked to stop."""
+    with stopping.listening(interrupts=False):
+        try:
+            perform_logged(job)
+        except CannotGoOn as error:
+            return str(error)
+        except stopping.Preempted:
+            pass
+        if stopping.asked():
+            sys.exit(stopping.PREEMPTED)
+    return None

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pickle
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -45,19 +44,20 @@ def how_ended(submitted: Any) -> str:
     if here and _runs_here(submitted):
         return ""
     if submitted.paths.result_pickle.exists():
-        return _outcome(submitted.paths.result_pickle)
+        return _last_words(submitted.paths.stderr)  # the pickle itself is not looked into
     if here:
         return "FAILED"
     words = submitted.watcher.get_state(submitted.job_id, mode="cache").split()  # as in CANCELLED by 1000
     return words[0] if words and words[0] in _FINAL else ""
 
 
-def _outcome(result: Path) -> str:
+def _last_words(errors: Path) -> str:
+    """That a job is over, and what it said last."""
     try:
-        outcome, value = pickle.loads(result.read_bytes())
-    except Exception as error:  # torn, or of another version
-        return f"FAILED, its result cannot be read: {error}".splitlines()[0]
-    return "COMPLETED" if outcome == "success" else f"FAILED, {value.strip().splitlines()[-1]}"
+        lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return "over" + (f", and said last: {lines[-1].strip()}" if lines else "")
 
 
 def _runs_here(submitted: Any) -> bool:

@@ -1,0 +1,50 @@
+"""What the records of the built-in diagnoses hold, as far as figures are drawn of it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rnngen.jsonfiles import DamagedFile, misfit
+
+
+def _is_numbers(value: Any) -> str:
+    """The shape of numbers in lists, to any depth but the same everywhere."""
+    try:
+        return "" if np.asarray(value, float).ndim else " must be a list of numbers"
+    except (TypeError, ValueError):
+        return " must be a list of numbers"
+
+
+def _are_pairs(first: str, second: str) -> Any:
+    """The shape of two lists of numbers that belong together."""
+
+    def wrong(value: Any) -> str:
+        missed = misfit(value, {first: [float], second: [float]})
+        return missed or ("" if len(value[first]) == len(value[second]) else f" needs as many {first} as {second}")
+
+    return wrong
+
+
+_CURVE = {"median": [float]}
+_AT_A_STEP = {"real": _is_numbers, "imag": _is_numbers}
+SHAPES: dict[str, dict] = {
+    "carry_norms": {"curves": {"norm": {...: _CURVE}, "to_last": {...: _CURVE}}},
+    "gate_statistics": {"gates": {...: _are_pairs("left", "right")}},
+    "gradient_flow": {"curves": {...: _CURVE}},
+    "jacobian_products": {"lags": [float], "log10_condition": _CURVE},
+    "length_generalisation": {"lengths": [float], "metrics": {"accuracy": [float]}},
+    "lyapunov_spectrum": {"exponents": _CURVE},
+    "recurrent_eigenvalues": {"jacobian": [_AT_A_STEP]},
+}
+
+
+def check_rows(what: str, rows: pd.DataFrame) -> None:
+    """Raise DamagedFile naming the first row of a diagnosis that is not as that makes it."""
+    shape = SHAPES[what]
+    if rows.empty:
+        return
+    for row in rows[["trial", "step", *(name for name in shape if name in rows)]].to_dict("records"):
+        wrong = misfit(row, shape)
+        if wrong:
+            raise DamagedFile(f"{row['trial']}/diagnoses.jsonl: {what} at step {row['step']}: {wrong.lstrip('. ')}")

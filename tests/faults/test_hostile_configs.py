@@ -1,0 +1,232 @@
+"""Mutated configs, launches, spaces and command lines: refused in one line, or built so that they train."""
+
+import contextlib
+import itertools
+import signal
+import types
+
+import jax
+import pytest
+from conftest import READING
+from mutate import ODD, Mutator
+
+from rnngen.cells import CELLS
+from rnngen.cli import main
+from rnngen.config import COMPONENTS, base_config, build, component, resolve
+from rnngen.configcheck import ConfigError, call, set_override
+from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.models import count_params
+from rnngen.sweep import ranges
+from rnngen.sweep.launch import base_launch, resolve_launch
+from rnngen.sweep.plan import plan
+from rnngen.sweep.ranges import search
+from rnngen.sweep.sampling import make_study
+from rnngen.sweep.study import planned
+from rnngen.tasks import TASKS
+from rnngen.train import sharding
+from rnngen.train.feed import feed_shapes
+from rnngen.train.programs import _first_state, _training
+
+NAMES = (*(name for _, table, _ in COMPONENTS.values() for name in table), *DIAGNOSES, "accuracy", "best", "bfloat16",
+         "hochreiter", "../lstm", "rnngen.cells:lstm", "rnngen.cells:nothing", "nowhere:x", ":", "rnngen.cells:", "os:system")  # fmt: skip
+SECONDS = 20  # that one config may take at the most
+MODEST = 10_000  # parameters of what is traced
+
+
+def small(cell, task, **more):
+    """A config that needs no data and whose program is quick to trace, with every argument of every part in it."""
+    config = base_config().to_dict()
+    config["cell"] = component(cell, hidden_dim=4).to_dict()
+    sizes = {"length": 12, "eval_size": 8} if task not in ("digits", "text") else {}
+    sizes |= {"source": "python", "chunk": 4, "eval_steps": 64} if task == "text" else {}
+    config["task"] = component(task, **sizes).to_dict()
+    config["train"] |= {"steps": 4, "batch_size": 2, "log_every": 2, "eval_every": 2, "save_every": 2}
+    config["train"] |= {"eval_batch_size": 4}
+    config["diagnose"] = {"every": 2, "what": [component("gradient_flow").to_dict()], "examples": 2}
+    for place, value in more.items():
+        set_override(config, place.replace("__", "."), value)
+    return resolve(config)
+
+
+BASES = [small(cell, task) for cell, task in itertools.product(CELLS, sorted(set(TASKS) - READING | {"text"}))]
+BASES += [
+    small("gru", "latch", optim__regularizer=component("omega").to_dict(), model__engine=component("fused").to_dict()),
+    small("rnn", "adding", optim__regularizer=component("flossing", exponents=2).to_dict(), optim__name="adamw"),
+    small("mingru", "latch", model__engine=component("newton").to_dict(), optim__schedule=component("cosine").to_dict()),
+    small("lstm", "text", model__latent=component("vrnn", latent_dim=2, feature_dim=3).to_dict(), optim__name="sgd"),
+    small("lstm", "text", model__embed_dim=3, model__dropout=0.1, optim__schedule=component("warmup_cosine").to_dict()),
+    small("rnn", "adding", model__param_budget=300, model__head_init=component("normal").to_dict()),
+    small("gru", "latch", diagnose__what=[component("length_generalisation", task="latch", lengths=[5, 6]).to_dict()]),
+    small("gru", "digits", diagnose__what=sorted(set(DIAGNOSES) - {"length_generalisation"})),
+]
+
+
+@contextlib.contextmanager
+def within(seconds):
+    """Fail what takes longer."""
+
+    def late(*_):
+        raise AssertionError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fault(action, given):
+    """None where the action works, or refuses in one line; else what is wrong."""
+    try:
+        with within(SECONDS):
+            action(given)
+    except ConfigError as error:
+        line = str(error)
+        return None if line and "\n" not in line and len(line) < 1100 else f"unclear: {line[:300]!r} of {written(given)}"
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:300]} of {written(given)}"
+    return None
+
+
+def written(given):
+    """The value, as far as it can be written."""
+    try:
+        return repr(given)[:2000]
+    except RecursionError:
+        return "a deep one"
+
+
+TRACED = set()
+
+
+def train_abstractly(config):
+    """Resolve, build, and trace the programs of what is accepted."""
+    resolved = resolve(config)
+    assert resolve(resolved) == resolved
+    experiment = build(resolved)
+    if experiment.program not in TRACED and is_modest(experiment):
+        TRACED.add(experiment.program)
+        _trace(experiment)
+
+
+def _trace(experiment):
+    """The program of training, by shapes alone."""
+    state = jax.eval_shape(lambda: _first_state(experiment))
+    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1))
+    jax.eval_shape(_training(experiment, sharding.mesh_of(1)), state, fed)
+
+
+def is_modest(experiment):
+    """Whether tracing is quick, and allocates little."""
+    task, schedule = experiment.task, experiment.schedule
+    examples = max(schedule.examples(task), schedule.eval_batch_size, experiment.diagnose.examples)
+    steps = max(task.lengths["valid"][1], task.lengths["train"][1])
+    batches = task.batches("valid", schedule.eval_batch_size)
+    return count_params(experiment.model) < MODEST and examples * steps * batches < 10**6
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A set that would be fetched is refused at once, as where there is no network."""
+
+    def refused(name, file):
+        raise ValueError(f"{file} could not be fetched")
+
+    monkeypatch.setattr("rnngen.data.places.fetch", refused)
+    monkeypatch.delenv("RNNGEN_DATA", raising=False)
+
+
+def test_mutated_configs(faults):
+    count = faults.count(150, 10_000)
+    mutator = Mutator(1, NAMES)
+    found = [fault(train_abstractly, mutator.value(mutator.random.choice(BASES))) for _ in range(count)]
+    faults.tell("mutated config", count, filter(None, found))
+
+
+OVERRIDES = {"cell.name": "gru", "seed": 3, "task.kwargs": {"length": 5}, "optim.learning_rate": 0.1, "cell": BASES[0]["cell"]}
+SPACE = [{"cell.name": "gru", "seed": seed, "optim.learning_rate": 0.1} for seed in range(3)]
+SEARCH = {
+    "method": "random",
+    "space": {"optim.learning_rate": [0.1, 0.2], "task.kwargs.length": [5, 6], "cell.name": ["gru", "rnn"]},
+    "metric": "loss",
+    "mode": "min",
+    "trials": 3,
+    "seed": 1,
+    "pruner": {"name": "asha", "first": 2, "factor": 4},
+}
+LAUNCH = base_launch().to_dict() | {"pack": 2, "executor": component("slurm", workers=2).to_dict()}
+RANGES = {"uniform": [0.1, 0.2], "loguniform": [0.1, 1.0], "integers": [1, 5, 2], "choice": [["gru", "rnn"]]}
+
+
+def written_in_a_file(make):
+    """What `get_sweep()` of a config file gives."""
+    return call("mine.py", types.SimpleNamespace(get_sweep=make), "get_sweep")
+
+
+def ranges_of(given):
+    """Each kind of range."""
+    for name, arguments in given.items() if isinstance(given, dict) else ():
+        if name in RANGES:
+            written_in_a_file(lambda name=name, arguments=arguments: getattr(ranges, name)(*arguments))
+
+
+def search_sweep(arguments):
+    """What a driver asks of a search before it begins."""
+    made = written_in_a_file(lambda: search(**arguments))
+    if made.trials < 100:
+        planned(BASES[0], made)
+        make_study(made, BASES[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "base"),
+    [
+        ("mutated overrides", lambda given: plan(BASES[0], [given]), OVERRIDES),
+        ("mutated space", lambda given: plan(BASES[0], given), SPACE),
+        ("mutated search", search_sweep, SEARCH),
+        ("mutated ranges", ranges_of, RANGES),
+        ("mutated launch", lambda given: resolve_launch(given if isinstance(given, dict) else {}), LAUNCH),
+    ],
+)
+def test_mutated_sweeps(faults, name, action, base):
+    count = faults.count(30, 2000)
+    mutator = Mutator(2, NAMES)
+    found = [fault(action, mutator.value(base)) for _ in range(count)]
+    faults.tell(name, count, filter(None, found))
+
+
+KEYS = ("cell.name", "cell.kwargs.hidden_dim", "task.kwargs.length", "train.steps", "model.dropout", "seed", "optim.name")
+COMMANDS = ("train", "sweep")
+
+
+def command_line(random, folder):
+    """A command line of which one part at least is wrong."""
+    wrong = str(random.choice([value for value in ODD if isinstance(value, str | int | float | None)])) or " "
+    key = random.choice(KEYS)
+    given = random.choice(
+        [f"--config.{key}x={wrong}", f"--config.{key}.x.y={wrong}", f"--config.{wrong}={key}", f"--{wrong}", f"x{wrong}"]
+    )
+    arguments = [f"--config={folder}/mine.py", f"--workdir={folder}/out", "--config.seed=-1", given]
+    random.shuffle(arguments)
+    return [random.choice(COMMANDS), *arguments]
+
+
+def test_mutated_command_lines(faults, tmp_path, capsys):
+    mine = "from rnngen.config import base_config as get_config\nget_sweep = lambda: [{'seed': 1}]\n"
+    (tmp_path / "mine.py").write_text(mine)
+    count, mutator, found = faults.count(150, 3000), Mutator(3), []
+    for _ in range(count):
+        arguments = command_line(mutator.random, tmp_path)
+        try:
+            with within(SECONDS):
+                status = main(arguments)
+        except Exception as error:
+            found.append(f"{type(error).__name__}: {error} of {arguments}")
+            continue
+        caught = capsys.readouterr()
+        if status != 2 or caught.err.count("\n") != 1 or caught.out:
+            found.append(f"{status} {caught.err!r} of {arguments}")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".py" or path.name == "out") == ["mine.py"]
+    faults.tell("mutated command line", count, found)
