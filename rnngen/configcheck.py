@@ -3,7 +3,6 @@
 import difflib
 import importlib.util
 import inspect
-import math
 import traceback
 import types
 import typing
@@ -14,9 +13,8 @@ from typing import Any
 from rnngen.jsonfiles import one_line
 from rnngen.lookup import nearest
 
-
 DEEPEST = 50  # a value of a config within others
-LARGEST = 2**31 - 1  # as far as JAX counts
+LARGEST, LARGEST_FLOAT = 2**31 - 1, 3.4e38  # as far as JAX counts, and computes
 
 
 class ConfigError(ValueError):
@@ -61,8 +59,9 @@ def set_override(config: dict, name: str, value: Any) -> None:
 
 
 def check_name(config: Mapping, name: str) -> None:
-    """Raise ConfigError unless the dotted name exists, or is a new one in some `kwargs`, whose keys a factory decides."""
-    at, where = config, "config"
+    """Raise ConfigError unless the dotted name exists, or is new within `kwargs`, whose keys a factory decides."""
+    at: Any = config
+    where = "config"
     parts = name.split(".")
     for number, part in enumerate(parts, start=1):
         may_be_new = where.endswith(".kwargs") and number == len(parts)
@@ -97,8 +96,8 @@ def merge(base: dict, given: Mapping, where: str) -> dict:
 def check_leaf(where: str, value: Any) -> Any:
     """`value`, if it is one that a JSON file gives back as it was; raises ConfigError for another."""
     if isinstance(value, float | int):
-        if not (math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST):
-            raise ConfigError(f"{where}: must be finite, and if whole at most 2^31 - 1, got {shown(value)}")
+        if not abs(value) <= (LARGEST_FLOAT if isinstance(value, float) else LARGEST):
+            raise ConfigError(f"{where}: must be a number of float32, and if whole within 2^31, got {shown(value)}")
     elif value is not None and not (isinstance(value, str) and _is_text(value)):
         raise ConfigError(f"{where}: must be a number, text, a list, a mapping or None, got {shown(value)}")
     return value

@@ -5,10 +5,11 @@ values of that kind, `NoneType` is null; a tuple is one of several shapes; `[sha
 shape for each key, "key?" for one that may be missing and `...` for all others; a function gives what is wrong, or "".
 """
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO
@@ -111,7 +112,7 @@ def one_of(*known: str) -> Callable[[Any], str]:
 
 def append_row(path: Path, row: dict) -> None:
     """Add a row to a JSON-lines file, in place of a last line that was cut short."""
-    with open(path, "ab+") as file:
+    with _named(path), open(path, "ab+") as file:
         _drop_torn(file)
         file.write(dumps(row).encode() + b"\n")
 
@@ -134,11 +135,24 @@ def dumps(value: Any, indent: int | None = None) -> str:
 def replace(path: Path, text: str) -> None:
     """Write the file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with _named(path), open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have errors of writing, as on a full disk, say in which file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def tidy(folder: Path) -> None:

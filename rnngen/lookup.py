@@ -66,7 +66,8 @@ def _import(name: str, what: str) -> Any:
         public = [n for n in vars(module) if not n.startswith("_")]
         raise ValueError(f"{what} {name!r}: {module_name} has no {attribute!r}{nearest(attribute, public)}")
     found = getattr(module, attribute)
-    if not callable(found) or (inspect.isroutine(found) or inspect.isclass(found)) and _is_closed(found.__module__):
+    made_there = inspect.isroutine(found) or inspect.isclass(found)
+    if not callable(found) or (made_there and _is_closed(found.__module__)):
         raise ValueError(f"{what} {name!r}: what {module_name} has there is none")
     return found
 

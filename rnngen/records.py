@@ -29,8 +29,8 @@ from typing import Any
 
 import pandas as pd
 
-from rnngen.jsonfiles import CONFIG, MEDIUM, PACKED_RUN, PACKED_SWEEP, PROPOSAL, RESULT, ROWS, SWEEP, DamagedFile
-from rnngen.jsonfiles import append_row, dumps, parse, read_json, read_rows, replace, write_json
+from rnngen import jsonfiles
+from rnngen.jsonfiles import DamagedFile, append_row, dumps, parse, read_json, read_rows, replace, write_json
 
 _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
@@ -51,11 +51,11 @@ class RunFolder:
 
     def config(self) -> dict | None:
         """The config it was made for, None where there is none yet."""
-        return read_json(self.path / "config.json", CONFIG)
+        return read_json(self.path / "config.json", jsonfiles.CONFIG)
 
     def result(self) -> dict | None:
         """The final result, None while the run is not over."""
-        return read_json(self.path / "result.json", RESULT)
+        return read_json(self.path / "result.json", jsonfiles.RESULT)
 
     def start(self, config: dict, **facts: Any) -> None:
         """Write the config, and a provenance row with `facts` in it."""
@@ -70,7 +70,7 @@ class RunFolder:
 
     def medium(self) -> dict | None:
         """What `describe` wrote; None where its task makes no sequences."""
-        return read_json(self.path / "medium.json", MEDIUM)
+        return read_json(self.path / "medium.json", jsonfiles.MEDIUM)
 
     def finish(self, result: dict) -> None:
         """Write the result, whole or not at all."""
@@ -94,7 +94,7 @@ class RunFolder:
 
     def rows(self, table: str) -> list[dict]:
         """The rows of one of `TABLES`; a torn last line is passed over."""
-        return read_rows(self.path / TABLES[table], ROWS[table])
+        return read_rows(self.path / TABLES[table], jsonfiles.ROWS[table])
 
     def rewind(self, step: int) -> None:
         """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
@@ -176,14 +176,16 @@ def _rounded(value: Any, digits: int) -> Any:
 def sweep(folder: str | os.PathLike) -> dict | None:
     """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
     packed = _packed(Path(folder))
-    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json", SWEEP)
+    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json", jsonfiles.SWEEP)
     return found | {"trials": proposals(folder)} if found and "search" in found and not packed else found
 
 
 def proposals(folder: str | os.PathLike) -> list[dict]:
     """What a search proposed, `{"id", "numbers", "overrides", "labels", "params"}`, in the order of its proposals."""
     files = (Path(folder) / "trials").glob("*/trial.json")
-    return sorted((read_json(f, PROPOSAL) | {"id": f.parent.name} for f in files), key=lambda p: p["numbers"][0])
+    return sorted(
+        (read_json(f, jsonfiles.PROPOSAL) | {"id": f.parent.name} for f in files), key=lambda p: p["numbers"][0]
+    )
 
 
 def _packed(folder: Path) -> list[dict]:
@@ -197,7 +199,7 @@ def _packed(folder: Path) -> list[dict]:
         raise DamagedFile(f"{path}: not the records that pack writes: {error}") from error
     if len(raw) > MOST_PACKED:
         raise DamagedFile(f"{path}: not the records that pack writes: more than {MOST_PACKED} bytes")
-    shapes = itertools.chain([PACKED_SWEEP], itertools.repeat(PACKED_RUN))
+    shapes = itertools.chain([jsonfiles.PACKED_SWEEP], itertools.repeat(jsonfiles.PACKED_RUN))
     lines = raw.removesuffix(b"\n").split(b"\n")
     return [parse(line, f"{path}, line {n}", s) for n, (line, s) in enumerate(zip(lines, shapes, strict=False), 1)]
 

@@ -45,7 +45,9 @@ def test_load_a_run(tmp_path):
 def test_load_a_sweep_in_its_order(tmp_path):
     for name, seed in (("b", 1), ("a", 2)):
         make_run(tmp_path / "trials" / name, seed)
-    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a", "overrides": {}}]})
+    write_json(
+        tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a", "overrides": {}}]}
+    )
     assert load(tmp_path)["config.seed"].tolist() == [1, 1, 2, 2]
     assert load(tmp_path, "results")["status"].tolist() == ["unfinished", "unfinished"]
     assert [run.path.name for run in runs(tmp_path)] == ["b", "a"]
@@ -103,7 +105,9 @@ def test_packed_records_read_like_the_sweep(tmp_path):
         make_run(tmp_path / "trials" / name, seed, status="finished", metrics={"test": {"loss": 0.123456789}})
         for step in (1, 2):
             RunFolder(tmp_path / "trials" / name).append("metrics", {"step": step, "split": "valid", "loss": math.inf})
-    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a", "overrides": {}}]})
+    write_json(
+        tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a", "overrides": {}}]}
+    )
     path = pack(tmp_path, tmp_path / "small")
     first = path.read_bytes()
     assert pack(tmp_path, tmp_path / "small").read_bytes() == first

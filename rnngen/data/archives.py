@@ -2,7 +2,6 @@
 
 import lzma
 import os
-import shutil
 import stat
 import tarfile
 import tempfile
@@ -13,9 +12,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from rnngen.data.fetch import cache_folder, sha256_of
+from rnngen.jsonfiles import one_line
 
+MOST_BYTES = 2**35  # of all files together; a small archive can hold any number of zeros
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
-_BROKEN = (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
+_OF_PYTHON = (OSError, EOFError, RuntimeError, UnicodeDecodeError, OverflowError)
+_BROKEN = (*_OF_PYTHON, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 
 
 def is_archive(path: Path) -> bool:
@@ -35,7 +37,8 @@ def extract(archive: Path, folder: Path) -> None:
     """Unpack the files of a .zip, .tar, .tar.gz or .tar.xz into `folder`, which is made: all of them or nothing.
 
     Raises ValueError naming the entry for an absolute name, one with `..`, a link or a device, and where the archive
-    is damaged. Links are refused wherever they lead: a chain of links that each stay inside can still lead out.
+    is damaged or holds more than `MOST_BYTES`. Links are refused wherever they lead: a chain of links that each stay
+    inside can still lead out.
     """
     if not is_archive(archive):
         raise ValueError(f"{archive} is not one of {', '.join(SUFFIXES)}")
@@ -43,12 +46,13 @@ def extract(archive: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder.parent) as temporary:
         whole = Path(temporary) / "whole"
         whole.mkdir()
+        left = MOST_BYTES
         try:
             for name, file in _zip_files(archive) if archive.name.lower().endswith(".zip") else _tar_files(archive):
-                _write(whole / name, file)
+                left -= _write(whole / name, file, left)
         except _BROKEN as error:
             reason = str(error).partition("\n")[0]  # tarfile's goes on with a line for every compression it tried
-            raise ValueError(f"{archive} cannot be unpacked: {reason}") from error
+            raise ValueError(f"{archive} cannot be unpacked: {one_line(reason, 200)}") from error
         try:
             os.rename(whole, folder)
         except OSError:
@@ -56,10 +60,16 @@ def extract(archive: Path, folder: Path) -> None:
                 raise
 
 
-def _write(path: Path, file: BinaryIO) -> None:
+def _write(path: Path, file: BinaryIO, left: int) -> int:
+    """Write a file of at most `left` bytes; returns how many it had."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
     with open(path, "wb") as out:
-        shutil.copyfileobj(file, out)
+        while piece := file.read(1 << 20):
+            size += out.write(piece)
+            if size > left:
+                raise OSError(f"it holds more than {MOST_BYTES} bytes")
+    return size
 
 
 def _zip_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:

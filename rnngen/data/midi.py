@@ -11,6 +11,7 @@ KEYS = 88
 LOWEST = 21  # the MIDI pitch of key 0
 PERCUSSION = 9  # channel 10, as musicians count
 VELOCITY = 80
+MOST_STEPS = 2**20  # days of music; a pause of a damaged file can last for years
 SLOWEST = 0xFFFFFF  # microseconds a beat, the most that a tempo has room for
 
 Path = str | PathLike[str]
@@ -24,7 +25,8 @@ def read_midi(path: Path, steps_per_beat: int = 1) -> np.ndarray:
     Notes outside the piano and percussion (channel 10) are left out, the pedal is not heard, and tempo makes no
     difference. The roll ends with the last note, or with the last whole step of the file where that comes later.
 
-    Raises ValueError naming the file where it is no MIDI file, does not count in beats, or has no notes.
+    Raises ValueError naming the file where it is no MIDI file, does not count in beats, has no notes, or lasts more
+    than `MOST_STEPS`.
     """
     if not isinstance(steps_per_beat, int) or steps_per_beat < 1:
         raise ValueError(f"steps_per_beat must be a positive whole number, got {steps_per_beat!r}")
@@ -35,7 +37,10 @@ def read_midi(path: Path, steps_per_beat: int = 1) -> np.ndarray:
     if not spans:
         raise ValueError(f"{path} has no notes of a piano")
     whole = int(sum(message.time for message in track) * steps_per_tick)
-    roll = np.zeros((max(whole, *(end for _, end, _ in spans)), KEYS), np.uint8)
+    steps = max(whole, *(end for _, end, _ in spans))
+    if steps > MOST_STEPS:
+        raise ValueError(f"{path} lasts {steps} steps, and {MOST_STEPS} are the most")
+    roll = np.zeros((steps, KEYS), np.uint8)
     for start, end, key in spans:
         roll[start:end, key] = 1
     return roll

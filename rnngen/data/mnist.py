@@ -1,6 +1,7 @@
 """Handwritten digits, 28x28: MNIST (LeCun et al. 1998), and its fixed binarisation (Salakhutdinov and Murray 2008)."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from rnngen.data.fetch import sha256_of
 from rnngen.data.places import find_files
 
 PIXELS = 784
+MOST_BYTES = 2**30  # of one file, unpacked
 VALID = 5000  # of the 60,000 images that MNIST has for training
 IDX = (
     "train-images-idx3-ubyte.gz",
@@ -59,9 +61,12 @@ def load_mnist(path: str = "") -> Images:
 def _idx(file: Path) -> np.ndarray:
     """The uint8 array of a gzipped idx file: bytes 0, 0, 8 (the type), the number of axes; their sizes; the values."""
     try:
-        raw = gzip.decompress(file.read_bytes())
+        with gzip.open(file) as opened:
+            raw = opened.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{file} is not a whole gzip file: {error}") from error
+    if len(raw) > MOST_BYTES:
+        raise ValueError(f"{file} holds more than {MOST_BYTES} bytes")
     axes = 3 if "idx3" in file.name else 1
     if raw[:4] != bytes((0, 0, 8, axes)):
         raise ValueError(f"{file} does not begin as an idx file of bytes with {axes} axes: {raw[:4].hex()}")
@@ -69,7 +74,7 @@ def _idx(file: Path) -> np.ndarray:
         raise ValueError(f"{file} ends within its header")
     shape = tuple(np.frombuffer(raw, ">u4", axes, 4).tolist())
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
-    if len(values) != np.prod(shape):
+    if len(values) != math.prod(shape):
         raise ValueError(f"{file} has {len(values)} values, but its header says {list(shape)}")
     return values.reshape(shape)
 

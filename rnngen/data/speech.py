@@ -38,8 +38,14 @@ def _set(file: Path, levels: int) -> Corpus:
     arrays = open_npz(file, ("samples", "lengths", "index", "is_test", "sample_rate"))
     samples, lengths, index, test = (arrays[name] for name in ("samples", "lengths", "index", "is_test"))
     check_sequences(str(file), samples, lengths)
-    if samples.dtype != np.int16 or test.dtype != bool or not len(test) == len(index) == len(lengths):
-        raise ValueError(f"{file}: samples must be int16, is_test bool, and index and is_test as many as lengths")
+    kinds = samples.dtype == np.int16 and test.dtype == bool and index.dtype.kind in "iu"
+    if not kinds or not test.shape == index.shape == lengths.shape:
+        raise ValueError(
+            f"{file}: samples must be int16, is_test bool, index whole numbers, the latter two as many as lengths"
+        )
+    rate = arrays["sample_rate"]
+    if rate.size != 1 or rate.dtype.kind not in "iu" or not 0 < rate.item() < 2**31:
+        raise ValueError(f"{file}: sample_rate must be one positive whole number, got {rate.dtype} {list(rate.shape)}")
     table = mu_law(np.arange(-32768, 32768) / 32768, levels)  # far fewer logarithms than there are samples
     values = table[samples.astype(np.int32) + 32768]
     valid = ~test & np.isin(index, VALID)
@@ -53,7 +59,7 @@ def _set(file: Path, levels: int) -> Corpus:
         {
             "files": {file.name: sha256_of(file)},
             "split": "test the set's own; of the others index 5 to 9 is valid",
-            "rate": int(arrays["sample_rate"]),
+            "rate": rate.item(),
             "levels": levels,
         },
     )

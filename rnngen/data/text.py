@@ -52,7 +52,7 @@ def load_text(
     else:
         values, vocabulary = _characters(text, vocabulary)
         facts = {"encoding": encoding, "vocabulary": vocabulary}
-    return _split(values, splits, text.facts | facts)
+    return _split(text.name, values, splits, text.facts | facts)
 
 
 class _Text(NamedTuple):
@@ -129,7 +129,7 @@ def _write_whole(path: Path, parts) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _split(values: np.ndarray, splits: Sequence[float], facts: dict[str, Any]) -> Corpus:
+def _split(name: str, values: np.ndarray, splits: Sequence[float], facts: dict[str, Any]) -> Corpus:
     shares = dict(zip(SPLITS, splits, strict=True))
     ends = [int(len(values) * share) for share in np.cumsum(splits)[:-1]]
     if not splits[2]:
@@ -139,7 +139,9 @@ def _split(values: np.ndarray, splits: Sequence[float], facts: dict[str, Any]) -
         parts["test"] = parts["valid"]
     for split, part in parts.items():
         if len(part) < 2:
-            raise ValueError(f"a text of {len(values)} symbols leaves {len(part)} for {split}, and 2 are the least")
+            raise ValueError(
+                f"{name}: a text of {len(values)} symbols leaves {len(part)} for {split}, and 2 are the least"
+            )
     rule = ", ".join(f"{split} {share:g}" for split, share in shares.items())
     rule = f"contiguous in this order, shares: {rule}" + ("" if splits[2] else "; test is the valid split")
     return Corpus(parts, {split: np.array([len(part)]) for split, part in parts.items()}, facts | {"split": rule})

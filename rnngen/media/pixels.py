@@ -56,7 +56,7 @@ def _grey(name: str) -> np.ndarray:
             return np.asarray(image.convert("L"))
     except FileNotFoundError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} is not an image that can be read: {error}") from error
 
 

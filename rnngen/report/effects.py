@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, short, sweep
 from rnngen.report.columns import is_numeric
+from rnngen.report.labels import literal
 from rnngen.report.style import not_finite, panels, styled
 from rnngen.report.tables import is_search, results, settings
 
@@ -43,7 +44,7 @@ def axis_effects(folder: str | os.PathLike) -> Figure | None:
     figure, grid = panels(-(-len(shown) // across), across, width=width, height=height, sharey=True)
     for axes, name in zip(grid.flat, shown, strict=False):
         _draw(axes, rows[name], rows[LOSS], medians)
-        axes.set_xlabel(short(name).replace("_", " "))
+        axes.set_xlabel(short(name).replace("_", " ").replace("$", r"\$"))
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_axis_off()
     for line in grid:
@@ -77,7 +78,7 @@ def _places(axes: Axes, values: pd.Series) -> tuple[pd.Series, pd.Series | float
         if values.min() > 0 and values.max() >= 10 * values.min():
             axes.set_xscale("log")
         return values.astype(float), 0.0
-    words = values.astype(str)
+    words = literal(values.astype(str))
     names = list(dict.fromkeys(words))
     at = words.map({name: float(place) for place, name in enumerate(names)})
     order = words.groupby(words).cumcount() / words.groupby(words).transform("size")

@@ -13,9 +13,15 @@ def labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
     frame, names = settings(folder)
     first = curve_axis(names)
     others = [name for name in names if name != first]
-    labels = pd.DataFrame({"curve": frame[first].astype(str), "panel": together(frame, others)})
+    panels = pd.Series(together(frame, others), frame.index, dtype=str)
+    labels = pd.DataFrame({"curve": literal(frame[first].astype(str)), "panel": literal(panels)})
     records = load(folder, table)
     return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
+
+
+def literal(words: pd.Series) -> pd.Series:
+    """Words of records as Matplotlib prints them: what stands between two dollars it would read as mathematics."""
+    return words.str.replace("$", r"\$", regex=False)
 
 
 def curve_axis(names: list[str]) -> str:

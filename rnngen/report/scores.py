@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, short
 from rnngen.report.figures import diagnosed
-from rnngen.report.labels import curve_axis, moments, setting_names, together
+from rnngen.report.labels import curve_axis, literal, moments, setting_names, together
 from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import settings, wilson
 
@@ -27,8 +27,8 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
     results, x, names = found
     first = curve_axis(names) if names else ""
     split = len(names) > 1
-    results["panel"] = results[first] if split else ""
-    results["curve"] = together(results, [n for n in names if n != first] if split else names)
+    results["panel"] = literal(results[first].astype(str)) if split else ""
+    results["curve"] = _together(results, [n for n in names if n != first] if split else names)
     titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x]
     room = 0.06 * (planned.max() - planned.min())
     figure, grid = panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
@@ -55,7 +55,7 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     if found is None:
         return None
     results, x, names = found
-    results["curve"] = together(results, names)
+    results["curve"] = _together(results, names)
     colour = colours(results["curve"])
     figure, grid = panels(1, 1, width=3.8, height=2.8)
     axes, places = grid[0][0], {value: place for place, value in enumerate(sorted(results[x].unique()))}
@@ -82,7 +82,7 @@ def length_generalisation(folder: str | os.PathLike) -> Figure | None:
     if rows.empty:
         return None
     rows = moments(folder, rows)["after training"]
-    named, (figure, ((axes,),)) = setting_names(folder), panels(1, 1, width=4.2, height=2.6)
+    named, (figure, ((axes,),)) = literal(setting_names(folder)), panels(1, 1, width=4.2, height=2.6)
     rows = rows.assign(setting=named.reindex(rows["trial"]).values)
     colour = colours(rows["setting"])
     for label, group in rows.groupby("setting", sort=False):
@@ -100,7 +100,7 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
 
     None where either was not recorded, or where there are fewer than two or more than forty settings.
     """
-    results, named = load(folder, "results").set_index("trial"), setting_names(folder)
+    results, named = load(folder, "results").set_index("trial"), literal(setting_names(folder))
     settled = list(dict.fromkeys(named))
     if "half_life.final" not in results or not 2 <= len(settled) <= 40:
         return None
@@ -135,6 +135,10 @@ def _scored(folder) -> tuple[pd.DataFrame, str, list[str]] | None:
     shown = [c for c in ("status", "solved", "reached_at", "step", "baseline", "metrics.test.loss") if c in results]
     joined = frame[names].join(results[shown])
     return joined[joined["status"].isin(TRAINED)].copy(), x, [n for n in names if n != x]
+
+
+def _together(results: pd.DataFrame, names: list[str]) -> pd.Series:
+    return literal(pd.Series(together(results, names), results.index, dtype=str))
 
 
 def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, places: dict, colour: dict[str, str]) -> None:
@@ -181,4 +185,5 @@ def _draw_rate(axes: Axes, group: pd.DataFrame, row: int) -> None:
 
 
 def _axis_name(name: str) -> str:
-    return "length of the sequences (steps)" if short(name) == "length" else short(name).replace("_", " ")
+    shown = short(name).replace("_", " ").replace("$", r"\$")
+    return "length of the sequences (steps)" if shown == "length" else shown

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, sweep
 from rnngen.report.figures import MOST_CURVES, MOST_PANELS
-from rnngen.report.labels import together
+from rnngen.report.labels import literal, together
 from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import is_search, settings
 
@@ -72,8 +72,8 @@ def _scored(folder: str | os.PathLike) -> pd.DataFrame:
         words = found["config.task.name"].str.cat(words.where(words != ""), sep=", ", na_rep="").str.removesuffix(", ")
     rows = pd.DataFrame(
         {
-            "task": words,
-            "cell": swept[cell].astype(str) if cell else found["config.cell.name"],
+            "task": literal(words),
+            "cell": literal(swept[cell].astype(str) if cell else found["config.cell.name"]),
             "hidden_dim": swept[SIZE].astype(int),
             "folds": found.get("config.task.kwargs.folds", 0),
             "fold": found.get("config.task.kwargs.fold", 0),

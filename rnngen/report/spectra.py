@@ -80,7 +80,8 @@ def gate_statistics(folder: str | os.PathLike) -> Figure | None:
                 of = row["gates"][gate]
                 axes.plot(of["right"], of["left"], ".", color=colour[curve], markersize=3, alpha=0.5)
         axes.plot([0, 1], [1, 0], color="0.7", linewidth=0.6)
-        axes.set(title=f"{curve}, {gate.split('/')[-1]}", xlabel="share open")
+        shown = gate.split("/")[-1].replace("$", r"\$")
+        axes.set(title=f"{curve}, {shown}", xlabel="share open")
     line[0].set_ylabel("share shut")
     return figure
 

@@ -114,7 +114,8 @@ def search(
     unknown = set(pruning) - {"name", *PRUNERS[pruning["name"]]}
     if unknown:
         raise ValueError(f"search: pruner {pruning['name']} takes first and factor, not {sorted(unknown)[0]!r}")
-    for name, number in {"trials": trials, "seed": seed, **{n: v for n, v in pruning.items() if n != "name"}}.items():
+    numbers: dict[str, Any] = {"trials": trials, "seed": seed} | {n: v for n, v in pruning.items() if n != "name"}
+    for name, number in numbers.items():
         if not _is_whole(number) or number < 0:
             raise ValueError(f"search: {name} must be a whole number, not negative, got {number!r}")
     if not isinstance(metric, str) or not isinstance(space, Mapping):

@@ -73,7 +73,9 @@ def rows(lengths: np.ndarray, count: int, chunk: int) -> Rows:
     Raises ValueError where there are more rows than steps.
     """
     if count > int(np.sum(lengths)):
-        raise ValueError(f"{count} streams are too many for the {int(np.sum(lengths))} steps of data that are evaluated")
+        raise ValueError(
+            f"{count} streams are too many for the {int(np.sum(lengths))} steps of data that are evaluated"
+        )
     parts = _cut(int(lengths[0]), count) if len(lengths) == 1 else _deal_out(lengths, count)
     longest = max(sum(stop - start for start, stop in row) for row in parts)
     steps = -(-longest // chunk) * chunk

@@ -120,6 +120,8 @@ def damages(folder: Path, step: int) -> list[str]:
     path = _path(folder, step)
     try:
         text = (path / SUMS).read_text(encoding="ascii")
+        if not text.replace("\n", "").isprintable():
+            raise ValueError
         listed = {name: digest for digest, name in (line.split("  ") for line in text.splitlines())}
     except FileNotFoundError:
         return [f"{SUMS} is missing"]

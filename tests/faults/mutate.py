@@ -1,9 +1,11 @@
-"""Seeded mutators: of nested values such as configs, of bytes, and of JSON at the level of its values."""
+"""Seeded mutators of nested values such as configs, of bytes, and of values within JSON; and a watch over time."""
 
+import contextlib
 import copy
 import json
 import math
 import random
+import signal
 import string
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +27,22 @@ ODD: tuple[Any, ...] = (
 )
 TEXTS = (b"NaN", b"1e999", b"-1e999", b"\xff\xfe", b"\0", b"\n\n", b'"', b"{", b"[" * 3000, b"null", b"\\ud800", b"..")
 Place = tuple[Any, Any]  # a container, and the key of what it holds
+
+
+@contextlib.contextmanager
+def within(seconds):
+    """Fail what takes longer."""
+
+    def late(*_):
+        raise AssertionError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Mutator:
@@ -122,7 +140,9 @@ class Mutator:
 
     def _other_key(self, key: Any) -> Any:
         typo = str(key) + self.random.choice(string.ascii_letters)
-        return self.random.choice((typo, typo, str(key)[1:], "name", "kwargs", "trial", "hidden_dim", "steps", "\ud800"))
+        return self.random.choice(
+            (typo, typo, str(key)[1:], "name", "kwargs", "trial", "hidden_dim", "steps", "\ud800")
+        )
 
 
 def _places(tree: Any) -> list[Place]:

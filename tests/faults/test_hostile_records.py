@@ -1,14 +1,12 @@
 """Mutated records: every reader refuses in one line or works, and nothing outside of the folder is touched."""
 
-import contextlib
 import gzip
 import json
 import math
-import signal
 import traceback
 
 import pytest
-from mutate import Mutator
+from mutate import Mutator, within
 
 from rnngen import records, report
 from rnngen.config import base_config, component, resolve
@@ -118,22 +116,6 @@ def write_report(folder):
     yield "report", lambda: report.write(folder)
 
 
-@contextlib.contextmanager
-def within(seconds):
-    """Fail what takes longer."""
-
-    def late(*_):
-        raise AssertionError(f"took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def faults_of(folder, what, readers):
     """What is wrong with each reader that neither works nor refuses in one line that names a file."""
     for name, action in readers(folder):
@@ -181,12 +163,12 @@ def changed(before, after):
 
 
 def test_mutated_records(faults, made):
-    count = faults.count(60, 7000)
+    count = faults.count(60, 5000)
     faults.tell("mutated records", count, try_mutations(made, count, 1, read_all, ("run", "sweep", "search", "packed")))
 
 
 def test_mutated_records_in_a_report(faults, made):
-    count = faults.count(2, 300)
+    count = faults.count(2, 150)
     faults.tell("mutated records, report", count, try_mutations(made, count, 2, write_report, ("sweep", "packed")))
 
 
@@ -210,7 +192,7 @@ def claims(folder):
 
 
 def test_mutated_sweeps_that_are_gone_on_with(faults, made):
-    count = faults.count(50, 700)
+    count = faults.count(50, 2850)
     faults.tell("mutated sweep, gone on with", count, try_mutations(made, count, 4, claims, ("sweep", "search")))
 
 
