@@ -46,12 +46,14 @@ USAGE = """usage: rnngen <command> [options]
       rewrite the table and the figures of a run's or sweep's folder, or of packed records
   rnngen pack DIR OUT
       the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
+  rnngen doctor [DIR]
+      what is wrong with this installation, or with a run's or sweep's folder, and what the next start would do
   rnngen list
       cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
       executors and sinks, with their arguments
 
-exit status: 0 done; 1 a trial failed, or a run diverged; 2 bad input, or nothing can be written; 75 train or sweep was
-stopped by SIGTERM or Ctrl-C, and the same command goes on; 130 another was stopped by Ctrl-C"""
+exit status: 0 done; 1 a trial failed, a run diverged, or doctor found something; 2 bad input, or nothing can be
+written; 75 train or sweep was stopped by SIGTERM or Ctrl-C, and the same command goes on; 130 another was stopped"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -155,6 +157,20 @@ def pack(arguments: list[str]) -> int:
     return 0
 
 
+def doctor(arguments: list[str]) -> int:
+    """`rnngen doctor`."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        raise ConfigError("doctor takes one folder, or none: rnngen doctor [DIR]")
+    process.prepare()
+    from rnngen import doctor
+
+    bad = 0
+    for finding in doctor.examine(Path(arguments[0])) if arguments else doctor.installation():
+        print(f"{'ok ' if finding.good else 'BAD'}  {finding.line}", flush=True)
+        bad += not finding.good
+    return 1 if bad else 0
+
+
 def list_all(arguments: list[str]) -> int:
     """`rnngen list`."""
     if arguments:
@@ -182,6 +198,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "score": score,
     "report": report,
     "pack": pack,
+    "doctor": doctor,
     "list": list_all,
 }
 

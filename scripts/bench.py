@@ -7,6 +7,7 @@
     python scripts/bench.py diagnoses  gradients in the carry against a training step, Lyapunov spectra
     python scripts/bench.py sweeps     a whole sweep against plain torch and Flax; the driver at 10,000 trials
     python scripts/bench.py generation characters a second on one core; how long training waits for the host's data
+    python scripts/bench.py saving     how long training stands still to save; how long a finished sweep takes to say so
     python scripts/bench.py all        all of these
 
 Contenders are timed interleaved; a ratio is the median over repeats of the ratio within a repeat, its interval the
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import compiling, diagnoses, generation, layers, lengths, machine, steps, sweeps
+from benchmarks import compiling, diagnoses, generation, layers, lengths, machine, saving, steps, sweeps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -32,6 +33,7 @@ BENCHES: dict[str, Bench] = {
     "diagnoses": diagnoses.BENCH,
     "sweeps": sweeps.BENCH,
     "generation": generation.BENCH,
+    "saving": saving.BENCH,
 }
 
 

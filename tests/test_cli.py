@@ -8,7 +8,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rnngen.cli import main
@@ -145,7 +144,7 @@ def test_list_names_everything_with_its_arguments(capsys):
         "cosine(final=0.0)",
         "engines\n  associative(chunk=",
         "scan(remat=False",
-        "local(workers=0)",
+        "local(workers=0, retries=2)",
         "slurm(workers=0, partition=''",
         "sinks\n  tensorboard()",
     ):
@@ -244,43 +243,6 @@ def run_process(folder, *more):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def test_killed_and_started_again_is_the_undisturbed_run(tmp_path):
-    longer = ["--config.train.steps=600", "--config.train.save_every=20", "--config.train.log_every=20",
-              "--config.train.eval_every=200", "--config.diagnose.every=1000"]  # fmt: skip
-    process = run_process(tmp_path / "cut", *longer)
-    while (
-        not (tmp_path / "cut" / "checkpoints").is_dir()
-        or len(list((tmp_path / "cut" / "checkpoints").glob("step_*"))) < 2
-    ):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert RunFolder(tmp_path / "cut").result() is None
-    for name in ("cut", "whole"):
-        again = run_process(tmp_path / name, *longer)
-        _, errors = again.communicate(timeout=300)
-        assert again.returncode == 0, errors
-    assert len(RunFolder(tmp_path / "cut").rows("provenance")) == 2
-    clock = ["trial", "seconds", "steps_per_second"]
-    cut, whole = (load(tmp_path / name).drop(columns=clock) for name in ("cut", "whole"))
-    assert len(cut) == len(whole)
-    for column in cut.select_dtypes("number"):
-        np.testing.assert_array_equal(cut[column], whole[column])
-
-
-def test_interrupted_by_ctrl_c_says_how_to_go_on(tmp_path):
-    process = run_process(tmp_path / "run", "--config.train.steps=1000000")
-    while len(RunFolder(tmp_path / "run").rows("metrics")) < 3:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on" in errors
-    assert "Traceback" not in errors
-
-
 def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path):
     config = (ROOT / "configs" / "adding.py").read_text().replace("steps = 5000", "steps = 1000000")
     (tmp_path / "long.py").write_text(
@@ -294,7 +256,7 @@ def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)  # returns only when no worker holds the pipes any more
-    assert process.returncode == 130, errors
+    assert process.returncode == 75, errors
     assert "Traceback" not in errors
     assert set(load(folder, "results")["status"]) == {"unfinished"}
 

@@ -86,8 +86,13 @@ def save(folder: Path, state: TrainState, keep: int = 2) -> None:
 
 def tidy(folder: Path) -> None:
     """Delete what a process left that died in the midst of saving or deleting."""
-    for litter in (*folder.glob(f"{_SAVING}*"), *folder.glob(f"{_DOOMED}*")):
-        shutil.rmtree(litter)
+    for left in litter(folder):
+        shutil.rmtree(left)
+
+
+def litter(folder: Path) -> list[Path]:
+    """What `tidy` deletes."""
+    return [*folder.glob(f"{_SAVING}*"), *folder.glob(f"{_DOOMED}*")]
 
 
 def steps(folder: Path) -> list[int]:
