@@ -92,7 +92,13 @@ def complete(config: ConfigDict | Mapping) -> dict:
 
     Raises ConfigError naming the key and the nearest right one.
     """
-    return json.loads(dumps(merge(base_config().to_dict(), plain(config), "config")))
+    return json.loads(dumps(merge(_defaults(), plain(config), "config")))
+
+
+@functools.cache
+def _defaults() -> dict:
+    """`base_config` as a dict; made once, since a sweep may resolve ten thousand configs. Not to be changed."""
+    return base_config().to_dict()
 
 
 def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:

@@ -1,6 +1,7 @@
 """What a config may hold: keys, types and arguments checked, each complaint one line that names the place."""
 
 import difflib
+import functools
 import importlib.util
 import inspect
 import traceback
@@ -121,14 +122,20 @@ def shown(value: Any, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
-    """`kwargs` checked against the factory's signature, with its defaults filled in."""
-    signature = inspect.signature(factory)
-    parameters = {key: p for key, p in signature.parameters.items() if key not in supplied}
+@functools.lru_cache(maxsize=256)
+def _arguments(factory: Callable) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """A factory's parameters and their types, by name."""
     try:
         hints = typing.get_type_hints(factory)
     except Exception:  # annotations of a user's factory may name what is not there at run time
         hints = {}
+    return dict(inspect.signature(factory).parameters), hints
+
+
+def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
+    """`kwargs` checked against the factory's signature, with its defaults filled in."""
+    known, hints = _arguments(factory)
+    parameters = {key: p for key, p in known.items() if key not in supplied}
     checked: dict[str, Any] = {
         key: p.default for key, p in parameters.items() if isinstance(p.default, int | float | str | None)
     }

@@ -40,13 +40,6 @@ def ask(reason: str, grace: float = GRACE) -> None:
     timer.start()
 
 
-def forget() -> None:
-    """Be as one that nobody asked."""
-    _asked.clear()
-    while _timers:
-        _timers.pop().cancel()
-
-
 def end(reason: str) -> None:
     """End this process at once, as one that goes on from its last checkpoint."""
     print(f"rnngen: {reason}; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
@@ -58,7 +51,8 @@ def listening(grace: float = GRACE, interrupts: bool = True) -> Iterator[None]:
     """Have SIGTERM and, with `interrupts`, Ctrl-C ask; a second of them ends this process at once.
 
     A thread hears them, since the main one may be inside of a compilation, where Python's handlers do not run.
-    Elsewhere than in the main thread, which alone may say how signals are met, nothing changes.
+    What was asked stays known afterwards, until the next listening begins. Elsewhere than in the main thread, which
+    alone may say how signals are met, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -66,17 +60,22 @@ def listening(grace: float = GRACE, interrupts: bool = True) -> Iterator[None]:
     signals = [signal.SIGTERM, *([signal.SIGINT] if interrupts else [])]
     ears, mouth = socket.socketpair()
     mouth.setblocking(False)
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    _asked.clear()
+    hearing = threading.Thread(target=_hear, args=(ears, signals, grace), name="signals", daemon=True)
+    hearing.start()
+    # In this order, and back in the other: no signal may come to handlers that do nothing and be heard by nobody.
     descriptor = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_hear, args=(ears, signals, grace), name="signals", daemon=True).start()
+    before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
         yield
     finally:
-        signal.set_wakeup_fd(descriptor)
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor)
         mouth.close()
-        forget()
+        hearing.join()
+        while _timers:
+            _timers.pop().cancel()
 
 
 def _hear(ears: socket.socket, signals: list[signal.Signals], grace: float) -> None:

@@ -210,13 +210,14 @@ def _serve(pipe: Connection, slot: Slot) -> None:
 
 def _perform(job: Job) -> str | None:
     """Do a job; returns why none can be done. Ends this process where it was asked to stop."""
+    trouble = None
     with stopping.listening(interrupts=False):
         try:
             perform_logged(job)
         except CannotGoOn as error:
-            return str(error)
+            trouble = str(error)
         except stopping.Preempted:
             pass
-        if stopping.asked():
-            sys.exit(stopping.PREEMPTED)
-    return None
+    if stopping.asked():  # even where the job was over just then
+        sys.exit(stopping.PREEMPTED)
+    return trouble
