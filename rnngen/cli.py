@@ -95,7 +95,7 @@ def train(arguments: list[str]) -> int:
         result = run(config, options.workdir, _print_row if first else lambda row: None, options.log, options.take_over)
     if not first:
         return 0 if result["status"] == "finished" else 1
-    test = ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"]["test"].items())
+    test = ", ".join(f"{k} {v:.4g}" for k, v in result.get("metrics", {}).get("test", {}).items())
     solved = "solved" if result["solved"] else "not solved"
     print(
         f"{result['status']} at step {result['step']}: test {test}; without memory {result['baseline']:.4g}; {solved}"
@@ -228,26 +228,12 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"{path}: get_config() must return a ConfigDict, got {type(config).__name__}")
     _check_overrides(rest, config)
-    values, argv = flags.FlagValues(), ["rnngen", *rest]
-    # Not locked: a kwarg that the file leaves at its default may be set; resolve() checks every name.
-    config_flags.DEFINE_config_dict(
-        "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
-    )
-    flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
-    flags.DEFINE_float("take_over", 0.0, "watch a lock of another host for so long", 0.0, flag_values=values)
-    if not sweeping:
-        flags.DEFINE_list("log", [], "sinks that get each row too", flag_values=values)
-        flags.DEFINE_boolean("distributed", False, "be one of several processes of one run", flag_values=values)
+    launch = None
     if sweeping:
-        flags.DEFINE_integer("workers", 0, "worker processes (0: one a core)", lower_bound=0, flag_values=values)
-        flags.DEFINE_boolean("retry_failed", False, "train failed trials again", flag_values=values)
-        flags.DEFINE_boolean("detach", False, "submit and let go", flag_values=values)
-        given = call(path, module, "get_launch") if hasattr(module, "get_launch") else None
-        config_flags.DEFINE_config_dict(
-            "launch", complete_launch(given), lock_config=False, accept_new_attributes=True,
-            flag_values=values, sys_argv=argv,
-        )  # fmt: skip
+        launch = complete_launch(call(path, module, "get_launch") if hasattr(module, "get_launch") else None)
+    values, argv = flags.FlagValues(), ["rnngen", *rest]
     try:
+        _define(values, argv, config, launch)
         extra = values(argv)[1:]
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
         raise ConfigError(str(error)) from error
@@ -256,6 +242,25 @@ def _parse(arguments: list[str], sweeping: bool = False) -> Options:
     if not values.workdir:
         raise ConfigError("--workdir=DIR is needed: the folder of the records")
     return Options(values, path, module)
+
+
+def _define(values: flags.FlagValues, argv: list[str], config: ConfigDict, launch: ConfigDict | None) -> None:
+    """Every flag of `train`, or, with a launch, of `sweep`."""
+    for name, holder in {"config": config, "launch": launch}.items():
+        if holder is not None:
+            # Not locked: a kwarg that the file leaves at its default may be set; resolve() checks every name.
+            config_flags.DEFINE_config_dict(
+                name, holder, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
+            )
+    flags.DEFINE_string("workdir", None, "folder of the records", flag_values=values)
+    flags.DEFINE_float("take_over", 0.0, "watch a lock of another host for so long", 0.0, flag_values=values)
+    if launch is None:
+        flags.DEFINE_list("log", [], "sinks that get each row too", flag_values=values)
+        flags.DEFINE_boolean("distributed", False, "be one of several processes of one run", flag_values=values)
+    else:
+        flags.DEFINE_integer("workers", 0, "worker processes (0: one a core)", lower_bound=0, flag_values=values)
+        flags.DEFINE_boolean("retry_failed", False, "train failed trials again", flag_values=values)
+        flags.DEFINE_boolean("detach", False, "submit and let go", flag_values=values)
 
 
 def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
@@ -273,7 +278,7 @@ def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
 def _check_overrides(arguments: list[str], config: ConfigDict) -> None:
     known = complete(config)
     for argument in arguments:
-        match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match:
             check_name(known, match[1])
 

@@ -7,7 +7,7 @@ import inspect
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,8 @@ def _arguments(factory: Callable) -> tuple[dict[str, inspect.Parameter], dict[st
 
 def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
     """`kwargs` checked against the factory's signature, with its defaults filled in."""
-    known, hints = _arguments(factory)
+    # Kept, since a sweep may check ten thousand configs; a factory that cannot be looked up is looked at anew.
+    known, hints = (_arguments if isinstance(factory, Hashable) else _arguments.__wrapped__)(factory)
     parameters = {key: p for key, p in known.items() if key not in supplied}
     checked: dict[str, Any] = {
         key: p.default for key, p in parameters.items() if isinstance(p.default, int | float | str | None)

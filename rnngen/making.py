@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from rnngen.config import model_for
-from rnngen.configcheck import ConfigError
+from rnngen.configcheck import ConfigError, at_place, check_kwargs
 from rnngen.generate import generate, score, stream
 from rnngen.lookup import find
 from rnngen.media import MEDIA, Medium
@@ -67,14 +67,21 @@ def load_maker(folder: str | os.PathLike) -> Maker:
     if config is None:
         raise ConfigError(f"{folder}: {_instead(run.path)}")
     if described is None:
-        raise ConfigError(f"{folder}: the task {config['task']['name']} makes no sequences")
+        raise ConfigError(f"{folder}: its task makes no sequences: there is no medium.json")
     step, wrong = checkpoint.newest(run.checkpoints)
     if step is None:
         raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint yet")
-    medium = find(MEDIA, described["name"], "medium")(**described["kwargs"])
+    medium = _medium(f"{folder}/medium.json", described["name"], described["kwargs"])
     model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
-    params = checkpoint.load_params(run.checkpoints, step, jax.eval_shape(model.init, jax.random.key(0)))
+    like = jax.eval_shape(model.init, jax.random.key(0))
+    params = at_place(str(folder), lambda: checkpoint.load_params(run.checkpoints, step, like))
     return Maker(model, params, medium, described.get("length", LENGTH))
+
+
+def _medium(where: str, name: str, kwargs: dict) -> Medium:
+    factory = at_place(where, lambda: find(MEDIA, name, "medium"))
+    checked = check_kwargs(where, name, factory, kwargs, ())
+    return at_place(where, lambda: factory(**checked))
 
 
 def _instead(path: Path) -> str:

@@ -35,9 +35,11 @@ def complete_launch(launch: ConfigDict | Mapping | None) -> ConfigDict:
 
 
 def _merged(launch: ConfigDict | Mapping | None) -> dict[str, Any]:
-    given = dict(plain(launch or {}))
+    given = plain(launch or {}, "launch")
+    if not isinstance(given, dict):
+        raise ConfigError(f"launch: must be a mapping, got {given!r}")
     pack = str(given.pop("pack", "auto"))
-    if pack not in ("auto", "off") and not (pack.isdigit() and int(pack) > 0):
+    if pack not in ("auto", "off") and not (pack.isdecimal() and int(pack) > 0):
         raise ConfigError(f"launch.pack: must be auto, off or a positive number, got {pack!r}")
     return merge(base_launch().to_dict(), given, "launch") | {"pack": pack}
 

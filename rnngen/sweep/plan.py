@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rnngen.config import build, plain, resolve
 from rnngen.configcheck import ConfigError, set_override
 from rnngen.configkeys import config_id, difference
-from rnngen.jsonfiles import read_json, write_json
+from rnngen.jsonfiles import SWEEP, read_json, write_json
 from rnngen.records import OVER, RunFolder
 from rnngen.run import check_writable
 from rnngen.sweep.space import Labelled, bare
@@ -32,7 +32,10 @@ def make_trial(base: dict, overrides: dict[str, Any], built: set[str] | None = N
     built: configs, apart from their seed, that are known to be good; a new one joins them.
     """
     labels = {name: value.label for name, value in overrides.items() if isinstance(value, Labelled)}
-    config, overrides = copy.deepcopy(base), {name: plain(bare(value)) for name, value in overrides.items()}
+    config, overrides = (
+        copy.deepcopy(base),
+        {name: plain(bare(value), f"config.{name}") for name, value in overrides.items()},
+    )
     for name, value in overrides.items():
         set_override(config, name, value)
     resolved = resolve(config)
@@ -96,7 +99,7 @@ def _check_free(folder: Path) -> dict | None:
     check_writable(folder)
     if (folder / "config.json").exists():
         raise ConfigError(f"{folder}: holds a single run, not a sweep")
-    return read_json(folder / "sweep.json")
+    return read_json(folder / "sweep.json", SWEEP)
 
 
 def _write(folder: Path, sweep: dict) -> None:

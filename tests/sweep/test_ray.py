@@ -26,7 +26,7 @@ SEEDS = axis("seed", [0, 1, 2, 3, 4, 5])
 # Ray starts its processes by a fork, which JAX warns of where it has threads; nothing but exec follows the fork.
 pytestmark = pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning")
 # Trials of some seconds, most of them for checkpoints.
-LONG = {"steps": 2000, "log_every": 100, "eval_every": 500, "save_every": 100}
+LONG = {"steps": 6000, "log_every": 100, "eval_every": 500, "save_every": 100}
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def _kill_when_both_work(folder, cluster, node):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         runs = [RunFolder(path) for path in folder.glob("trials/*")]
-        if sum(bool(list(run.checkpoints.glob("*"))) and run.result() is None for run in runs) == 2:
+        if sum(bool(list(run.checkpoints.glob("step_*"))) and run.result() is None for run in runs) == 2:
             cluster.remove_node(node, allow_graceful=False)
             return
         time.sleep(0.05)

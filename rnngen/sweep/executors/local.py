@@ -152,6 +152,8 @@ class Worker:
         except (EOFError, OSError):
             process.join()
             self._process = None
+            if process.exitcode < 0:  # from outside, which may not happen again
+                raise JobLost(f"its process died as it started: {_cause(process.exitcode)}") from None
             raise CannotGoOn(f"launch.executor: a worker cannot start: {_cause(process.exitcode)}, see above") from None
         self._fresh = False
         try:
