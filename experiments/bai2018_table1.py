@@ -1,4 +1,4 @@
-"""Bai, Kolter and Koltun 2018, table 1, on real sequences: JSB chorales; MNIST where its records are.
+"""Bai, Kolter and Koltun 2018, table 1, on real sequences: JSB chorales, and MNIST.
 
     for cell in rnn gru lstm; do
         rnngen sweep --config=configs/sweeps/bai2018_jsb_search.py --workdir=runs/jsb_$cell --config.cell.name=$cell

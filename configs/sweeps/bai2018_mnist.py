@@ -1,7 +1,7 @@
 """Bai et al. 2018, table 1: sequential and permuted MNIST at 70,000 parameters.
 
 Six runs of 800 updates, less than one epoch, where the paper trains on the order of a hundred: set
---config.train.steps for more, on a GPU. About forty minutes on one core; no record of it is committed yet.
+--config.train.steps for more, on a GPU. Thirty to forty minutes on one core.
 """
 
 from rnngen.config import base_config, component
