@@ -5,6 +5,7 @@
     diagnoses.jsonl    a row per diagnosis
     provenance.jsonl   a row per start: versions, git commit, command, device
     checkpoints/       see train/checkpoint.py
+    lock.json          there while a process trains: which, see locks.py
     stop               there where a search has asked the run to end at its next evaluation, see `request_stop`
     result.json        status and final numbers; written last, atomically
 

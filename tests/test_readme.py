@@ -50,7 +50,7 @@ def test_the_headline_figure_as_pasted(tmp_path):
 
 def test_every_block_is_accounted_for():
     notes = [block["note"] or "" for block in blocks()]
-    assert len(notes) == 15
+    assert len(notes) == 16
     assert sum(note.startswith("slow") for note in notes) == 1
     assert sum(note.startswith("not run") for note in notes) == 1
 
