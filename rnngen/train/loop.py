@@ -1,17 +1,14 @@
 """The training loop: host code around programs that were all compiled before the first step."""
 
 import contextlib
-import itertools
 import math
-import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 
 from rnngen import stopping
 from rnngen.records import RunFolder
@@ -19,12 +16,10 @@ from rnngen.tasks.task import key_numbers
 from rnngen.train import checkpoint
 from rnngen.train.experiment import Experiment
 from rnngen.train.feed import Feed
-from rnngen.train.programs import Programs, place, programs_for, start_state
+from rnngen.train.member import Listener, Member
+from rnngen.train.programs import Programs, place, programs_for
 from rnngen.train.state import TrainState, data_key, each_mean
 from rnngen.types import Params
-
-Listener = Callable[[dict], Any]
-LEAST_BACKOFF = 2.0**-5
 
 
 def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row: None) -> dict:
@@ -48,14 +43,14 @@ def fit_pack(
     how: "map", to the bits that each has alone on one device, "vmap", or "auto", the faster of them. Times in records
     are each trial's share. Trials with checkpoints of different steps are trained apart.
     """
-    members = [_Member(*each) for each in zip(experiments, folders, listeners, strict=True)]
+    members = [Member(*each) for each in zip(experiments, folders, listeners, strict=True)]
     while going := [member for member in members if not member.result]:
         step = min(member.step for member in going)
         _together([member for member in going if member.step == step], how)
     return [member.result for member in members]
 
 
-def _together(members: list["_Member"], how: str) -> None:
+def _together(members: list["Member"], how: str) -> None:
     """Train members that are at the same step, each to its end or to where it goes back."""
     began, experiment = time.perf_counter(), members[0].experiment
     states = place(_stack([member.state() for member in members]), experiment)
@@ -68,127 +63,10 @@ def _together(members: list["_Member"], how: str) -> None:
         _Run(members, programs, feed, saver).to_the_end(states)
 
 
-class _Member:
-    """The host's side of one trial: its rows, its clock, and its result once it has one."""
-
-    def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Listener):
-        self.experiment, self.folder, self.on_row = experiment, folder, on_row
-        self.compile_seconds, self.save_seconds, self.result = 0.0, 0.0, dict[str, Any]()
-        self.rewind()
-
-    def rewind(self) -> None:
-        """Go back to the newest checkpoint that is good, or to before the first step."""
-        self.saved, wrong = checkpoint.newest(self.folder.checkpoints)
-        self.step, self.going = self.saved or 0, False
-        for line in wrong:
-            place = "the start" if self.saved is None else f"step {self.saved}"
-            print(f"rnngen: {line}; goes on from {place}", file=sys.stderr, flush=True)
-        if jax.process_count() > 1:  # all are to see the same files
-            multihost_utils.sync_global_devices("rewind")
-        if jax.process_index() == 0:
-            checkpoint.forget_after(self.folder.checkpoints, self.saved)
-        last = -1 if self.saved is None else self.saved
-        self.folder.rewind(last)
-        # Another process may be the one that rewinds the files.
-        self.rows = [row for row in self.folder.rows("metrics") if row["step"] <= last]
-        diagnoses = [row for row in self.folder.rows("diagnoses") if row["step"] <= last]
-        self.valid = [row for row in self.rows if row["split"] == "valid"]
-        self.flows = [_flow(row) for row in diagnoses if row["what"] == "gradient_flow"]
-        self.seconds = max((row["seconds"] for row in self.rows if "seconds" in row), default=0.0)
-
-    def state(self) -> TrainState:
-        """Where it was stopped, or the state before the first step."""
-        state = start_state(self.experiment)
-        return state if self.saved is None else checkpoint.load(self.folder.checkpoints, self.saved, state)
-
-    def go_back(self) -> None:
-        """Return to the newest checkpoint, and have it say that updates are to be half as large from there."""
-        self.rewind()
-        state = self.state()
-        assert state.backoff is not None  # or the schedule would not have it go back
-        checkpoint.save(self.folder.checkpoints, state._replace(backoff=state.backoff / 2))
-        self.saved = self.step
-
-    def write(self, table: str, row: dict) -> None:
-        self.folder.append(table, row)
-        if table == "metrics":
-            self.rows.append(row)
-            self.valid += [row] if row["split"] == "valid" else []
-        elif row["what"] == "gradient_flow":
-            self.flows.append(_flow(row))
-        self.on_row(row)
-
-    def row(self, split: str, step: int) -> dict | None:
-        # From the end and no further than the step: it is asked for at every row, and there may be many.
-        latest = itertools.takewhile(lambda row: row["step"] >= step, reversed(self.rows))
-        return next((row for row in latest if (row["split"], row["step"]) == (split, step)), None)
-
-    def reached_at(self) -> int | None:
-        """The step at which the valid split reached the schedule's goal; None: it has not, or there is none."""
-        return next((row["step"] for row in self.valid if self.experiment.schedule.stops(row)), None)
-
-    def best(self) -> dict:
-        """The row of the valid split with the least loss, the first of them; one without a number is no better."""
-        finite = [row for row in self.valid if math.isfinite(row["loss"])]
-        return min(finite or self.valid, key=lambda row: row["loss"])
-
-    def chosen(self, step: int) -> int:
-        """The step whose parameters the run is judged by."""
-        return self.best()["step"] if self.experiment.schedule.select == "best" and self.valid else step
-
-    def out_of_patience(self) -> bool:
-        """Whether the valid split has not got better for long enough."""
-        patience = self.experiment.schedule.patience
-        return patience > 0 and len(self.valid) - 1 - self.valid.index(self.best()) >= patience
-
-    def status(self, step: int) -> str:
-        """How it ends at this step; "": it does not."""
-        valid = self.row("valid", step)
-        if self.broken(step):
-            return "diverged"
-        schedule = self.experiment.schedule
-        if step == schedule.steps or (valid is not None and (schedule.stops(valid) or self.out_of_patience())):
-            return "finished"
-        return "pruned" if valid is not None and self.folder.stop_requested() else ""
-
-    def broken(self, step: int) -> bool:
-        """Whether the loss up to a step, or a parameter at it, is no number."""
-        train = self.row("train", step)
-        return train is not None and not all(math.isfinite(train.get(name, 0.0)) for name in ("loss", "param_norm"))
-
-    def goes_back(self, step: int) -> bool:
-        """Whether it has diverged at this step and the schedule has it try again."""
-        may = self.experiment.schedule.on_divergence == "restore" and self.broken(step)
-        return may and self.row("train", step)["backoff"] > LEAST_BACKOFF  # type: ignore[index]
-
-    def complete(self, step: int) -> bool:
-        """Whether nothing is left to train after this step."""
-        return step == self.experiment.schedule.steps or self.reached_at() is not None or self.out_of_patience()
-
-    def finish(self, status: str, step: int, parameters: int) -> None:
-        task, test, chosen = self.experiment.task, self.row("test", step), self.chosen(step)
-        rows = {"train": self.row("train", step), "valid": self.row("valid", chosen), "test": test}
-        self.result = {
-            "status": status,
-            "step": step,
-            "chosen_step": chosen,
-            "reached_at": self.reached_at(),
-            "metrics": {split: _numbers(row) for split, row in rows.items() if row is not None},
-            "baseline": task.expected_baseline("test"),
-            "solved": status == "finished" and test is not None and bool(task.solved(test)),
-            "half_life": {"initial": self.flows[0], "final": self.flows[-1]} if self.flows else {},
-            "parameters": parameters,
-            "train_seconds": self.seconds,
-            "compile_seconds": self.compile_seconds,
-            "save_seconds": self.save_seconds,
-        }
-        self.folder.finish(self.result)
-
-
 class _Run:
     """Members at the same step, and the programs that train them together."""
 
-    def __init__(self, members: list[_Member], programs: Programs, feed: Feed, saver: checkpoint.Saver):
+    def __init__(self, members: list[Member], programs: Programs, feed: Feed, saver: checkpoint.Saver):
         self.members, self.programs, self.feed, self.saver = members, programs, feed, saver
         self.schedule, self.diagnose_every = members[0].experiment.schedule, members[0].experiment.diagnose.every
 
@@ -209,7 +87,7 @@ class _Run:
                 member.go_back()
             states = self.round_off(states, step, [m for m in going if m.going])
 
-    def round_off(self, states: TrainState, step: int, going: list[_Member]) -> TrainState:
+    def round_off(self, states: TrainState, step: int, going: list[Member]) -> TrainState:
         """Whatever is due at a step after its training."""
         due = _due(self.schedule.eval_every, step)
         states = self.judge(states, step, [m for m in going if due or m.status(step)])
@@ -221,13 +99,13 @@ class _Run:
         self.end(states, step, ending)
         return states
 
-    def preempt(self, states: TrainState, step: int, members: list[_Member]) -> NoReturn:
+    def preempt(self, states: TrainState, step: int, members: list[Member]) -> NoReturn:
         """Save what is not, and stop."""
         self.save(states, [m for m in members if step and step not in checkpoint.steps(m.folder.checkpoints)])
         self.wait()
         raise stopping.Preempted(f"at step {step}")
 
-    def train(self, states: TrainState, step: int, members: list[_Member]) -> TrainState:
+    def train(self, states: TrainState, step: int, members: list[Member]) -> TrainState:
         began = time.perf_counter()
         fed = self.feed.take(step)
         waited = time.perf_counter() - began
@@ -245,19 +123,19 @@ class _Run:
             member.write("metrics", row | pace | {"seconds": member.seconds})
         return states
 
-    def judge(self, states: TrainState, step: int, members: list[_Member]) -> TrainState:
+    def judge(self, states: TrainState, step: int, members: list[Member]) -> TrainState:
         """Evaluate the valid split, and keep the parameters that do best on it where the run is judged by those."""
         self.evaluate(states.params, "valid", step, members)
         if self.schedule.select == "last" or not members:
             return states
         return self.programs.remember(states, self.active([m for m in members if m.best()["step"] == step]))
 
-    def evaluate(self, params: Params, split: str, step: int, members: list[_Member]) -> None:
+    def evaluate(self, params: Params, split: str, step: int, members: list[Member]) -> None:
         rows = each_mean(self.programs.evaluate[split](params, self.active(members))) if members else []
         for member in members:
             member.write("metrics", {"step": step, "split": split} | rows[self.place(member)])
 
-    def diagnose(self, states: TrainState, step: int, members: list[_Member]) -> None:
+    def diagnose(self, states: TrainState, step: int, members: list[Member]) -> None:
         """One trial at a time: each may need more memory than training does."""
         for member in members:
             params = self.programs.pick(states, self.place(member)).params
@@ -267,7 +145,7 @@ class _Run:
                 cost = time.perf_counter() - began
                 member.write("diagnoses", {"step": step, "what": name, "cost_seconds": cost} | record)
 
-    def save(self, states: TrainState, members: list[_Member]) -> None:
+    def save(self, states: TrainState, members: list[Member]) -> None:
         for member in members:
             state = self.programs.pick(states, self.place(member))
             if jax.process_count() == 1:
@@ -282,7 +160,7 @@ class _Run:
         for member in self.members:
             member.save_seconds += (time.perf_counter() - began) / len(self.members)
 
-    def end(self, states: TrainState, step: int, members: list[_Member]) -> None:
+    def end(self, states: TrainState, step: int, members: list[Member]) -> None:
         """Open the test split, but for what a search gave up, and write the results, once the states are safe."""
         if members:
             self.wait()
@@ -294,10 +172,10 @@ class _Run:
         for member in members:
             member.finish(how[member], step, parameters)
 
-    def place(self, member: _Member) -> int:
+    def place(self, member: Member) -> int:
         return self.members.index(member)
 
-    def active(self, members: list[_Member]) -> np.ndarray:
+    def active(self, members: list[Member]) -> np.ndarray:
         return np.array([member in members for member in self.members])
 
 
@@ -307,11 +185,3 @@ def _stack(states: Sequence[TrainState]) -> TrainState:
 
 def _due(every: int, step: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _numbers(row: dict) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name not in ("step", "split", "seconds")}
-
-
-def _flow(row: dict) -> float:
-    return row["half_life"]["all"]["steps"]
