@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rnngen.jsonfiles import DamagedFile, misfit
+from rnngen.records import flatten
 
 
 def _is_numbers(value: Any) -> str:
@@ -38,6 +39,12 @@ SHAPES: dict[str, dict] = {
     "recurrent_eigenvalues": {"jacobian": [_AT_A_STEP]},
 }
 
+# Lists that are drawn against each other.
+_AGAINST = {
+    "jacobian_products": ("lags", "log10_condition.median"),
+    "length_generalisation": ("lengths", "metrics.accuracy"),
+}
+
 
 def check_rows(what: str, rows: pd.DataFrame) -> None:
     """Raise DamagedFile naming the first row of a diagnosis that is not as that makes it."""
@@ -45,6 +52,12 @@ def check_rows(what: str, rows: pd.DataFrame) -> None:
     if rows.empty:
         return
     for row in rows[["trial", "step", *(name for name in shape if name in rows)]].to_dict("records"):
-        wrong = misfit(row, shape)
+        wrong = misfit(row, shape) or _unequal(row, *_AGAINST.get(what, ()))
         if wrong:
             raise DamagedFile(f"{row['trial']}/diagnoses.jsonl: {what} at step {row['step']}: {wrong.lstrip('. ')}")
+
+
+def _unequal(row: dict, *names: str) -> str:
+    """What is wrong with lists that should be as long as each other."""
+    flat = flatten(row)
+    return "" if len({len(flat[name]) for name in names}) < 2 else f" needs as many {names[0]} as {names[1]}"

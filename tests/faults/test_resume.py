@@ -12,7 +12,7 @@ from rnngen.tasks import TASKS
 TEXT = {"source": "python", "chunk": 8}
 OF_TASK = {
     "adding": {"length": 6, "eval_size": 20},
-    "copy_memory": {"delay": 3, "symbols": 2, "eval_size": 20},
+    "copy_memory": {"length": 3, "eval_size": 20},
     "latch": {"length": 5, "eval_size": 20},
     "temporal_order": {"length": 10, "eval_size": 20},
     "text": TEXT,
