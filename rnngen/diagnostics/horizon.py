@@ -100,7 +100,9 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
 
 
 def _slope(curve: np.ndarray) -> float:
-    """Least-squares slope of log2 norm against lag."""
+    """Least-squares slope of log2 norm against lag; nan where a norm is exactly zero, or none is known."""
+    if not np.isfinite(curve).all():
+        return np.nan
     lags = np.arange(len(curve)) - (len(curve) - 1) / 2
     return float(lags @ (curve / np.log(2)) / (lags @ lags))
 
