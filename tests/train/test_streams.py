@@ -190,6 +190,8 @@ def test_streams_that_cannot_be():
     with pytest.raises(ValueError, match="need 200 steps of data, and there are 96"):
         Schedule(4, 50, log_every=2, eval_every=2, save_every=2).check(text_task(4), 0)
     with pytest.raises(ValueError, match="select must be last or best, got 'first'"):
-        Schedule(4, 4, log_every=2, eval_every=2, save_every=2, select="first").check(text_task(4), 0)
+        Schedule(4, 4, eval_batch_size=2, log_every=2, eval_every=2, save_every=2, select="first").check(
+            text_task(4), 0
+        )
     with pytest.raises(ValueError, match="patience is looked at when the valid split is evaluated: set eval_every"):
-        Schedule(4, 4, log_every=2, eval_every=0, save_every=2, patience=1).check(text_task(4), 0)
+        Schedule(4, 4, eval_batch_size=2, log_every=2, eval_every=0, save_every=2, patience=1).check(text_task(4), 0)
