@@ -38,9 +38,13 @@ def x64():
         yield
 
 
-@pytest.fixture(params=sorted(CELLS))
+# The cells that every test goes through; all the others pass through `rnngen.testing` in tests/cells/test_zoo.py.
+FOUR = {name: CELLS[name] for name in ("gru", "lstm", "mingru", "rnn")}
+
+
+@pytest.fixture(params=sorted(FOUR))
 def cell_name(request):
-    """Each built-in cell; a new one joins the tests by being in `CELLS`."""
+    """Each of the four."""
     return request.param
 
 

@@ -1,16 +1,33 @@
 """Recurrent cells as pure functions. `CELLS` is every built-in, by the name a config gives it."""
 
-from collections.abc import Callable
-
 from rnngen.cells.activations import ACTIVATIONS, get_activation
-from rnngen.cells.cell import Affine, Backward, Cell, Gated, affine_cell, gated_cell, initial_state, project_input
+from rnngen.cells.cell import (
+    Affine,
+    Backward,
+    Cell,
+    Gated,
+    affine_cell,
+    gated_cell,
+    initial_state,
+    multiply_add,
+    project_input,
+)
+from rnngen.cells.cornn import cornn
+from rnngen.cells.deltarule import deltarule
+from rnngen.cells.exprnn import exprnn
 from rnngen.cells.gru import gru
+from rnngen.cells.indrnn import indrnn
 from rnngen.cells.initializers import INITIALIZERS, gate_params, get_initializer
+from rnngen.cells.lem import lem
+from rnngen.cells.lru import lru
 from rnngen.cells.lstm import lstm
+from rnngen.cells.mgu import mgu
 from rnngen.cells.mingru import mingru
+from rnngen.cells.minlstm import minlstm
 from rnngen.cells.rnn import rnn
-
-CELLS: dict[str, Callable[..., Cell]] = {"gru": gru, "lstm": lstm, "mingru": mingru, "rnn": rnn}
+from rnngen.cells.slstm import slstm
+from rnngen.cells.table import CELLS
+from rnngen.cells.wrappers import residual, variational_dropout, zoneout
 
 __all__ = [
     "ACTIVATIONS",
@@ -21,14 +38,27 @@ __all__ = [
     "Cell",
     "Gated",
     "affine_cell",
+    "cornn",
+    "deltarule",
+    "exprnn",
     "gate_params",
     "gated_cell",
     "get_activation",
     "get_initializer",
     "gru",
+    "indrnn",
     "initial_state",
+    "lem",
+    "lru",
     "lstm",
+    "mgu",
     "mingru",
+    "minlstm",
+    "multiply_add",
     "project_input",
+    "residual",
     "rnn",
+    "slstm",
+    "variational_dropout",
+    "zoneout",
 ]

@@ -4,6 +4,8 @@ r  = sigmoid(x W_r + h U_r + b_r)
 z  = sigmoid(x W_z + h U_z + b_z)
 n  = tanh(x W_n + b_n + r * (h U_n + c_n))
 h' = (1 - z) * n + z * h
+
+With `reset="before"`, as Cho et al. wrote it: n = tanh(x W_n + (r * h) U_n + b_n).
 """
 
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
+from rnngen.cells.cell import KERNEL, Backward, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import check_chrono, chrono_bias, gate_params, get_initializer
 from rnngen.types import Array, check_positive
 
@@ -21,6 +23,7 @@ def gru(
     *,
     update_bias: float = 0.0,
     chrono: int = 0,
+    reset: str = "after",
     kernel_init="glorot",
     recurrent_init="orthogonal",
     learned_carry: bool = False,
@@ -33,11 +36,15 @@ def gru(
     update_bias: the z block of `bias` starts here; what is kept of h grows with it, so it does for a GRU what the
       forget bias does for an LSTM. chrono: the longest lag to expect, in steps: that block is then drawn by
       `chrono_bias` instead (Tallec and Ollivier 2018); 0: not.
+    reset: whether r acts "after" the matrix product or "before" it. Before, there is no `recurrent_bias`, and a step
+      has two products one after the other, so that there is no `Gated` structure.
 
-    Raises ValueError for a non-positive size, an unknown initialiser, or a chrono of 1 or below 0.
+    Raises ValueError for a non-positive size, an unknown initialiser or reset, or a chrono of 1 or below 0.
     """
     check_positive(hidden_dim=hidden_dim)
     check_chrono(chrono)
+    if reset not in ("after", "before"):
+        raise ValueError(f"reset must be 'after' or 'before', got {reset!r}")
     inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
     learned = ("h",) if learned_carry else ()
 
@@ -46,7 +53,8 @@ def gru(
         shared = gate_params(key_weights, input_dim, hidden_dim, 3, learned=learned, **inits)
         update = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, update_bias)
         bias = shared["bias"].at[hidden_dim : 2 * hidden_dim].set(update)
-        return shared | {"bias": bias, "recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)}
+        after = {"recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)} if reset == "after" else {}
+        return shared | {"bias": bias} | after
 
     def init_carry(params, batch_shape):
         return initial_state(params, batch_shape, hidden_dim)
@@ -57,6 +65,8 @@ def gru(
         scale = jnp.ones(3 * hidden_dim, params["bias"].dtype).at[: 2 * hidden_dim].set(0.5)
         return params | {name: params[name] * scale for name in ("kernel", "recurrent_kernel", "bias")}
 
+    if reset == "before":
+        return Cell(init, init_carry, _step_before, hidden_dim, project_input, prepare, _observe_before)
     structure = Gated(hidden=lambda h: h, combine=_combine, backward=Backward(_keep, _local, _pull, _inputs))
     return gated_cell(
         init=init,
@@ -67,6 +77,23 @@ def gru(
         prepare=prepare,
         observe=_observe,
     )
+
+
+def _gates_before(params, h, u):
+    both = 2 * h.shape[-1]
+    return jnp.split(jnp.tanh(u[..., :both] + h @ params[KERNEL][:, :both]) * 0.5 + 0.5, 2, axis=-1)
+
+
+def _step_before(params, h, u):
+    r, z = _gates_before(params, h, u)
+    both = 2 * h.shape[-1]
+    n = jnp.tanh(u[..., both:] + (r * h) @ params[KERNEL][:, both:])
+    h = n + z * (h - n)
+    return h, h
+
+
+def _observe_before(params, h, u):
+    return dict(zip("rz", _gates_before(params, h, u), strict=True))
 
 
 class _Kept(NamedTuple):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from rnngen.cells.cell import Backward, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import check_chrono, chrono_bias, gate_params, get_initializer
+from rnngen.cells.lstm_variants import Variant, variant_cell
 from rnngen.types import Array, check_positive
 
 
@@ -24,6 +25,9 @@ def lstm(
     kernel_init="glorot",
     recurrent_init="orthogonal",
     learned_carry: bool = False,
+    peepholes: bool = False,
+    coupled: bool = False,
+    layer_norm: bool = False,
 ) -> Cell:
     """An LSTM. Carry: `{"h": [*b, h], "c": [*b, h]}`; output: the new `h`.
 
@@ -33,6 +37,8 @@ def lstm(
 
     chrono: the longest lag to expect, in steps: the forget block is then drawn by `chrono_bias` instead, and the
       input block is its negative (Tallec and Ollivier 2018); 0: not.
+    peepholes, coupled, layer_norm: the gates see the carry, the forget gate is 1 - i, the sums are normalised: see
+      `lstm_variants.py`, which has a name for each further parameter. A coupled one has no f block.
 
     Raises ValueError for a non-positive size, an unknown initialiser, or a chrono of 1 or below 0.
     """
@@ -40,6 +46,9 @@ def lstm(
     check_chrono(chrono)
     inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
     learned = ("h", "c") if learned_carry else ()
+    variant = Variant(peepholes, coupled, layer_norm)
+    if any(variant):
+        return variant_cell(hidden_dim, variant, forget_bias=forget_bias, chrono=chrono, learned=learned, **inits)
 
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)

@@ -27,8 +27,13 @@ def _are_pairs(first: str, second: str) -> Any:
     return wrong
 
 
+def _are_eigenvalues(value: Any) -> str:
+    """The shape of a step's eigenvalues: real and imaginary parts in lists of any depth, as many of each."""
+    missed = misfit(value, {"real": _is_numbers, "imag": _is_numbers})
+    return missed or ("" if np.size(value["real"]) == np.size(value["imag"]) else " needs as many real as imaginary")
+
+
 _CURVE = {"median": [float]}
-_AT_A_STEP = {"real": _is_numbers, "imag": _is_numbers}
 SHAPES: dict[str, dict] = {
     "carry_norms": {"curves": {"norm": {...: _CURVE}, "to_last": {...: _CURVE}}},
     "gate_statistics": {"gates": {...: _are_pairs("left", "right")}},
@@ -36,7 +41,7 @@ SHAPES: dict[str, dict] = {
     "jacobian_products": {"lags": [float], "log10_condition": _CURVE},
     "length_generalisation": {"lengths": [float], "metrics": {"accuracy": [float]}},
     "lyapunov_spectrum": {"exponents": _CURVE},
-    "recurrent_eigenvalues": {"jacobian": [_AT_A_STEP]},
+    "recurrent_eigenvalues": {"jacobian": [_are_eigenvalues]},
 }
 
 # Lists that are drawn against each other.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, noise, quick_jit, random_params, unrolled
+from conftest import FOUR, assert_close, noise, quick_jit, random_params, unrolled
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
@@ -131,7 +131,7 @@ def test_step_keeps_the_carry(cell_name):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), carry)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if isinstance(CELLS[name](H).structure, Gated)])
+@pytest.mark.parametrize("name", [name for name in FOUR if isinstance(CELLS[name](H).structure, Gated)])
 def test_gated_claims_hold(name):
     """Step is combine after one product, and combine mixes no features."""
     cell = CELLS[name](H)
@@ -144,7 +144,7 @@ def test_gated_claims_hold(name):
         np.testing.assert_array_equal(leaf * (1 - np.eye(H)), 0)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if CELLS[name](H).diagonal])
+@pytest.mark.parametrize("name", [name for name in FOUR if CELLS[name](H).diagonal])
 def test_diagonal_claims_hold(name):
     """Number i of the new carry depends on number i of the old one, and on no other."""
     cell = CELLS[name](H)

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, draw_batch, make_model, noise, one_cell, quick_jit, random_params
+from conftest import FOUR, assert_close, double, draw_batch, make_model, noise, one_cell, quick_jit, random_params
 from jax.flatten_util import ravel_pytree
 
-from rnngen.cells import CELLS, Cell
+from rnngen.cells import Cell
 from rnngen.diagnostics import carry_gradients, gradient_flow, lag_norms, log_gradient_norms
 from rnngen.diagnostics.gradient_flow import summed_loss
 from rnngen.diagnostics.horizon import source_steps
@@ -114,7 +114,7 @@ def every_loss(ys):
 
 # A loss at every step for every cell; one at the last step alone, whose gradient goes the same way, for two carries.
 @pytest.mark.parametrize(
-    ("cell_name", "loss"), [*((name, every_loss) for name in CELLS), ("lstm", last_loss), ("gru", last_loss)]
+    ("cell_name", "loss"), [*((name, every_loss) for name in FOUR), ("lstm", last_loss), ("gru", last_loss)]
 )
 def test_log_norms_equal_the_logs_of_norms(cell_name, loss):
     cell, params, xs = setup(cell_name)
@@ -159,7 +159,7 @@ PADDED = adding(8, min_length=4)
 
 
 @pytest.mark.parametrize(
-    ("cell_name", "task"), [*((name, PADDED) for name in CELLS), ("gru", adding(8)), ("lstm", copy_memory(3))]
+    ("cell_name", "task"), [*((name, PADDED) for name in FOUR), ("gru", adding(8)), ("lstm", copy_memory(3))]
 )
 def test_a_models_flow_by_probes_equals_the_flow_through_its_cell(cell_name, task):
     model, _ = make_model(cell_name, task, layers=2)

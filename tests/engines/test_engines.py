@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, noise, quick_jit, random_params, unrolled
+from conftest import FOUR, assert_close, double, noise, quick_jit, random_params, unrolled
 from my_lab import leaky
 
-from rnngen.cells import CELLS, Affine, Cell, Gated, affine_cell, rnn
+from rnngen.cells import CELLS, Cell, Gated, deltarule, rnn
 from rnngen.engines import ENGINES, unroll, unroll_noted
 from rnngen.engines.auto import pick
 from rnngen.engines.dependence import depends
@@ -34,35 +34,6 @@ VARIANTS = {
     "quasi": engine("newton", tolerance=1e-12, jacobian="diagonal"),
 }
 DISTINCT = [name for name in VARIANTS if name not in ("auto", "quasi")]  # these are the others, seen before
-
-
-def delta_rule(hidden_dim: int) -> Cell:
-    """A fast-weight memory with its own compose: S' = (I - beta k k^T) S + beta k v^T, read by a query."""
-
-    def project(params, xs, key=None):
-        k, q, v = jnp.split(xs @ params["kernel"], 3, axis=-1)
-        return k / jnp.sqrt(1e-6 + jnp.sum(k * k, axis=-1, keepdims=True)), q, v
-
-    def terms(params, us):
-        k, _, v = us
-        beta = jax.nn.sigmoid(params["beta"])
-        return jnp.eye(hidden_dim, dtype=k.dtype) - beta * outer(k, k), beta * outer(k, v)
-
-    outer = lambda a, b: a[..., :, None] * b[..., None, :]  # noqa: E731
-    act = lambda element, memory: element[0] @ memory + element[1]  # noqa: E731
-    structure = Affine(
-        terms,
-        readout=lambda params, memory, us: jnp.einsum("...ij,...i->...j", memory, us[1]),
-        compose=lambda later, earlier: (later[0] @ earlier[0], later[0] @ earlier[1] + later[1]),
-        act=act,
-    )
-    return affine_cell(
-        init=lambda key, d: {"kernel": jax.random.normal(key, (d, 3 * hidden_dim)), "beta": jnp.zeros(())},
-        init_carry=lambda params, batch: jnp.zeros((*batch, hidden_dim, hidden_dim), params["beta"].dtype),
-        structure=structure,
-        output_dim=hidden_dim,
-        project=project,
-    )
 
 
 def counting(hidden_dim: int) -> Cell:
@@ -90,28 +61,29 @@ def normalised(hidden_dim: int) -> Cell:
     return Cell(plain.init, plain.init_carry, step, hidden_dim)
 
 
-MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, "delta_rule": delta_rule}
-AFFINE = ("mingru", "delta_rule")
-GATED = [name for name in CELLS if isinstance(CELLS[name](H).structure, Gated)]
+SMALL_MEMORY = functools.partial(deltarule, key_dim=H)
+MAKERS = {**FOUR, "leaky": leaky, "counting": counting, "normalised": normalised, "deltarule": SMALL_MEMORY}
+AFFINE = ("mingru", "deltarule")
+GATED = [name for name in FOUR if isinstance(CELLS[name](H).structure, Gated)]
 # Every built-in cell through every engine, and the others through what they are there for. Left out is what runs the
 # same lines again: `derived` and `recomputed` are `fused` where there is no pass by hand, and `auto` is one of the
 # others, as the last test says, so it has a cell for each line of its table.
-PAIRS = [(cell, name) for cell in CELLS for name in ("remat", "fused", "newton", "quasi")]
+PAIRS = [(cell, name) for cell in FOUR for name in ("remat", "fused", "newton", "quasi")]
 PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
 PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
 PAIRS += [("counting", name) for name in ("remat", "fused", "recomputed", "newton", "quasi")]  # integers
 PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
-PAIRS += [("delta_rule", name) for name in ("fused", "newton")]  # a matrix
+PAIRS += [("deltarule", name) for name in ("fused", "newton")]  # a matrix
 # Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
 BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
-BARE += [("mingru", "associative"), ("delta_rule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
+BARE += [("mingru", "associative"), ("deltarule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
 BARE += [("gru", "quasi"), ("mingru", "auto"), ("leaky", "auto")]
 CASES = [(*pair, True) for pair in PAIRS] + [(*pair, False) for pair in BARE]
 
 
 @functools.cache
 def make(cell_name):
-    return MAKERS[cell_name](H, **({"learned_carry": True} if cell_name in CELLS else {}))
+    return MAKERS[cell_name](H, **({"learned_carry": True} if cell_name in FOUR else {}))
 
 
 @functools.cache
@@ -155,7 +127,7 @@ def value_and_gradients(name, *of, **kwargs):
 
 
 def has_no_place(cell_name, name, everything):
-    return everything and cell_name == "delta_rule" and name == "associative"
+    return everything and cell_name == "deltarule" and name == "associative"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +255,7 @@ def test_associative_refuses_what_is_not_affine():
     cell = CELLS["gru"](H)
     with pytest.raises(ValueError, match="'associative' needs a cell with an Affine structure"):
         unroll(cell, random_params(cell, D), jnp.zeros((T, B, D)), engine="associative")
-    memory_cell = delta_rule(H)
+    memory_cell = SMALL_MEMORY(H)
     probes = jnp.zeros((T, B, H, H))
     with pytest.raises(ValueError, match="takes no probes where a cell brings its own compose"):
         unroll(memory_cell, random_params(memory_cell, D), jnp.zeros((T, B, D)), probes=probes, engine="associative")
@@ -380,7 +352,7 @@ def test_dependence_follows_operations():
         ("mingru", 40, 1, False, "fused"),
         ("mingru", 4096, 100, False, "fused"),
         ("mingru", 4096, 100, True, "scan"),
-        ("delta_rule", 4096, 1, False, "scan"),
+        ("deltarule", 4096, 1, False, "scan"),
         ("leaky", 50, 2, False, "scan"),
     ],
 )

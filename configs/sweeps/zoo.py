@@ -1,0 +1,54 @@
+"""Every built-in cell on adding (T = 100) and on copy memory (T = 50), at one budget of 10,000 parameters.
+
+Each cell and task has the same small search: learning rates of 0.01, 0.003 and 0.001, two seeds of each, 2000 updates
+of 32 sequences; the rate with the lowest validation loss over its seeds is the one that counts. Cost: 17 cells x 2
+tasks x 3 rates x 2 seeds = 204 trials, about two hours on one core.
+"""
+
+from rnngen.config import base_config, component
+from rnngen.sweep import axis, product
+
+STEPS, BUDGET = 2000, 10_000
+
+
+def get_config():
+    config = base_config()
+    config.task = component("adding", length=100)
+    config.model.param_budget = BUDGET
+    config.train.update({"steps": STEPS, "batch_size": 32, "log_every": 100, "eval_every": 100, "save_every": 0})
+    return config
+
+
+def cells():
+    def cell(name, **kwargs):
+        return component(name, hidden_dim=1, **kwargs)  # the budget decides how wide
+
+    return {
+        "RNN": cell("rnn"),
+        "IndRNN": cell("indrnn", longest=100),
+        "expRNN": cell("exprnn"),
+        "coRNN": cell("cornn"),
+        "GRU": cell("gru"),
+        "GRU, reset before": cell("gru", reset="before"),
+        "MGU": cell("mgu"),
+        "LSTM": cell("lstm"),
+        "LSTM, peepholes": cell("lstm", peepholes=True),
+        "LSTM, coupled gates": cell("lstm", coupled=True),
+        "LSTM, layer norm": cell("lstm", layer_norm=True),
+        "sLSTM": cell("slstm"),
+        "LEM": cell("lem"),
+        "LRU": cell("lru", r_min=0.9, r_max=0.999, max_phase=0.314),
+        "minGRU": cell("mingru"),
+        "minLSTM": cell("minlstm"),
+        "delta rule": cell("deltarule"),
+    }
+
+
+def get_sweep():
+    tasks = {"adding": component("adding", length=100), "copy memory": component("copy_memory", length=50)}
+    return product(
+        axis("task", tasks),
+        axis("cell", cells()),
+        axis("optim.learning_rate", [0.01, 0.003, 0.001]),
+        axis("seed", [0, 1]),
+    )

@@ -1,0 +1,49 @@
+"""The independently recurrent network of Li et al. 2018: each unit sees its own past and no other's.
+
+h' = f(x W + u * h + b)
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells.activations import get_activation
+from rnngen.cells.cell import Cell, initial_state, project_input
+from rnngen.cells.initializers import get_initializer
+from rnngen.types import check_positive
+
+
+def indrnn(hidden_dim: int, *, activation="relu", kernel_init="glorot", longest: int = 0) -> Cell:
+    """An IndRNN, whose step has a diagonal Jacobian: `newton` is linear in its size. Carry: `h [*b, h]`, the output.
+
+    Parameters: `kernel [d, h]`, `recurrent_weight [h]` (u), drawn from U[0, bound], and `bias [h]`.
+
+    longest: steps over which a gradient may grow by no more than 2: |u| stays within the bound 2^(1/longest) (their
+      section 3.1), by clipping where it is used; 0: the bound is 1.
+
+    Raises ValueError for a non-positive size, an unknown activation or initialiser, or a negative `longest`.
+    """
+    check_positive(hidden_dim=hidden_dim)
+    if longest < 0:
+        raise ValueError(f"longest must be a number of steps, or 0 for none, got {longest}")
+    activate, draw = get_activation(activation), get_initializer(kernel_init)
+    bound = 2.0 ** (1 / longest) if longest else 1.0
+
+    def init(key, input_dim):
+        key_kernel, key_weight = jax.random.split(key)
+        return {
+            "kernel": draw(key_kernel, (input_dim, hidden_dim), jnp.float32),
+            "recurrent_weight": jax.random.uniform(key_weight, (hidden_dim,), maxval=bound),
+            "bias": jnp.zeros(hidden_dim, jnp.float32),
+        }
+
+    def prepare(params):
+        return params | {"recurrent_weight": jnp.clip(params["recurrent_weight"], -bound, bound)}
+
+    def step(params, h, u):
+        h = activate(u + params["recurrent_weight"] * h)
+        return h, h
+
+    def init_carry(params, batch_shape):
+        return initial_state(params, batch_shape, hidden_dim)
+
+    return Cell(init, init_carry, step, hidden_dim, project_input, prepare, diagonal=True)
