@@ -38,7 +38,7 @@ def x64():
         yield
 
 
-# The cells that every test goes through; all the others pass through `rnngen.testing` in tests/cells/test_zoo.py.
+# The cells that tests of engines, diagnoses and models go through; tests/cells/test_zoo.py has the others.
 FOUR = {name: CELLS[name] for name in ("gru", "lstm", "mingru", "rnn")}
 
 
