@@ -54,6 +54,14 @@ def find(table: Mapping[str, Any], name: str, what: str) -> Any:
     raise ValueError(f"unknown {what} {name!r}{nearest(name, table)}")
 
 
+def check_arguments(called: str, factory: Callable, kwargs: Iterable[str]) -> None:
+    """Raise ValueError, with the nearest name in it, for the first argument that the factory does not have."""
+    known = inspect.signature(factory).parameters
+    for name in kwargs:
+        if name not in known:
+            raise ValueError(f"{called} has no argument {name!r}{nearest(name, known)}")
+
+
 def _import(name: str, what: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if _is_closed(module_name):

@@ -38,7 +38,7 @@ def x64():
         yield
 
 
-# The cells that tests of engines, diagnoses and models go through; tests/cells/test_zoo.py has the others.
+# The cells that tests of diagnoses, models and training go through; those of cells and engines go through all.
 FOUR = {name: CELLS[name] for name in ("gru", "lstm", "mingru", "rnn")}
 
 

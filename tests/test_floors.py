@@ -78,6 +78,5 @@ def test_cells_import_jax_and_nothing_else():
             "numpy",
             "typing",
             "collections",
-            "inspect",
         }
         assert not outside, f"{path} imports {outside}"

@@ -9,7 +9,6 @@ from rnngen.cells.cell import (
     affine_cell,
     gated_cell,
     initial_state,
-    multiply_add,
     project_input,
 )
 from rnngen.cells.cornn import cornn
@@ -54,7 +53,6 @@ __all__ = [
     "mgu",
     "mingru",
     "minlstm",
-    "multiply_add",
     "project_input",
     "residual",
     "rnn",

@@ -7,7 +7,7 @@ y' = y + dt * z'
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Cell, project_input
+from rnngen.cells.cell import Cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
@@ -42,8 +42,7 @@ def cornn(
         }
 
     def init_carry(params, batch_shape):
-        zeros = jnp.zeros((*batch_shape, hidden_dim), params["bias"].dtype)
-        return {"y": zeros, "z": zeros}
+        return {name: initial_state(params, batch_shape, hidden_dim) for name in ("y", "z")}
 
     def step(params, carry, u):
         y, z = carry["y"], carry["z"]

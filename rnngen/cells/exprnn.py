@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import expm
 
-from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell
+from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell, initial_state
 from rnngen.cells.initializers import get_initializer
 from rnngen.types import Array, check_positive
 
@@ -35,11 +35,10 @@ def exprnn(hidden_dim: int, *, kernel_init="lecun") -> Cell:
 
     def prepare(params):
         above = jnp.triu(params["skew"], 1)
-        # XLA has no solver for narrower floats, and what is not orthogonal to rounding is not orthogonal at T = 1000.
         return params | {KERNEL: expm(above - above.T)}
 
     def init_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, hidden_dim), params["bias"].dtype)
+        return initial_state(params, batch_shape, hidden_dim)
 
     def combine(params, h, u, a):
         h = modrelu(u + a, params["bias"])

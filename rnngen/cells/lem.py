@@ -9,7 +9,7 @@ y' = (1 - s~) * y + s~ * tanh(x W_y + z' U_y + b_y)
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import KERNEL, Cell, project_input
+from rnngen.cells.cell import KERNEL, Cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
@@ -31,8 +31,7 @@ def lem(hidden_dim: int, *, dt: float = 1.0, kernel_init="glorot", recurrent_ini
         return gate_params(key, input_dim, hidden_dim, 4, kernel_init=draw, recurrent_init=draw_recurrent)
 
     def init_carry(params, batch_shape):
-        zeros = jnp.zeros((*batch_shape, hidden_dim), params["bias"].dtype)
-        return {"y": zeros, "z": zeros}
+        return {name: initial_state(params, batch_shape, hidden_dim) for name in ("y", "z")}
 
     def sums(params, carry, u):
         return jnp.split(u[..., :three] + carry["y"] @ params[KERNEL][:, :three], 3, axis=-1)

@@ -46,9 +46,15 @@ def lstm(
     check_chrono(chrono)
     inits = {"kernel_init": get_initializer(kernel_init), "recurrent_init": get_initializer(recurrent_init)}
     learned = ("h", "c") if learned_carry else ()
+
+    def init_carry(params, batch_shape):
+        return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}
+
     variant = Variant(peepholes, coupled, layer_norm)
     if any(variant):
-        return variant_cell(hidden_dim, variant, forget_bias=forget_bias, chrono=chrono, learned=learned, **inits)
+        return variant_cell(
+            hidden_dim, variant, init_carry, forget_bias=forget_bias, chrono=chrono, learned=learned, **inits
+        )
 
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
@@ -56,9 +62,6 @@ def lstm(
         forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias)
         bias = params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget)
         return params | {"bias": bias.at[:hidden_dim].set(-forget) if chrono else bias}
-
-    def init_carry(params, batch_shape):
-        return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}
 
     def prepare(params):
         # As in gru.py: halves folded into i, f and o, so that one tanh serves the whole gate block.

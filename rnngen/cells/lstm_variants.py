@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell, initial_state
+from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell
 from rnngen.cells.initializers import chrono_bias, gate_params
 from rnngen.types import Array
 
@@ -65,7 +65,7 @@ class Variant(NamedTuple):
 
 
 def variant_cell(
-    hidden_dim: int, variant: Variant, *, forget_bias: float, chrono: int, learned: tuple[str, ...], **inits
+    hidden_dim: int, variant: Variant, init_carry, *, forget_bias: float, chrono: int, learned: tuple[str, ...], **inits
 ) -> Cell:
     """The LSTM of a variant; arguments as in `lstm`. A coupled input gate starts at -forget_bias."""
 
@@ -76,9 +76,6 @@ def variant_cell(
         starts = {"i": -forget} if variant.coupled else {"f": forget} | ({"i": -forget} if chrono else {})
         bias = jnp.concatenate([starts.get(name, jnp.zeros(hidden_dim, jnp.float32)) for name in variant.gates])
         return params | {"bias": bias} | variant.own_params(hidden_dim)
-
-    def init_carry(params, batch_shape):
-        return {name: initial_state(params, batch_shape, hidden_dim, name) for name in ("h", "c")}
 
     return gated_cell(
         init=init,

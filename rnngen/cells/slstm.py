@@ -9,7 +9,7 @@ c' = f * c + i * z,  n' = f * n + i,  h' = o * c' / n'
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell, project_input
+from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell, initial_state, project_input
 from rnngen.cells.initializers import gate_params, get_initializer
 from rnngen.types import check_positive
 
@@ -33,8 +33,8 @@ def slstm(hidden_dim: int, *, forget_bias: float = 3.0, kernel_init="glorot", re
         return params | {"bias": params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget_bias)}
 
     def init_carry(params, batch_shape):
-        zeros = jnp.zeros((*batch_shape, hidden_dim), params["bias"].dtype)
-        return {"h": zeros, "c": zeros, "n": zeros, "m": zeros + LOWEST}
+        zeros = {name: initial_state(params, batch_shape, hidden_dim) for name in "hcn"}
+        return zeros | {"m": zeros["h"] + LOWEST}
 
     def observe(params, carry, u):
         i, f, _, o = _gates(carry, u + carry["h"] @ params[KERNEL])[1:]

@@ -4,7 +4,6 @@ Each takes the wrapped cell's factory by name, `"package.module:factory"`, or as
 and carry are the wrapped cell's, so that what finds its way in those finds it here too.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Affine, Cell, Gated
-from rnngen.lookup import find, nearest
+from rnngen.lookup import check_arguments, find
 from rnngen.types import Array, Carry, Key, PyTree
 
 
@@ -109,10 +108,7 @@ def _inner(cell: str | Callable, hidden_dim: int, kwargs: dict | None) -> Cell:
     from rnngen.cells.table import CELLS  # which has the wrappers in it
 
     factory, known = find(CELLS, cell, "cell") if isinstance(cell, str) else cell, dict(kwargs or {})
-    parameters = inspect.signature(factory).parameters
-    for name in known:
-        if name not in parameters:
-            raise ValueError(f"{cell} has no argument {name!r}{nearest(name, parameters)}")
+    check_arguments(str(cell), factory, known)
     made = factory(hidden_dim, **known)
     if not isinstance(made, Cell):
         raise ValueError(f"{cell} makes a {type(made).__name__}, not a Cell")

@@ -1,6 +1,5 @@
 """Every engine by name. An engine is (cell, params, carry, inputs) -> (carry, ys, notes), see `unroll.Prepared`."""
 
-import inspect
 from collections.abc import Callable, Mapping
 
 from rnngen.engines.associative import associative
@@ -8,7 +7,7 @@ from rnngen.engines.auto import auto
 from rnngen.engines.fused import fused
 from rnngen.engines.newton import newton
 from rnngen.engines.scan import scan
-from rnngen.lookup import find, nearest
+from rnngen.lookup import check_arguments, find
 
 ENGINES: dict[str, Callable] = {
     "associative": associative,
@@ -30,8 +29,5 @@ def get_engine(spec: str | Mapping | Callable) -> Callable:
     if isinstance(spec, str):
         return find(ENGINES, spec, "engine")()
     kwargs, factory = spec.get("kwargs", {}), find(ENGINES, spec.get("name", ""), "engine")
-    known = inspect.signature(factory).parameters
-    for name in kwargs:
-        if name not in known:
-            raise ValueError(f"engine {spec['name']!r} has no argument {name!r}{nearest(name, known)}")
+    check_arguments(f"engine {spec['name']!r}", factory, kwargs)
     return factory(**kwargs)

@@ -1,5 +1,6 @@
 """What the records of the built-in diagnoses hold, as far as figures are drawn of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,31 +18,25 @@ def _is_numbers(value: Any) -> str:
         return " must be a list of numbers"
 
 
-def _are_pairs(first: str, second: str) -> Any:
-    """The shape of two lists of numbers that belong together."""
+def _are_pairs(first: str, second: str, inside: Any, count: Callable[[Any], int]) -> Any:
+    """The shape of two values that belong together, each of the shape `inside` and as many as `count` says."""
 
     def wrong(value: Any) -> str:
-        missed = misfit(value, {first: [float], second: [float]})
-        return missed or ("" if len(value[first]) == len(value[second]) else f" needs as many {first} as {second}")
+        missed = misfit(value, {first: inside, second: inside})
+        return missed or ("" if count(value[first]) == count(value[second]) else f" needs as many {first} as {second}")
 
     return wrong
-
-
-def _are_eigenvalues(value: Any) -> str:
-    """The shape of a step's eigenvalues: real and imaginary parts in lists of any depth, as many of each."""
-    missed = misfit(value, {"real": _is_numbers, "imag": _is_numbers})
-    return missed or ("" if np.size(value["real"]) == np.size(value["imag"]) else " needs as many real as imaginary")
 
 
 _CURVE = {"median": [float]}
 SHAPES: dict[str, dict] = {
     "carry_norms": {"curves": {"norm": {...: _CURVE}, "to_last": {...: _CURVE}}},
-    "gate_statistics": {"gates": {...: _are_pairs("left", "right")}},
+    "gate_statistics": {"gates": {...: _are_pairs("left", "right", [float], len)}},
     "gradient_flow": {"curves": {...: _CURVE}},
     "jacobian_products": {"lags": [float], "log10_condition": _CURVE},
     "length_generalisation": {"lengths": [float], "metrics": {"accuracy": [float]}},
     "lyapunov_spectrum": {"exponents": _CURVE},
-    "recurrent_eigenvalues": {"jacobian": [_are_eigenvalues]},
+    "recurrent_eigenvalues": {"jacobian": [_are_pairs("real", "imag", _is_numbers, np.size)]},
 }
 
 # Lists that are drawn against each other.

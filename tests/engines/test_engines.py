@@ -9,7 +9,7 @@ import pytest
 from conftest import FOUR, assert_close, double, noise, quick_jit, random_params, unrolled
 from my_lab import leaky
 
-from rnngen.cells import CELLS, Cell, Gated, deltarule, rnn
+from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
 from rnngen.engines import ENGINES, unroll, unroll_noted
 from rnngen.engines.auto import pick
 from rnngen.engines.dependence import depends
@@ -62,9 +62,10 @@ def normalised(hidden_dim: int) -> Cell:
 
 
 SMALL_MEMORY = functools.partial(deltarule, key_dim=H)
-MAKERS = {**FOUR, "leaky": leaky, "counting": counting, "normalised": normalised, "deltarule": SMALL_MEMORY}
-AFFINE = ("mingru", "deltarule")
+MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, "deltarule": SMALL_MEMORY}
+AFFINE = [name for name in CELLS if isinstance(CELLS[name](H).structure, Affine)]
 GATED = [name for name in FOUR if isinstance(CELLS[name](H).structure, Gated)]
+ZOO = [name for name in CELLS if name not in FOUR]
 # Every built-in cell through every engine, and the others through what they are there for. Left out is what runs the
 # same lines again: `derived` and `recomputed` are `fused` where there is no pass by hand, and `auto` is one of the
 # others, as the last test says, so it has a cell for each line of its table.
@@ -73,7 +74,7 @@ PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
 PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
 PAIRS += [("counting", name) for name in ("remat", "fused", "recomputed", "newton", "quasi")]  # integers
 PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
-PAIRS += [("deltarule", name) for name in ("fused", "newton")]  # a matrix
+PAIRS += [(cell, name) for cell in ZOO for name in ("fused", "newton") if (cell, name) != ("lru", "newton")]
 # Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
 BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
 BARE += [("mingru", "associative"), ("deltarule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
