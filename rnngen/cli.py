@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 
 from rnngen import locks, process, records, sinks, stopping
+from rnngen.cli_check import check_cell
 from rnngen.cli_options import parse
 from rnngen.cli_sample import sample, score
 from rnngen.config import COMPONENTS, complete, resolve
@@ -46,6 +47,8 @@ USAGE = """usage: rnngen <command> [options]
       the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
   rnngen doctor [DIR]
       what is wrong with this installation, or with a run's or sweep's folder, and what the next start would do
+  rnngen check-cell NAME [--ARGUMENT=VALUE ...]
+      whether a cell, built in or package.module:factory, keeps every law of cells; its speed and memory horizon
   rnngen list
       cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
       executors and sinks, with their arguments
@@ -198,6 +201,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "pack": pack,
     "doctor": doctor,
     "list": list_all,
+    "check-cell": check_cell,
 }
 
 

@@ -179,7 +179,7 @@ def model_for(config: dict, spec: InputSpec, head: Head, loss: Callable) -> Mode
 
 
 def _model_for(resolved: dict, spec: InputSpec, head: Head, loss: Callable) -> Model:
-    cell, options = _made("cell", dumps(resolved["cell"])), dict(resolved["model"])
+    cell, options = build_cell(resolved), dict(resolved["model"])
     if cell.output_dim > MOST_FEATURES:
         raise ConfigError(f"config.cell: has {cell.output_dim} features, and {MOST_FEATURES} are the most")
     layers, _ = options.pop("num_layers"), options.pop("param_budget")
@@ -204,6 +204,11 @@ def _check_no_other(latent: str, options: dict) -> None:
 
 
 @functools.cache
+def build_cell(resolved: dict) -> Cell:
+    """The cell that a resolved config describes. Raises ConfigError where its factory refuses its arguments."""
+    return _made("cell", dumps(resolved["cell"]))
+
+
 def resolve_defaults() -> dict:
     """`base_config`, resolved."""
     return resolve(base_config())
@@ -249,7 +254,13 @@ def _check_component(where: str, part: Any, what: str, table: Mapping, supplied:
 
 
 def _call(table: Mapping, part: dict, what: str) -> Any:
-    return find(table, part["name"], what)(**part["kwargs"])
+    factory = find(table, part["name"], what)
+    if part["name"] in table:
+        return factory(**part["kwargs"])
+    try:
+        return factory(**part["kwargs"])
+    except Exception as error:  # a user's factory may fail in any way; say which, in one line
+        raise ValueError(f"{part['name']}() failed to make a {what}: {type(error).__name__}: {error}") from error
 
 
 def _diagnosis(number: int, part: dict) -> Diagnosis:

@@ -11,12 +11,12 @@ FLOORS = [
     {"heads", "data"},
     {"media"},
     {"tasks", "models", "latent"},
-    {"diagnostics", "generate"},
+    {"diagnostics", "generate", "testing"},
     {"train"},
     {"configcheck", "configkeys", "config"},
     {"run", "making"},
     {"sweep"},
-    {"cli", "cli_options", "cli_sample", "doctor"},
+    {"cli", "cli_options", "cli_check", "cli_sample", "doctor"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

@@ -1,0 +1,106 @@
+"""What a law is tried on: a cell with parameters and a sequence of some size, and how two results are compared."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.cells import Cell
+from rnngen.engines import unroll
+from rnngen.engines.checks import check_like
+from rnngen.types import Array, Carry, Params, PyTree
+
+TOLERANCE = 1e-8  # in double precision, where rounding is 1e-16 and a broken law is far larger
+
+# A law compiles a program or two of its own, and what LLVM's optimiser does to it is not what is asked. For outermost
+# calls.
+quick_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+)
+
+
+class Broken(Exception):  # noqa: N818
+    """A cell breaks a law; the message says by what, in one line."""
+
+
+class Sizes(NamedTuple):
+    """Of a sequence `[t, *b, d]`."""
+
+    steps: int
+    batch: tuple[int, ...]
+    features: int
+
+    def __str__(self):
+        return f"t={self.steps}, b={self.batch}, d={self.features}"
+
+
+USUAL = Sizes(6, (2,), 3)
+# Where a law is broken, the smallest of these that shows it is what a person gets to see.
+SMALLER = (Sizes(1, (), 1), Sizes(2, (), 1), Sizes(2, (2,), 1), Sizes(4, (2,), 1))
+
+
+class Case:
+    """A cell, its parameters in double precision with no zeros among them, and inputs `[t, *b, d]`.
+
+    To be made and used within `jax.enable_x64()`.
+    """
+
+    def __init__(self, cell: Cell, sizes: Sizes):
+        self.cell, self.sizes = cell, sizes
+        self.params = _filled(cell, sizes.features)
+        self.xs = noise((sizes.steps, *sizes.batch, sizes.features), 1)
+
+    @functools.cached_property
+    def prepared(self) -> Params:
+        """The parameters as the step sees them."""
+        return self.cell.prepare(self.params)
+
+    def run(self, xs: Array | None = None, carry: Carry | None = None, engine: Any = "scan", **options):
+        """`unroll` with all that is given traced: (last carry, ys)."""
+        call = functools.partial(unroll, self.cell, engine=engine)
+        given = {name: value for name, value in options.items() if value is not None}
+        return quick_jit(lambda p, x, c, o: call(p, x, c, **o))(
+            self.params, self.xs if xs is None else xs, carry, given
+        )
+
+    def at_a_step(self) -> tuple[Params, Carry, PyTree]:
+        """Prepared parameters, a carry without zeros and a step's input, of the case's batch."""
+        start = self.cell.init_carry(self.prepared, self.sizes.batch)
+        carry = jax.tree.map(lambda c: c if _counts(c) else noise(c.shape, 2).astype(c.dtype), start)
+        return self.prepared, carry, self.cell.project(self.prepared, self.xs[0])
+
+
+def _filled(cell: Cell, features: int) -> Params:
+    """What `init` gives, a little moved, so that a bias that starts at zero counts."""
+    leaves, tree = jax.tree.flatten(cell.init(jax.random.key(0), features))
+    moved = [leaf.astype(jnp.float64) + 0.1 * noise(leaf.shape, 10 + n) for n, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(tree, moved)
+
+
+def noise(shape: tuple[int, ...], seed: int) -> Array:
+    """Standard normal numbers in double precision."""
+    return jnp.asarray(np.random.RandomState(seed).normal(size=shape))
+
+
+def _counts(leaf: Array) -> bool:
+    return not jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def same(what: str, got: PyTree, expected: PyTree, tolerance: float = TOLERANCE) -> None:
+    """Raise Broken, naming the number that differs most, unless two trees are equal to a tolerance; NaN equals NaN."""
+    try:
+        check_like(what, got, expected)
+    except ValueError as error:
+        raise Broken(str(error)) from error
+    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(expected), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        if not one.size:
+            continue
+        apart = np.abs(one.astype(np.complex128) - other) / (1 + np.abs(other))
+        apart = np.where(np.isnan(one) & np.isnan(other), 0, np.where(np.isfinite(apart), apart, np.inf))
+        worst = np.unravel_index(np.argmax(apart), apart.shape)
+        if apart[worst] > tolerance:
+            place = what + jax.tree_util.keystr(path) + (f"[{', '.join(map(str, worst))}]" if worst else "")
+            raise Broken(f"{place} is {one[worst]:.6g} instead of {other[worst]:.6g}")

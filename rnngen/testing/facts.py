@@ -1,0 +1,87 @@
+"""What a report says of a cell beside its laws: parameters, engines, speed, and how far back its gradient reaches."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import CELLS, Affine, Cell, Gated
+from rnngen.diagnostics import memory_horizon
+from rnngen.engines import unroll
+from rnngen.models import build_model
+from rnngen.tasks import TASKS
+from rnngen.testing.case import SMALLER, Case
+from rnngen.testing.runs import allowed, refusal
+from rnngen.testing.structures import carry_jacobian
+
+BUILT_IN = ("gru", "lstm", "mingru", "rnn")
+STEPS, BATCH, FEATURES, ROUNDS = 100, 32, 16, 7
+
+
+def facts(cell: Cell) -> list[str]:
+    """Lines for a person; each is measured now. For cells that keep the laws."""
+    return [carry_of(cell), structure_of(cell), speed(cell), horizon(cell)]
+
+
+def carry_of(cell: Cell) -> str:
+    """Parameters for 16 features, and what an example's carry is."""
+    params = jax.eval_shape(lambda key: cell.init(key, FEATURES), jax.random.key(0))
+    carry = jax.eval_shape(lambda p: cell.init_carry(cell.prepare(p), ()), params)
+    leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(carry)]
+    return f"{count(cell)} parameters with {FEATURES} input features; carry {', '.join(leaves)}"
+
+
+def count(cell: Cell) -> int:
+    """How many numbers a cell learns."""
+    return sum(p.size for p in jax.tree.leaves(jax.eval_shape(lambda k: cell.init(k, FEATURES), jax.random.key(0))))
+
+
+def structure_of(cell: Cell) -> str:
+    """What is declared, what engines that allows, and what more could be said."""
+    declared = {Gated: "Gated", Affine: "Affine"}.get(type(cell.structure), "none declared")
+    with jax.enable_x64(True):
+        line = f"structure {declared}; engines scan, {', '.join(allowed(cell))}"
+        why = refusal(cell)
+        jacobian = carry_jacobian(Case(cell, SMALLER[0]))
+    line += f"; newton refuses: {why}" if why else ""
+    off_diagonal = jacobian - jnp.diag(jnp.diag(jacobian))
+    hint = "; its step's Jacobian is diagonal: with diagonal=True, newton is linear in the carry's size"
+    return line + (hint if not cell.diagonal and len(jacobian) > 1 and not off_diagonal.any() else "")
+
+
+def speed(cell: Cell) -> str:
+    """Time of a gradient, over that of the built-in cell of as many units with the nearest number of parameters."""
+    others = {name: CELLS[name](cell.output_dim) for name in BUILT_IN}
+    nearest = min(others, key=lambda name: abs(count(others[name]) - count(cell)))
+    runs = [_gradient(cell), _gradient(others[nearest])]
+    times: list[list[float]] = [[], []]
+    for _ in range(ROUNDS):  # interleaved: what else the machine does meets both
+        for run, taken in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            taken.append(time.perf_counter() - start)
+    mine, its = map(statistics.median, times)
+    return (
+        f"a gradient over {STEPS} steps of {BATCH} sequences takes {1000 * mine:.3g} ms, {mine / its:.2g} times "
+        f"that of {nearest}({cell.output_dim}) with {count(others[nearest])} parameters"
+    )
+
+
+def _gradient(cell: Cell) -> Callable:
+    params = cell.init(jax.random.key(0), FEATURES)
+    xs = jax.random.normal(jax.random.key(1), (STEPS, BATCH, FEATURES))
+    run = jax.jit(jax.grad(lambda p: jnp.mean(unroll(cell, p, xs)[1] ** 2)))
+    jax.block_until_ready(run(params))
+    return lambda: run(params)
+
+
+def horizon(cell: Cell) -> str:
+    """The half-life of the gradient before training, on the adding problem."""
+    task = TASKS["adding"](STEPS)
+    model = build_model([cell], task.input_spec, task.head, task.loss, engine="scan")
+    batch = jax.jit(lambda key: task.sample("train", key, 0, BATCH))(jax.random.key(2))
+    found = memory_horizon(model, model.init(jax.random.key(0)), batch, task)
+    reach = f"halves every {found.steps:.3g} steps" if found.steps < float("inf") else "does not fall"
+    return f"memory horizon: before training, on adding over {STEPS} steps, the gradient {reach}"
