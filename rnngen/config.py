@@ -163,6 +163,11 @@ def build(resolved: dict) -> Experiment:
     return Experiment(model, task, optimizer, schedule, diagnose, resolved["seed"], regularizer, program(resolved))
 
 
+def build_cell(resolved: dict) -> Cell:
+    """The cell that a resolved config describes. Raises ConfigError where its factory refuses its arguments."""
+    return _made("cell", dumps(resolved["cell"]))
+
+
 def _model(resolved: dict) -> Model:
     task = _made("task", dumps(resolved["task"]))
     return _model_for(resolved, task.input_spec, task.head, task.loss)
@@ -204,11 +209,6 @@ def _check_no_other(latent: str, options: dict) -> None:
 
 
 @functools.cache
-def build_cell(resolved: dict) -> Cell:
-    """The cell that a resolved config describes. Raises ConfigError where its factory refuses its arguments."""
-    return _made("cell", dumps(resolved["cell"]))
-
-
 def resolve_defaults() -> dict:
     """`base_config`, resolved."""
     return resolve(base_config())

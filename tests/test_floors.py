@@ -8,7 +8,7 @@ FLOORS = [
     {"types", "lookup", "jsonfiles", "records", "process", "sinks", "locks", "stopping"},
     {"cells"},
     {"engines"},
-    {"heads", "data"},
+    {"heads", "data", "adapters"},
     {"media"},
     {"tasks", "models", "latent"},
     {"diagnostics", "generate", "testing"},
@@ -60,7 +60,11 @@ def test_records_import_nothing_of_ours_but_how_files_are_written():
 
 
 def test_orbax_flax_and_config_dicts_stay_where_they_belong():
-    homes = {"orbax": {"train"}, "flax": {"models"}, "ml_collections": {"config", "sweep", "cli", "cli_options"}}
+    homes = {
+        "orbax": {"train"},
+        "flax": {"models", "adapters"},
+        "ml_collections": {"config", "sweep", "cli", "cli_options"},
+    }
     for path in sources():
         for name in imports(path):
             package = (name or "").split(".")[0]

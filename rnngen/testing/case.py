@@ -74,7 +74,8 @@ class Case:
 
 def _filled(cell: Cell, features: int) -> Params:
     """What `init` gives, a little moved, so that a bias that starts at zero counts."""
-    leaves, tree = jax.tree.flatten(cell.init(jax.random.key(0), features))
+    with jax.enable_x64(False):  # parameters are made in float32, whatever they are then used in
+        leaves, tree = jax.tree.flatten(cell.init(jax.random.key(0), features))
     moved = [leaf.astype(jnp.float64) + 0.1 * noise(leaf.shape, 10 + n) for n, leaf in enumerate(leaves)]
     return jax.tree.unflatten(tree, moved)
 

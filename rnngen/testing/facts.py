@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnngen.cells import CELLS, Affine, Cell, Gated
 from rnngen.diagnostics import memory_horizon
@@ -22,7 +23,7 @@ STEPS, BATCH, FEATURES, ROUNDS = 100, 32, 16, 7
 
 def facts(cell: Cell) -> list[str]:
     """Lines for a person; each is measured now. For cells that keep the laws."""
-    return [carry_of(cell), structure_of(cell), speed(cell), horizon(cell)]
+    return [carry_of(cell), *structure_of(cell), speed(cell), horizon(cell)]
 
 
 def carry_of(cell: Cell) -> str:
@@ -38,17 +39,18 @@ def count(cell: Cell) -> int:
     return sum(p.size for p in jax.tree.leaves(jax.eval_shape(lambda k: cell.init(k, FEATURES), jax.random.key(0))))
 
 
-def structure_of(cell: Cell) -> str:
+def structure_of(cell: Cell) -> list[str]:
     """What is declared, what engines that allows, and what more could be said."""
     declared = {Gated: "Gated", Affine: "Affine"}.get(type(cell.structure), "none declared")
     with jax.enable_x64(True):
-        line = f"structure {declared}; engines scan, {', '.join(allowed(cell))}"
+        lines = [f"structure {declared}; engines scan, {', '.join(allowed(cell))}"]
         why = refusal(cell)
         jacobian = carry_jacobian(Case(cell, SMALLER[0]))
-    line += f"; newton refuses: {why}" if why else ""
-    off_diagonal = jacobian - jnp.diag(jnp.diag(jacobian))
-    hint = "; its step's Jacobian is diagonal: with diagonal=True, newton is linear in the carry's size"
-    return line + (hint if not cell.diagonal and len(jacobian) > 1 and not off_diagonal.any() else "")
+    lines += [f"newton refuses: {why}"] if why else []
+    off_diagonal = jacobian - np.diag(np.diag(jacobian))
+    if not cell.diagonal and len(jacobian) > 1 and not off_diagonal.any():
+        lines.append("its step's Jacobian is diagonal: with diagonal=True, newton is linear in the carry's size")
+    return lines
 
 
 def speed(cell: Cell) -> str:

@@ -182,6 +182,10 @@ def raises() -> Cell:
     return _with_step(step)
 
 
+def cannot_be_made() -> Cell:
+    raise KeyError("no such gate")
+
+
 FAULTS = {
     leaks_the_future: "causal",
     ignores_the_mask: "mask",

@@ -1,0 +1,78 @@
+"""Equinox's recurrent cells as rnngen's. Needs the extra `equinox`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.lookup import check_arguments, find
+from rnngen.types import Array, Carry, Key, Params, check_positive
+
+
+def equinox_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
+    """`eqx.nn.LSTMCell` or `GRUCell` by name, or a `"package.module:Class"` that is made and called as these are.
+
+    Raises ValueError for an unknown class or argument, or without Equinox.
+    """
+    check_positive(hidden_dim=hidden_dim)
+    eqx, options = _equinox(), dict(kwargs or {})
+    made = find({"GRUCell": eqx.nn.GRUCell, "LSTMCell": eqx.nn.LSTMCell}, cell, "equinox cell")
+    check_arguments(cell, made, options)
+    # An LSTM's hidden state is a pair, whose first is the output.
+    zeros = jnp.zeros(hidden_dim)
+    start = (zeros, zeros) if cell == "LSTMCell" else zeros
+    return from_equinox(lambda input_dim, key: made(input_dim, hidden_dim, **options, key=key), start)
+
+
+def from_equinox(make: Callable[[int, Key], Any], start: Carry) -> Cell:
+    """What `make(input_dim, key)` gives, a `module(x [d], carry) -> carry`, as pure functions of its float arrays.
+
+    start: an example's first carry; its first leaf is the output, `[h]`. Raises ValueError without Equinox.
+    """
+    eqx = _equinox()
+
+    def parts(input_dim: int) -> tuple[list[str], Any]:
+        """(names of the parameters, the module without them)."""
+        shapes = eqx.filter_eval_shape(make, input_dim, jax.random.key(0))
+        floats, rest = eqx.partition(shapes, _is_float)
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(floats)]
+        return [_name(path) for path in paths], (jax.tree.structure(floats), rest)
+
+    def init(key: Key, input_dim: int) -> Params:
+        floats = eqx.filter(make(input_dim, key), _is_float)
+        return dict(zip(parts(input_dim)[0], jax.tree.leaves(floats), strict=True))
+
+    def module(params: Params, input_dim: int) -> Any:
+        names, (structure, rest) = parts(input_dim)
+        return eqx.combine(jax.tree.unflatten(structure, [params[name] for name in names]), rest)
+
+    def init_carry(params: Params, batch_shape: tuple[int, ...]) -> Carry:
+        dtype = jax.tree.leaves(params)[0].dtype
+        return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch_shape, *s.shape)).astype(dtype), start)
+
+    def step(params: Params, carry: Carry, u: Array) -> tuple[Carry, Array]:
+        one = module(params, u.shape[-1])
+        for _ in range(u.ndim - 1):  # a module knows no batch
+            one = jax.vmap(one)
+        carry = one(u, carry)
+        return carry, jax.tree.leaves(carry)[0]
+
+    return Cell(init, init_carry, step, jax.tree.leaves(start)[0].shape[-1])
+
+
+def _is_float(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _equinox():
+    try:
+        import equinox
+    except ImportError as error:
+        raise ValueError("equinox is not installed: pip install 'rnngen[equinox]'") from error
+    return equinox

@@ -1,0 +1,154 @@
+"""Flax's recurrent cells as rnngen's, and rnngen's as Flax's, for `nnx.RNN` and `linen.RNN`."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen, nnx
+
+from rnngen.cells import Cell
+from rnngen.lookup import check_arguments, find
+from rnngen.types import Array, Carry, Params, check_positive
+
+NNX_CELLS = {name: c for name, c in vars(nnx).items() if isinstance(c, type) and issubclass(c, nnx.RNNCellBase)}
+LINEN_CELLS = {name: c for name, c in vars(linen).items() if isinstance(c, type) and issubclass(c, linen.RNNCellBase)}
+
+
+def nnx_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
+    """A cell of `flax.nnx` by the name of its class, or `"package.module:Class"`; kwargs: its further arguments.
+
+    It computes in the type of its inputs and parameters, as `dtype=None` has it. Raises ValueError for an unknown class
+    or argument.
+    """
+    check_positive(hidden_dim=hidden_dim)
+    made, options = find(NNX_CELLS, cell, "nnx cell"), {"dtype": None} | dict(kwargs or {})
+    check_arguments(cell, made, kwargs or {})
+    return from_nnx(lambda input_dim, rngs: made(input_dim, hidden_dim, **options, rngs=rngs))
+
+
+def linen_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
+    """As `nnx_cell`, of `flax.linen`."""
+    check_positive(hidden_dim=hidden_dim)
+    made, options = find(LINEN_CELLS, cell, "linen cell"), dict(kwargs or {})
+    check_arguments(cell, made, options)
+    return from_linen(made(features=hidden_dim, **options))
+
+
+def from_nnx(make: Callable[[int, nnx.Rngs], nnx.RNNCellBase]) -> Cell:
+    """The nnx cell that `make(input_dim, rngs)` gives, as pure functions of its `nnx.Param`s.
+
+    Raises ValueError for a cell with one more kind of state, such as dropout's numbers: a step has no place for it.
+    """
+
+    @functools.lru_cache(maxsize=16)
+    def graph_of(input_dim: int) -> Any:
+        """What is left of a module when its parameters are taken out."""
+        module = nnx.eval_shape(lambda: make(input_dim, nnx.Rngs(0)))
+        parts: Any = nnx.split(module, nnx.Param, ...)
+        if jax.tree.leaves(parts[2]):
+            raise ValueError(f"{type(module).__name__} has state that is no parameter: {', '.join(parts[2])}")
+        return parts[0]
+
+    def init(key, input_dim):
+        graph_of(input_dim)
+        return nnx.to_pure_dict(nnx.state(make(input_dim, nnx.Rngs(key)), nnx.Param))
+
+    def init_carry(params, batch_shape):
+        carry = nnx.merge(graph_of(1), params).initialize_carry((*batch_shape, 1), rngs=nnx.Rngs(0))
+        return _typed_as(params, carry)
+
+    def step(params, carry, u):
+        return nnx.merge(graph_of(u.shape[-1]), params)(carry, u)
+
+    return Cell(init, init_carry, step, _output_dim(init, init_carry, step))
+
+
+def from_linen(module: linen.RNNCellBase) -> Cell:
+    """A linen cell as pure functions of its `params`.
+
+    Raises ValueError for a cell with another collection of variables: a step has no place for it.
+    """
+
+    def init(key, input_dim):
+        carry = module.initialize_carry(jax.random.key(0), (input_dim,))
+        variables = module.init(key, carry, jnp.zeros(input_dim))
+        if set(variables) != {"params"}:
+            raise ValueError(f"{type(module).__name__} has state that is no parameter: {', '.join(sorted(variables))}")
+        return variables["params"]
+
+    def init_carry(params, batch_shape):
+        return _typed_as(params, module.initialize_carry(jax.random.key(0), (*batch_shape, 1)))
+
+    def step(params, carry, u):
+        return module.apply({"params": params}, carry, u)
+
+    return Cell(init, init_carry, step, _output_dim(init, init_carry, step))
+
+
+def _typed_as(params: Params, carry: Carry) -> Carry:
+    """The carry in the float type of the parameters: Flax starts every carry in float32."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    return jax.tree.map(lambda c: c.astype(dtype) if jnp.issubdtype(c.dtype, jnp.floating) else c, carry)
+
+
+def _output_dim(init: Callable, init_carry: Callable, step: Callable) -> int:
+    """The features of what a step with one input feature gives."""
+
+    def output():
+        params = init(jax.random.key(0), 1)
+        return step(params, init_carry(params, ()), jnp.zeros(1))[1]
+
+    return jax.eval_shape(output).shape[-1]
+
+
+class NnxCell(nnx.RNNCellBase):
+    """A rnngen cell for `nnx.RNN`; its parameters are `nnx.Param`s under the names that `init` gives."""
+
+    def __init__(self, cell: Cell, in_features: int, *, rngs: nnx.Rngs):
+        self.cell = nnx.static(cell)
+        self.params = nnx.data(jax.tree.map(nnx.Param, cell.init(rngs.params(), in_features)))
+
+    def _prepared(self) -> Params:
+        return self.cell.prepare(
+            jax.tree.map(lambda p: p[...], self.params, is_leaf=lambda p: isinstance(p, nnx.Param))
+        )
+
+    def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> Carry:
+        """`init_carry` of the batch axes before the last of `input_shape`."""
+        return self.cell.init_carry(self._prepared(), input_shape[:-1])
+
+    def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:  # type: ignore[override]
+        """One step."""
+        params = self._prepared()
+        return self.cell.step(params, carry, self.cell.project(params, inputs))
+
+    @property
+    def num_feature_axes(self) -> int:
+        """Of an input: one."""
+        return 1
+
+
+class LinenCell(linen.RNNCellBase):
+    """A rnngen cell for `linen.RNN`; its parameters are those of `init`, under `cell`. A carry that is learned starts a
+    sequence only where it is given: linen asks for the first carry before there are parameters."""
+
+    cell: Any
+
+    @linen.compact
+    def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:
+        """One step."""
+        params = self.cell.prepare(self.param("cell", self.cell.init, inputs.shape[-1]))
+        return self.cell.step(params, carry, self.cell.project(params, inputs))
+
+    @linen.nowrap
+    def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Carry:
+        """`init_carry` of the batch axes before the last of `input_shape`."""
+        params = self.cell.prepare(self.cell.init(rng, input_shape[-1]))
+        return self.cell.init_carry(params, input_shape[:-1])
+
+    @property
+    def num_feature_axes(self) -> int:
+        """Of an input: one."""
+        return 1

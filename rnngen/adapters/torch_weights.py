@@ -1,0 +1,142 @@
+"""Weights of torch's `nn.RNN`, `nn.GRU` and `nn.LSTM` as parameters of the same cells here, and back.
+
+As arrays by torch's names, or in files that hold nothing but arrays: `.safetensors` (extra `safetensors`) and `.npz`.
+torch itself is not needed, and a pickle is never opened.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnngen.types import Params
+
+CELLS = {1: "rnn", 3: "gru", 4: "lstm"}  # by the number of blocks side by side in a recurrent kernel
+NAME = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+
+
+class Imported(NamedTuple):
+    """cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model."""
+
+    cell: str
+    hidden_dim: int
+    layers: dict[str, Params]
+
+
+def from_torch(weights: Mapping[str, Any], prefix: str = "") -> Imported:
+    """A state dict's arrays, or those of its names that begin with `prefix`, such as `"rnn."`.
+
+    torch has two biases where one would do: they are added. Raises ValueError for names or shapes of anything but an
+    `nn.RNN`, `nn.GRU` or `nn.LSTM` that goes one way and has no projection.
+    """
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for name, value in weights.items():
+        match = NAME.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        if match and (match[2] == "hr" or match[4]):
+            kind = "projections" if match[2] == "hr" else "a second direction"
+            raise ValueError(f"{name}: layers with {kind} are not imported")
+        if match:
+            found.setdefault(int(match[3]), {})[f"{match[1]}_{match[2]}"] = np.asarray(value)
+    if sorted(found) != list(range(max(found, default=0) + 1)):
+        there = ", ".join(sorted(weights)[:8]) or "nothing"
+        raise ValueError(f"expected {prefix}weight_ih_l0, {prefix}weight_hh_l0 and so on, got {there}")
+    layers = {f"layer_{number}": _layer(number, found[number]) for number in sorted(found)}
+    first = layers["layer_0"]["recurrent_kernel"]
+    return Imported(CELLS[_gates("layer_0", first)], len(first), layers)
+
+
+def _layer(number: int, arrays: dict[str, np.ndarray]) -> Params:
+    if not {"weight_ih", "weight_hh"} <= set(arrays):
+        raise ValueError(f"layer {number} has {', '.join(sorted(arrays))}, and needs weight_ih and weight_hh")
+    kernel, recurrent = arrays["weight_ih"].T, arrays["weight_hh"].T
+    gates = _gates(f"weight_hh_l{number}", recurrent)
+    none = np.zeros(kernel.shape[1], kernel.dtype)
+    given, recurrent_bias = arrays.get("bias_ih", none), arrays.get("bias_hh", none)
+    params = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": given + recurrent_bias}
+    if CELLS[gates] != "gru":
+        return params
+    # A GRU's last block has a bias within the product with its reset gate, which stays apart.
+    last = 2 * len(recurrent)
+    return params | {"bias": np.append(params["bias"][:last], given[last:]), "recurrent_bias": recurrent_bias[last:]}
+
+
+def _gates(name: str, recurrent: np.ndarray) -> int:
+    """How many blocks a recurrent kernel `[h, g*h]` has."""
+    rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
+    if not rows or columns % rows or columns // rows not in CELLS:
+        raise ValueError(f"{name}: expected 1, 3 or 4 blocks of [h, h], got {list(recurrent.T.shape)}")
+    return columns // rows
+
+
+def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.ndarray]:
+    """`{"layer_0": parameters of an rnn, gru or lstm, ...}` as a state dict's arrays: the inverse of `from_torch`.
+
+    Entries of other names, such as a model's head, are left out. All of the bias goes to `bias_ih`, what cannot to
+    `bias_hh`. Raises ValueError for a cell that torch does not have, such as one with peepholes or a learned carry.
+    """
+    names = [name for name in layers if re.fullmatch(r"layer_\d+", name)]
+    if not names:
+        raise ValueError(f"expected layer_0 and so on, got {', '.join(layers) or 'nothing'}")
+    weights: dict[str, np.ndarray] = {}
+    for name in names:
+        number = name.removeprefix("layer_")
+        for what, value in _state(name, layers[name]).items():
+            weights[f"{prefix}{what}_l{number}"] = value
+    return weights
+
+
+def _state(name: str, params: Params) -> dict[str, np.ndarray]:
+    arrays = {what: np.asarray(value) for what, value in params.items() if not isinstance(value, Mapping)}
+    needed = {"kernel", "recurrent_kernel", "bias"}
+    if len(arrays) < len(params) or not needed <= set(arrays):
+        raise ValueError(f"{name}: torch has no cell with the parameters {', '.join(params)}")
+    gru = CELLS[_gates(name, arrays["recurrent_kernel"])] == "gru"
+    if set(arrays) != needed | ({"recurrent_bias"} if gru else set()):
+        raise ValueError(f"{name}: torch has no cell with the parameters {', '.join(params)}")
+    recurrent_bias = np.zeros_like(arrays["bias"])
+    if gru:
+        recurrent_bias[-len(arrays["recurrent_bias"]) :] = arrays["recurrent_bias"]
+    return {
+        "weight_ih": np.ascontiguousarray(arrays["kernel"].T),
+        "weight_hh": np.ascontiguousarray(arrays["recurrent_kernel"].T),
+        "bias_ih": arrays["bias"],
+        "bias_hh": recurrent_bias,
+    }
+
+
+def load_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a `.safetensors` or `.npz` file, by name.
+
+    Raises ValueError for a file of another kind, or without safetensors.
+    """
+    file = Path(path)
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    if file.suffix == ".safetensors":
+        return _safetensors().load_file(file)
+    raise ValueError(f"{path}: a {file.suffix or 'file without ending'} may run code when it is opened; {_SAVE}")
+
+
+_SAVE = "save it with safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
+
+
+def save_weights(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Write arrays to a `.safetensors` or `.npz` file. Raises ValueError as `load_weights`."""
+    file = Path(path)
+    if file.suffix == ".npz":
+        np.savez(file, allow_pickle=False, **weights)
+    elif file.suffix == ".safetensors":
+        _safetensors().save_file(dict(weights), file)
+    else:
+        raise ValueError(f"{path}: give it the ending .safetensors or .npz")
+
+
+def _safetensors():
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ValueError("safetensors is not installed: pip install 'rnngen[safetensors]'") from error
+    return safetensors.numpy
