@@ -64,6 +64,7 @@ def base_config() -> ConfigDict:
                 "input_dropout": 0.0,
                 "recurrent_dropout": 0.0,  # of the recurrent kernel's weights
                 "locked_dropout": False,  # the same features at every step
+                "bidirectional": False,  # every layer reads from both ends
                 "head_init": component("lecun"),
                 "latent": component("none"),
                 "engine": component("auto"),

@@ -15,8 +15,8 @@ from flax import nnx
 
 from rnngen.cells import Cell, get_initializer
 from rnngen.cells.cell import KERNEL
-from rnngen.engines import cast_params, get_engine, unroll, unroll_noted
 from rnngen.heads import Head
+from rnngen.layers import Layer, both_ways, check_engine, no_steps, one_way
 from rnngen.types import Array, InputSpec, Key, Params
 
 
@@ -30,11 +30,13 @@ class Model(NamedTuple):
     step: (params, carry, x `[*b, ...]`) -> (carry, outputs): one step of decoding.
     loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
     cell: the whole model seen as one cell, so that all that works on a cell works on a model.
-    layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
+    layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries; none where it reads
+      both ways.
     decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
     draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values): one step of making a sequence; what
       `cell.prepare` gives goes in, so that it is done once. how: what the head's `sample` takes.
     input_spec, head: what it was built for.
+    both_ways: its layers read from either end, so that it has no `step`, and its `cell` refuses to be stepped.
     """
 
     init: Callable
@@ -48,6 +50,7 @@ class Model(NamedTuple):
     draw: Callable
     input_spec: InputSpec
     head: Head
+    both_ways: bool = False
 
 
 class Dropout(NamedTuple):
@@ -117,46 +120,51 @@ def build_model(
     input_dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     locked_dropout: bool = False,
+    bidirectional: bool = False,
     head_init="lecun",
     dtype: str = "float32",
     engine: str | Mapping | Callable = "auto",
 ) -> Model:
     """Stack `cells` between an input of `spec` and `head`; `loss` is the task's (outputs, batch) -> (scalar, sums).
 
-    embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
+    embed_dim: width of a learned token embedding; 0 feeds tokens one-hot. bidirectional: every layer reads from both
+    ends, for tasks whose targets are not the inputs to come.
     dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`. dtype: what layers and head compute in;
     parameters stay float32. engine: as in `unroll`; what it has to say (see `unroll_noted`) is among the metrics of
     `loss`. Raises ValueError where an argument makes no sense, or an engine cannot run a cell.
     """
     left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
-    _check(cells, spec, embed_dim)
+    _check(cells, spec, embed_dim, bidirectional)
     left_out.check(cells)
-    _check_engine(cells, embed_dim or spec.dim, engine)
+    layers = [(both_ways if bidirectional else one_way)(cell) for cell in cells]
+    check_engine(layers, embed_dim or spec.dim, engine)
     ends = functools.partial(
         _Ends,
         spec,
         head.num_params,
-        cells[-1].output_dim,
+        layers[-1].output_dim,
         embed_dim,
         get_initializer(head_init),
         jnp.dtype(dtype),
     )
-    stack = _Stack(cells, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
-    whole = stack.as_cell(head.num_params)
+    stack = _Stack(layers, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
+    whole = stack.as_no_cell(head.num_params) if bidirectional else stack.as_cell(head.num_params)
 
     def draw(prepared, carry, x, key, **how):
         carry, outputs = whole.step(prepared, carry, whole.project(prepared, x))
         return carry, head.sample(key, outputs, **how)
 
-    steps = (stack.init, stack.init_carry, stack.apply, stack.step, stack.loss)
-    return Model(*steps, whole, stack.layers, stack.decode, draw, spec, head)
+    step = whole.step if bidirectional else stack.step
+    steps = (stack.init, stack.init_carry, stack.apply, step, stack.loss)
+    of = {} if bidirectional else {name: layer.cell for name, layer in stack.layers.items()}
+    return Model(*steps, whole, of, stack.decode, draw, spec, head, bidirectional)
 
 
 class _Stack:
     """What a model's functions close over; nothing in it changes, so its methods are pure."""
 
-    def __init__(self, cells, input_dim: int, ends: Callable, loss: Callable, dropout: Dropout, dtype, engine):
-        self.layers = {f"layer_{i}": cell for i, cell in enumerate(cells)}
+    def __init__(self, layers, input_dim: int, ends: Callable, loss: Callable, dropout: Dropout, dtype, engine):
+        self.layers: dict[str, Layer] = {f"layer_{i}": layer for i, layer in enumerate(layers)}
         self.input_dim, self.ends, self.task_loss = input_dim, ends, loss
         self.dropout, self.dtype, self.engine = dropout, dtype, engine
         self.graph, _ = nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))
@@ -165,19 +173,22 @@ class _Stack:
         """The modules at the ends, with their parameters in them."""
         return nnx.merge(self.graph, {name: p for name, p in params.items() if name not in self.layers})
 
+    def cells(self):
+        """(name, cell) of each layer."""
+        return ((name, layer.cell) for name, layer in self.layers.items())
+
     def init(self, key):
         key_ends, *keys = jax.random.split(key, 1 + len(self.layers))
         params = nnx.to_pure_dict(nnx.state(self.ends(rngs=nnx.Rngs(key_ends)), nnx.Param))
         input_dim = self.input_dim
-        for (name, cell), key_layer in zip(self.layers.items(), keys, strict=True):
-            params[name] = cell.init(key_layer, input_dim)
-            input_dim = cell.output_dim
+        for (name, layer), key_layer in zip(self.layers.items(), keys, strict=True):
+            params[name] = layer.init(key_layer, input_dim)
+            input_dim = layer.output_dim
         return params
 
     def prepare(self, params):
         like = jnp.zeros((), self.dtype)
-        layers = {name: cast_params(cell.prepare(params[name]), like) for name, cell in self.layers.items()}
-        return params | layers
+        return params | {name: layer.prepare(params[name], like) for name, layer in self.layers.items()}
 
     def init_carry(self, params, batch_shape):
         return self._first_carry(self.prepare(params), batch_shape)
@@ -192,11 +203,10 @@ class _Stack:
         noisy = train and key is not None
         key_input, *keys = jax.random.split(key, 1 + 3 * count) if noisy else [None] * (1 + 3 * count)
         ys = dropout.drop(dropout.input_rate, key_input, net.encode(inputs))
-        for place, (name, cell) in enumerate(self.layers.items()):
+        for place, (name, layer) in enumerate(self.layers.items()):
             key_cell, key_output, key_kernel = keys[3 * place : 3 * place + 3]
-            last[name], ys, said = unroll_noted(
-                cell,
-                dropout.drop_weights(key_kernel, params[name]),
+            last[name], ys, said = layer.run(
+                layer.change(dropout.drop_weights, key_kernel, params[name]),
                 ys,
                 None if carry is None else carry[name],
                 mask=mask,
@@ -228,23 +238,27 @@ class _Stack:
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
 
+    def as_no_cell(self, output_dim: int) -> Cell:
+        """What stands for the model as a cell where it cannot be one."""
+        return no_steps(lambda key, input_dim: self.init(key), self._first_carry, self.prepare, output_dim)
+
     # The four functions below see prepared parameters, as a cell's do.
 
     def _first_carry(self, prepared, batch_shape):
-        return {name: cell.init_carry(prepared[name], batch_shape) for name, cell in self.layers.items()}
+        return {name: layer.init_carry(prepared[name], batch_shape) for name, layer in self.layers.items()}
 
     def _project(self, prepared, xs, key=None):
         return self.merged(prepared).encode(xs)
 
     def _step(self, prepared, carry, u):
         new = {}
-        for name, cell in self.layers.items():
+        for name, cell in self.cells():
             new[name], u = cell.step(prepared[name], carry[name], cell.project(prepared[name], u))
         return new, self.decode(prepared, u)
 
     def _observe(self, prepared, carry, u):
         seen: dict[str, jax.Array] = {}
-        for name, cell in self.layers.items():
+        for name, cell in self.cells():
             at_step = prepared[name], carry[name], cell.project(prepared[name], u)
             seen |= {f"{name}/{what}": value for what, value in cell.observe(*at_step).items()}
             u = cell.step(*at_step)[1]
@@ -273,20 +287,10 @@ def widest(parameters: Callable[[int], int], budget: int) -> int:
     return low
 
 
-def _check(cells, spec: InputSpec, embed_dim: int) -> None:
+def _check(cells, spec: InputSpec, embed_dim: int, bidirectional: bool) -> None:
     if not cells:
         raise ValueError("num_layers must be a positive whole number")
+    if bidirectional and spec.feed is not None:
+        raise ValueError("bidirectional is not for a task that predicts its next input: reading back, it has seen it")
     if embed_dim < 0 or (embed_dim and not spec.tokens):
         raise ValueError(f"embed_dim must be 0, or positive where inputs are tokens, got {embed_dim}")
-
-
-def _check_engine(cells: Sequence[Cell], input_dim: int, engine) -> None:
-    """Have an engine that may refuse a cell do so now, by the shapes alone."""
-    get_engine(engine)
-    if (engine.get("name") if isinstance(engine, Mapping) else engine) in ("auto", "scan"):
-        return
-    for cell, width in zip(cells, [input_dim, *(cell.output_dim for cell in cells)], strict=False):
-        xs = jnp.zeros((2, 1, width))
-        jax.eval_shape(
-            lambda key, c=cell, xs=xs: unroll(c, c.init(key, xs.shape[-1]), xs, engine=engine), jax.random.key(0)
-        )

@@ -10,7 +10,7 @@ FLOORS = [
     {"engines"},
     {"heads", "data", "adapters"},
     {"media"},
-    {"tasks", "models", "latent"},
+    {"tasks", "layers", "models", "latent"},
     {"diagnostics", "generate", "testing"},
     {"train"},
     {"configcheck", "configkeys", "config"},

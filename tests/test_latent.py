@@ -314,7 +314,7 @@ def test_what_it_refuses():
 
 def test_omega_which_goes_through_layers_is_refused():
     made = experiment()
-    with pytest.raises(ValueError, match="omega goes through a model layer by layer, which a latent one does not"):
+    with pytest.raises(ValueError, match="omega goes through a model layer by layer, which one that is latent"):
         omega().check(made.model, made.task)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from rnngen.types import Params
 
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}  # by the number of blocks side by side in a recurrent kernel
+FORWARD, BACKWARD, REVERSE = "forward", "backward", "_reverse"
 NAME = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
 
 
@@ -28,28 +29,34 @@ class Imported(NamedTuple):
 def from_torch(weights: Mapping[str, Any], prefix: str = "") -> Imported:
     """A state dict's arrays, or those of its names that begin with `prefix`, such as `"rnn."`.
 
-    torch has two biases where one would do: they are added. Raises ValueError for names or shapes of anything but an
-    `nn.RNN`, `nn.GRU` or `nn.LSTM` that goes one way and has no projection.
+    torch has two biases where one would do: they are added. Of a bidirectional module a layer is `{"forward":
+    parameters, "backward": parameters}`, as in a model. Raises ValueError for names or shapes of anything but an
+    `nn.RNN`, `nn.GRU` or `nn.LSTM` without projection.
     """
-    found: dict[int, dict[str, np.ndarray]] = {}
+    found: dict[int, dict[str, dict[str, np.ndarray]]] = {}
     for name, value in weights.items():
         match = NAME.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        if match and (match[2] == "hr" or match[4]):
-            kind = "projections" if match[2] == "hr" else "a second direction"
-            raise ValueError(f"{name}: layers with {kind} are not imported")
+        if match and match[2] == "hr":
+            raise ValueError(f"{name}: layers with projections are not imported")
         if match:
-            found.setdefault(int(match[3]), {})[f"{match[1]}_{match[2]}"] = np.asarray(value)
+            ways = found.setdefault(int(match[3]), {})
+            ways.setdefault(match[4] or "", {})[f"{match[1]}_{match[2]}"] = np.asarray(value)
     if sorted(found) != list(range(max(found, default=0) + 1)):
         there = ", ".join(sorted(weights)[:8]) or "nothing"
         raise ValueError(f"expected {prefix}weight_ih_l0, {prefix}weight_hh_l0 and so on, got {there}")
-    layers = {f"layer_{number}": _layer(number, found[number]) for number in sorted(found)}
-    first = layers["layer_0"]["recurrent_kernel"]
-    return Imported(CELLS[_gates("layer_0", first)], len(first), layers)
+    layers, first = {}, np.zeros(0)
+    for number, ways in sorted(found.items()):
+        made = {way: _layer(f"{number}{way}", ways.get(way, {})) for way in sorted({"", *ways})}
+        layers[f"layer_{number}"] = {FORWARD: made[""], BACKWARD: made[REVERSE]} if REVERSE in made else made[""]
+        first = first if first.size else made[""]["recurrent_kernel"]
+    return Imported(CELLS[_gates("weight_hh_l0", first)], len(first), layers)
 
 
-def _layer(number: int, arrays: dict[str, np.ndarray]) -> Params:
+def _layer(number: str, arrays: dict[str, np.ndarray]) -> Params:
     if not {"weight_ih", "weight_hh"} <= set(arrays):
-        raise ValueError(f"layer {number} has {', '.join(sorted(arrays))}, and needs weight_ih and weight_hh")
+        raise ValueError(
+            f"layer {number} has {', '.join(sorted(arrays)) or 'nothing'}, and needs weight_ih and weight_hh"
+        )
     kernel, recurrent = arrays["weight_ih"].T, arrays["weight_hh"].T
     gates = _gates(f"weight_hh_l{number}", recurrent)
     none = np.zeros(kernel.shape[1], kernel.dtype)
@@ -82,8 +89,12 @@ def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.nda
     weights: dict[str, np.ndarray] = {}
     for name in names:
         number = name.removeprefix("layer_")
-        for what, value in _state(name, layers[name]).items():
-            weights[f"{prefix}{what}_l{number}"] = value
+        ways = {"": layers[name]}
+        if BACKWARD in layers[name]:
+            ways = {"": layers[name][FORWARD], REVERSE: layers[name][BACKWARD]}
+        for way, params in ways.items():
+            state = _state(name, params)
+            weights |= {f"{prefix}{what}_l{number}{way}": value for what, value in state.items()}
     return weights
 
 

@@ -31,12 +31,14 @@ class Diagnosis(NamedTuple):
     record: (that tree, in NumPy) -> what the run folder keeps, as lists, numbers and dicts.
     check: (numbers in an example's carry, steps of a sequence) -> None; raises ValueError where it does not fit these.
     batch_axis: where examples stand in every array of the tree, for sharing them between devices; None: nowhere.
+    steps: it takes a model step by step, which one that reads both ways refuses.
     """
 
     measure: Callable[[Model, Params, Batch, Task], Any]
     record: Callable[[Any], dict]
     check: Callable[[int, int], Any] = lambda size, length: None
     batch_axis: int | None = None
+    steps: bool = True
 
 
 def gradient_flow(sources: int = 1) -> Diagnosis:
@@ -46,7 +48,7 @@ def gradient_flow(sources: int = 1) -> Diagnosis:
     def measure(model, params, batch, task):
         return horizon.lag_norms(model, params, batch, task, sources)
 
-    return Diagnosis(measure, horizon.flow_record, batch_axis=2)
+    return Diagnosis(measure, horizon.flow_record, batch_axis=2, steps=False)
 
 
 def carry_norms() -> Diagnosis:
@@ -173,7 +175,7 @@ def length_generalisation(
         metrics = {name: values.tolist() for name, values in found["metrics"].items()}
         return {"lengths": found["lengths"].tolist(), "metrics": metrics}
 
-    return Diagnosis(measure, record)
+    return Diagnosis(measure, record, steps=False)
 
 
 DIAGNOSES: dict[str, Callable[..., Diagnosis]] = {

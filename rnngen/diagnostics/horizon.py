@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.diagnostics.gradient_flow import summed_loss
-from rnngen.diagnostics.log_norms import log_gradient_norms
+from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss
+from rnngen.diagnostics.log_norms import log_gradient_norms, log_norms_of
+from rnngen.layers import BACKWARD
 from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Params
@@ -38,6 +39,8 @@ class HalfLife(NamedTuple):
 def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1) -> dict[str, Array]:
     """Log gradient norms against lag: `layer_0/h` and the like -> `[sources, k, b]`; lag 0 is the source's own step.
 
+    Where a model reads both ways, a layer has `layer_0/forward/h` and `layer_0/backward/h`, the second against the
+    steps from the source to a later one, and `all` is over both; norms below the smallest float are then exact zeros.
     Each example's sources are `num_sources` steps spread evenly over those with weight, the last among
     them. nan where a lag reaches beyond the start of the sequence, inf where the gradient is infinite or no number. The
     batch has one batch axis.
@@ -45,23 +48,38 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
     steps = batch.weights.shape[0]
 
     def against_lag(source):
-        at_source = jnp.where(jnp.arange(steps)[:, None] == source, batch.weights, 0)
-        loss = summed_loss(task, batch._replace(weights=at_source))
-        norms = log_gradient_norms(model.cell, params, batch.inputs, loss, mask=batch.existing(), resets=batch.resets)
-        place = source - jnp.arange(steps)[:, None]
-
-        def by_lag(norm):
-            norm = jnp.take_along_axis(jnp.where(jnp.isnan(norm), jnp.inf, norm), jnp.maximum(place, 0), axis=0)
-            return jnp.where(place >= 0, norm, jnp.nan)
-
-        return {_leaf_name(name): by_lag(norm) for name, norm in norms.items()}
+        at_source = batch._replace(weights=jnp.where(jnp.arange(steps)[:, None] == source, batch.weights, 0))
+        lags = jnp.arange(steps)[:, None]
+        if model.both_ways:
+            return _both_ways(model, params, at_source, task, source, lags)
+        options = {"mask": batch.existing(), "resets": batch.resets}
+        norms = log_gradient_norms(model.cell, params, batch.inputs, summed_loss(task, at_source), **options)
+        return {_leaf_name(name, 1): _taken(norm, source - lags) for name, norm in norms.items()}
 
     return jax.lax.map(against_lag, source_steps(batch.weights, num_sources))
 
 
-def _leaf_name(name: str) -> str:
-    """A layer whose carry is one array names it `h`, as a cell does."""
-    return name if name == "all" or "/" in name else f"{name}/h"
+def _both_ways(model: Model, params: Params, batch: Batch, task: Task, source: Array, lags: Array) -> dict[str, Array]:
+    """`lag_norms` from one source, by a plain backward pass: such a model has no step to rescale at."""
+    norms = log_norms_of(gradient_flow(model, params, batch, task), batch.weights.shape[1:])
+    away = {name: source + lags if f"/{BACKWARD}" in name else source - lags for name in norms}
+    by_lag = {_leaf_name(name, 2): _taken(norm, away[name]) for name, norm in norms.items() if name != "all"}
+    each = jnp.stack(list(by_lag.values()))
+    absent = jnp.isnan(each)
+    everything = 0.5 * jax.nn.logsumexp(jnp.where(absent, -jnp.inf, 2 * each), axis=0)
+    return by_lag | {"all": jnp.where(absent.all(axis=0), jnp.nan, everything)}
+
+
+def _taken(norms: Array, places: Array) -> Array:
+    """Norms `[t, b]` at places `[k, b]`; nan outside of the sequence, inf where a norm is no number."""
+    inside = (places >= 0) & (places < len(norms))
+    norms = jnp.where(jnp.isnan(norms), jnp.inf, norms)
+    return jnp.where(inside, jnp.take_along_axis(norms, jnp.where(inside, places, 0), axis=0), jnp.nan)
+
+
+def _leaf_name(name: str, depth: int) -> str:
+    """A layer, or its direction, whose carry is one array names it `h`, as a cell does."""
+    return name if name == "all" or name.count("/") >= depth else f"{name}/h"
 
 
 def source_steps(weights: Array, num_sources: int) -> Array:
@@ -118,13 +136,11 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
     lag. half_life: name -> the fields of `HalfLife`. not_finite: the share of all norms that are infinite or no number;
     in the curves they count as larger than any other.
     """
-    flat = {name: _flat(np.asarray(norm)) for name, norm in norms.items()}
-    reached = np.flatnonzero(~np.isnan(flat["all"]).all(axis=1))
-    lags = int(reached[-1]) + 1 if len(reached) else 0
+    flat = {name: _reached(_flat(np.asarray(norm))) for name, norm in norms.items()}
     there = flat["all"][~np.isnan(flat["all"])]
     return {
-        "curves": {name: spread(norm[:lags] / np.log(10)) for name, norm in flat.items()},
-        "half_life": {name: half_life(norm[:lags])._asdict() for name, norm in flat.items()},
+        "curves": {name: spread(norm / np.log(10)) for name, norm in flat.items()},
+        "half_life": {name: half_life(norm)._asdict() for name, norm in flat.items()},
         "not_finite": float(np.isposinf(there).mean()) if there.size else 0.0,
     }
 
@@ -147,6 +163,12 @@ def memory_horizon(
         )
     norms = np.asarray(lag_norms(model, params, batch, task, num_sources)["all"])
     return half_life(_flat(norms), first_lag, last_lag)
+
+
+def _reached(norms: np.ndarray) -> np.ndarray:
+    """`[k, n]` up to the last lag that any example reaches."""
+    reached = np.flatnonzero(~np.isnan(norms).all(axis=1))
+    return norms[: int(reached[-1]) + 1 if len(reached) else 0]
 
 
 def _flat(norms: np.ndarray) -> np.ndarray:

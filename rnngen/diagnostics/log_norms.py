@@ -54,6 +54,13 @@ def log_gradient_norms(
     return norms
 
 
+def log_norms_of(tree: Carry, batch: tuple[int, ...]) -> dict[str, Array]:
+    """Natural logs of the norms of a carry's gradients, leaves `[t, *b, ...]`, by the names of `log_gradient_norms`."""
+    steps = jax.tree.leaves(tree)[0].shape[0]
+    norms = {name: _log_norm([leaf], (steps, *batch)) for name, leaf in named(trees.floats(tree))}
+    return norms | {"all": _log_norm(jax.tree.leaves(trees.floats(tree)), (steps, *batch))}
+
+
 def _step_back(step, state, carry, inputs, dy):
     """One rescaled step of the reverse pass: (direction, log scale) after a step -> the same before it."""
     (direction, scale), (dy, dy_scale) = state, _normalise(dy, state[1].shape)

@@ -38,6 +38,8 @@ class Diagnose(NamedTuple):
         size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
         length = task.steps("valid")
         for name, diagnosis in self.what.items():
+            if diagnosis.steps and model.both_ways:
+                raise ValueError(f"{name}: goes step by step, which a bidirectional model cannot")
             try:
                 diagnosis.check(size, length)
             except ValueError as error:

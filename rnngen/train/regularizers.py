@@ -84,7 +84,9 @@ class _Pass(NamedTuple):
 
 def _check_kernels(params: Params, layers: Mapping[str, Cell]) -> None:
     if not layers:
-        raise ValueError("omega goes through a model layer by layer, which a latent one does not allow")
+        raise ValueError(
+            "omega goes through a model layer by layer, which one that is latent or reads both ways does not allow"
+        )
     for name in layers:
         if KERNEL not in params[name]:
             raise ValueError(f"omega acts on {KERNEL}, and the cell of {name} has none")

@@ -12,6 +12,7 @@ from torch_reference import FILE, KINDS, compute
 from rnngen.adapters import from_torch, load_weights, save_weights, to_torch
 from rnngen.cells import CELLS
 from rnngen.engines import unroll
+from rnngen.layers import both_ways, one_way
 
 RECORDED = json.loads(FILE.read_text())
 
@@ -20,22 +21,27 @@ def arrays(tree, dtype="float64"):
     return {name: np.asarray(value, dtype) for name, value in tree.items()}
 
 
-def ours(cell_name, weights, xs):
+CELL_OF = {name: name.split()[-1] for name in KINDS}
+
+
+def ours(name, weights, xs):
     """Outputs, and gradients by torch's names: a bias here is the sum of two there, and each has its gradient."""
-    cell = CELLS[cell_name](from_torch(weights).hidden_dim)
+    imported = from_torch(weights)
+    cell = CELLS[imported.cell](imported.hidden_dim)
+    layer = both_ways(cell) if " " in name else one_way(cell)
 
     def loss(layers, xs):
         for params in layers.values():
-            xs = unroll(cell, params, xs)[1]
+            xs = layer.run(params, xs)[1]
         return jnp.sum(jnp.sin(xs)), xs
 
-    layers = jax.tree.map(jnp.asarray, from_torch(weights).layers)
+    layers = jax.tree.map(jnp.asarray, imported.layers)
     (_, ys), (dlayers, dxs) = quick_jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(layers, jnp.asarray(xs))
     gradients = to_torch(dlayers)
     for name in gradients:
         if name.startswith("bias_hh"):
             shared = gradients[name.replace("hh", "ih")]
-            own = 2 * (len(shared) // 3) if cell_name == "gru" else len(shared)
+            own = 2 * (len(shared) // 3) if imported.cell == "gru" else len(shared)
             gradients[name][:own] = shared[:own]
     return ys, gradients | {"xs": np.asarray(dxs)}
 
@@ -47,7 +53,8 @@ def test_values_and_gradients_are_torchs(name, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
         weights, xs = arrays(recorded["weights"], dtype), np.asarray(recorded["xs"], dtype)
         imported = from_torch(weights)
-        assert (imported.cell, imported.hidden_dim, list(imported.layers)) == (name, 3, ["layer_0", "layer_1"])
+        assert imported[:2] == (CELL_OF[name], 3)
+        assert list(imported.layers) == ["layer_0", "layer_1"]
         ys, gradients = ours(name, weights, xs)
         assert_close(np.asarray(ys), np.asarray(recorded["ys"], dtype), tolerance)
         assert_close(gradients, arrays(recorded["gradients"], dtype), tolerance)
@@ -64,9 +71,12 @@ def test_the_record_is_what_torch_computes():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_there_and_back(name):
-    layers = {f"layer_{n}": random_params(CELLS[name](4), d, n) for n, d in enumerate((3, 4, 4))}
+    cell = CELLS[CELL_OF[name]](4)
+    layers = {f"layer_{n}": random_params(cell, d, n) for n, d in enumerate((3, 4, 4))}
+    if " " in name:
+        layers = {n: {"forward": p, "backward": jax.tree.map(lambda x: 2 * x, p)} for n, p in layers.items()}
     back = from_torch(to_torch(layers | {"head": {"kernel": 1}}, "rnn."), "rnn.")
-    assert back.cell == name
+    assert back.cell == CELL_OF[name]
     assert_close(back.layers, jax.tree.map(np.asarray, layers), 0.0)
 
 
@@ -115,7 +125,7 @@ def test_weights_without_biases():
     [
         (lambda w: {}, "expected weight_ih_l0, weight_hh_l0 and so on, got nothing"),
         (lambda w: {f"rnn.{k}": v for k, v in w.items()}, "expected weight_ih_l0, .* got rnn.weight_hh_l0"),
-        (lambda w: w | {"weight_ih_l0_reverse": 1}, "weight_ih_l0_reverse: layers with a second direction are not"),
+        (lambda w: w | {"weight_ih_l0_reverse": 1}, "layer 0_reverse has weight_ih, and needs weight_ih and weight_hh"),
         (lambda w: w | {"weight_hr_l0": 1}, "weight_hr_l0: layers with projections are not imported"),
         (
             lambda w: {k: v for k, v in w.items() if k != "weight_hh_l1"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_suffix(".json")
 D, H, T, B, LAYERS = 2, 3, 4, 2, 2
-KINDS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
+KINDS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM", "bidirectional lstm": "LSTM"}
 
 
 def compute() -> dict:
@@ -18,7 +18,7 @@ def compute() -> dict:
     found = {"torch": torch.__version__.split("+")[0]}
     for name, kind in KINDS.items():
         torch.manual_seed(0)
-        module = getattr(torch.nn, kind)(D, H, num_layers=LAYERS, dtype=torch.float64)
+        module = getattr(torch.nn, kind)(D, H, num_layers=LAYERS, bidirectional=" " in name, dtype=torch.float64)
         xs = torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)
         ys = module(xs)[0]
         torch.sum(torch.sin(ys)).backward()
