@@ -1,28 +1,24 @@
 """The command line: `rnngen <command>`, see `USAGE`. Bad input: one line, exit status 2."""
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 
 from rnngen import locks, process, records, sinks, stopping
 from rnngen.cli_check import check_cell
+from rnngen.cli_list import list_all
 from rnngen.cli_options import parse
 from rnngen.cli_sample import sample, score
-from rnngen.config import COMPONENTS, complete, resolve
+from rnngen.config import complete, resolve
 from rnngen.configcheck import ConfigError, at_place, call
-from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.jsonfiles import DamagedFile
 from rnngen.lookup import nearest
-from rnngen.media import MEDIA
 from rnngen.run import check_writable, run
-from rnngen.sinks import SINKS
 from rnngen.sweep import progress
 from rnngen.sweep.campaign import begin
-from rnngen.sweep.executors import EXECUTORS
 from rnngen.sweep.launch import resolve_launch
 
 USAGE = """usage: rnngen <command> [options]
@@ -49,9 +45,9 @@ USAGE = """usage: rnngen <command> [options]
       what is wrong with this installation, or with a run's or sweep's folder, and what the next start would do
   rnngen check-cell NAME [--ARGUMENT=VALUE ...]
       whether a cell, built in or package.module:factory, keeps every law of cells; its speed and memory horizon
-  rnngen list
+  rnngen list [--long]
       cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
-      executors and sinks, with their arguments
+      executors and sinks, with their arguments; --long: also equations, papers, structure and engines
 
 exit status: 0 done; 1 a trial failed, a run diverged, or doctor found something; 2 bad input, or nothing can be
 written; 75 train or sweep was stopped by SIGTERM or Ctrl-C, and the same command goes on; 130 another was stopped"""
@@ -172,25 +168,6 @@ def doctor(arguments: list[str]) -> int:
     return 1 if bad else 0
 
 
-def list_all(arguments: list[str]) -> int:
-    """`rnngen list`."""
-    if arguments:
-        raise ConfigError(f"list takes no arguments, got {arguments[0]!r}")
-    others: list[tuple[str, Mapping, tuple[str, ...]]] = [
-        ("diagnosis", DIAGNOSES, ()),
-        ("medium", MEDIA, ()),
-        ("executor", EXECUTORS, ("folder",)),
-        ("sink", SINKS, ("folder", "config")),
-    ]
-    for what, table, supplied in [*COMPONENTS.values(), *others]:
-        print(PLURALS.get(what, f"{what}s"))
-        for name, factory in sorted(table.items()):
-            print(f"  {name}({_signature(factory, supplied)})")
-            print(f"      {_first_line(factory)}")
-    return 0
-
-
-PLURALS = {"diagnosis": "diagnoses", "medium": "media"}
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "sweep": sweep,
@@ -226,15 +203,6 @@ def _show_report(folder: Path, report) -> int:
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _signature(factory: Callable, supplied: tuple[str, ...]) -> str:
-    parameters = [p for p in inspect.signature(factory).parameters.values() if p.name not in supplied]
-    return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
-
-
-def _first_line(documented: object) -> str:
-    return (inspect.getdoc(documented) or "").split("\n")[0]
 
 
 if __name__ == "__main__":

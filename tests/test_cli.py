@@ -1,6 +1,7 @@
 """The command line as a person types it: what it makes, what it refuses, and that it goes on after a kill."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rnngen.cells import CELLS
 from rnngen.cli import main
 from rnngen.records import RunFolder, load
 
@@ -111,7 +113,7 @@ def test_a_read_only_folder():
         (["trian"], "no such command 'trian'; did you mean 'train'?"),
         (["report", "nowhere"], "nowhere holds neither a run (config.json) nor a sweep (sweep.json)"),
         (["report"], "report takes one folder"),
-        (["list", "cells"], "list takes no arguments"),
+        (["list", "cells"], "list takes --long or nothing"),
         (["status"], "status takes one folder"),
         (["status", "nowhere"], "nowhere: holds no sweep"),
         (["train", ADDING], "--workdir=DIR is needed"),
@@ -131,6 +133,20 @@ def test_help(capsys):
     assert main(["train", "--help"]) == 0
     assert main([]) == 2
     assert capsys.readouterr().out.count("usage: rnngen") == 2
+
+
+def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
+    assert main(["list", "--long"]) == 0
+    out = capsys.readouterr().out
+    cells = dict(re.findall(r"^  (\w+)\(hidden_dim.*\n((?:      .*\n|\n)*)", out, re.MULTILINE))
+    assert sorted(cells) == sorted(CELLS)
+    for name, said in cells.items():
+        assert re.search(r"(19|20)\d\d", said), f"{name} names no paper"
+        assert " = " in said or name in ("residual", "variational_dropout", "zoneout"), f"{name} shows no equation"
+    assert "Affine structure, diagonal; engines scan, scan (remat), fused, associative, newton" in cells["mingru"]
+    assert "Gated structure; engines scan, scan (remat), fused, fused (by hand), newton" in cells["lstm"]
+    assert "no structure declared; engines" in cells["zoneout"]
+    assert "Omega of Pascanu" in out  # of all the others, the whole documentation
 
 
 def test_list_names_everything_with_its_arguments(capsys):

@@ -16,7 +16,7 @@ FLOORS = [
     {"configcheck", "configkeys", "config"},
     {"run", "making"},
     {"sweep"},
-    {"cli", "cli_options", "cli_check", "cli_sample", "doctor"},
+    {"cli", "cli_options", "cli_check", "cli_list", "cli_sample", "doctor"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

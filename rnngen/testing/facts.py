@@ -41,9 +41,8 @@ def count(cell: Cell) -> int:
 
 def structure_of(cell: Cell) -> list[str]:
     """What is declared, what engines that allows, and what more could be said."""
-    declared = {Gated: "Gated", Affine: "Affine"}.get(type(cell.structure), "none declared")
     with jax.enable_x64(True):
-        lines = [f"structure {declared}; engines scan, {', '.join(allowed(cell))}"]
+        lines = [claims_of(cell)]
         why = refusal(cell)
         jacobian = carry_jacobian(Case(cell, SMALLER[0]))
     lines += [f"newton refuses: {why}"] if why else []
@@ -51,6 +50,12 @@ def structure_of(cell: Cell) -> list[str]:
     if not cell.diagonal and len(jacobian) > 1 and not off_diagonal.any():
         lines.append("its step's Jacobian is diagonal: with diagonal=True, newton is linear in the carry's size")
     return lines
+
+
+def claims_of(cell: Cell) -> str:
+    """What is declared, and what engines that allows; within `jax.enable_x64()`."""
+    declared = {Gated: "Gated structure", Affine: "Affine structure"}.get(type(cell.structure), "no structure declared")
+    return f"{declared}{', diagonal' if cell.diagonal else ''}; engines scan, {', '.join(allowed(cell))}"
 
 
 def speed(cell: Cell) -> str:

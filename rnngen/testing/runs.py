@@ -15,11 +15,11 @@ LONG = 1000
 def allowed(cell: Cell) -> dict[str, Any]:
     """Engines for `unroll` that a cell's structure allows, by name, beside `scan`."""
     engines: dict[str, Any] = {
-        "scan with remat": {"name": "scan", "kwargs": {"remat": True}},
+        "scan (remat)": {"name": "scan", "kwargs": {"remat": True}},
         "fused": {"name": "fused", "kwargs": {"chunk": 4, "by_hand": False}},
     }
     if isinstance(cell.structure, Gated) and cell.structure.backward is not None:
-        engines["fused, by hand"] = {"name": "fused", "kwargs": {"chunk": 4}}
+        engines["fused (by hand)"] = {"name": "fused", "kwargs": {"chunk": 4}}
     if isinstance(cell.structure, Affine):
         engines["associative"] = {"name": "associative", "kwargs": {"chunk": 4, "block": 2}}
     if not refusal(cell):

@@ -27,7 +27,7 @@ def test_a_report_says_what_was_measured():
     assert not report.broken
     assert len(report.findings) == len(LAWS) - 4  # nothing is claimed
     text = str(report)
-    for said in ("64 parameters with 16", "float32[4]", "structure none declared", "fused", "newton", "diagonal=True"):
+    for said in ("64 parameters with 16", "float32[4]", "no structure declared", "fused", "newton", "diagonal=True"):
         assert said in text
     assert "halves every 6.58 steps" in text  # ln 2 / -ln 0.9
 
