@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnngen.cells import CELLS
+from rnngen import cells
 from rnngen.cli import main
 from rnngen.records import RunFolder, load
 
@@ -138,14 +138,14 @@ def test_help(capsys):
 def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
     assert main(["list", "--long"]) == 0
     out = capsys.readouterr().out
-    cells = dict(re.findall(r"^  (\w+)\(hidden_dim.*\n((?:      .*\n|\n)*)", out, re.MULTILINE))
-    assert sorted(cells) == sorted(CELLS)
-    for name, said in cells.items():
+    found = dict(re.findall(r"^  (\w+)\(hidden_dim.*\n((?:      .*\n|\n)*)", out, re.MULTILINE))
+    assert sorted(found) == sorted(cells.CELLS)
+    for name, said in found.items():
         assert re.search(r"(19|20)\d\d", said), f"{name} names no paper"
         assert " = " in said or name in ("residual", "variational_dropout", "zoneout"), f"{name} shows no equation"
-    assert "Affine structure, diagonal; engines scan, scan (remat), fused, associative, newton" in cells["mingru"]
-    assert "Gated structure; engines scan, scan (remat), fused, fused (by hand), newton" in cells["lstm"]
-    assert "no structure declared; engines" in cells["zoneout"]
+    assert "Affine structure, diagonal; engines scan, scan (remat), fused, associative, newton" in found["mingru"]
+    assert "Gated structure; engines scan, scan (remat), fused, fused (by hand), newton" in found["lstm"]
+    assert "no structure declared; engines" in found["zoneout"]
     assert "Omega of Pascanu" in out  # of all the others, the whole documentation
 
 
