@@ -60,19 +60,8 @@ class VectorSteps:
         """J^T times each of the columns `[*b, n, k]`."""
         return over(len(self.batch), self._pull)(carry, inputs, columns)
 
-    def _push(self, carry, inputs, columns):
-        start, step = self._step(carry, inputs)
-        along = jax.vmap(lambda v: jax.jvp(step, (start,), (v,), has_aux=True), in_axes=1, out_axes=(None, 1, None))
-        _, pushed, after = along(columns)
-        return after, pushed
-
-    def _pull(self, carry, inputs, columns):
-        start, step = self._step(carry, inputs)
-        _, back, _ = jax.vjp(step, start, has_aux=True)
-        return jax.vmap(lambda v: back(v)[0], in_axes=1, out_axes=1)(columns)
-
-    def _step(self, carry, inputs):
-        """The vector of one example's carry, and its step as (vector) -> (vector, carry)."""
+    def vector_step(self, carry, inputs):
+        """The vector `[n]` of one example's carry, and its step as (vector) -> (vector, carry)."""
         start, join = self._split(carry)
 
         def step(vector):
@@ -80,6 +69,23 @@ class VectorSteps:
             return self._split(after)[0], after
 
         return start, step
+
+    def _push(self, carry, inputs, columns):
+        start, step = self.vector_step(carry, inputs)
+        along = jax.vmap(lambda v: jax.jvp(step, (start,), (v,), has_aux=True), in_axes=1, out_axes=(None, 1, None))
+        _, pushed, after = along(columns)
+        return after, pushed
+
+    def _pull(self, carry, inputs, columns):
+        start, step = self.vector_step(carry, inputs)
+        _, back, _ = jax.vjp(step, start, has_aux=True)
+        return jax.vmap(lambda v: back(v)[0], in_axes=1, out_axes=1)(columns)
+
+    def vector(self, carry: Carry) -> Array:
+        """Carries `[*t, *b, ...]` as vectors `[*t, *b, n]`."""
+        leaf = jax.tree.leaves(trees.floats(carry))[0]
+        example = jax.tree.leaves(trees.floats(jax.eval_shape(lambda p: self.cell.init_carry(p, ()), self.params)))[0]
+        return over(leaf.ndim - example.ndim, lambda c: self._split(c)[0])(carry)
 
     def _split(self, carry):
         """The vector of one example's carry, and what makes a carry of such a vector again."""

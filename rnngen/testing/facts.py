@@ -91,4 +91,6 @@ def horizon(cell: Cell) -> str:
     batch = jax.jit(lambda key: task.sample("train", key, 0, BATCH))(jax.random.key(2))
     found = memory_horizon(model, model.init(jax.random.key(0)), batch, task)
     reach = f"halves every {found.steps:.3g} steps" if found.steps < float("inf") else "does not fall"
+    if found.steps != found.steps:
+        reach = f"is exactly zero {max(found.last_lag + 1, 0)} steps back"
     return f"memory horizon: before training, on adding over {STEPS} steps, the gradient {reach}"

@@ -1,11 +1,19 @@
 """The page of the kit: its code as pasted, run by someone with an empty folder."""
 
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
+import kit_cells
 import pytest
+from conftest import assert_close, noise, random_params, unrolled
+
+from rnngen.cells import CELLS
+from rnngen.testing import check_cell
+from rnngen.testing.facts import horizon
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
@@ -44,3 +52,21 @@ def test_the_test_and_the_gated_cell(pasted):
     mine = (folder / "test_my_lab.py").read_text()
     (folder / "test_my_gates.py").write_text(mine.replace("my_lab", "my_gates").replace("leaky", "ugrnn"))
     assert "2 passed" in run(folder, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
+
+
+@pytest.mark.parametrize("cell", [kit_cells.peephole_lstm, kit_cells.multiplicative_lstm, kit_cells.counting])
+def test_cells_written_from_the_page_alone(cell):
+    lines = [line for line in inspect.getsource(cell).splitlines() if line.strip()]
+    assert len(lines) <= 30
+    check_cell(cell(3))
+
+
+def test_the_peephole_lstm_is_the_built_in_one():
+    cell, built_in = kit_cells.peephole_lstm(3), CELLS["lstm"](3, peepholes=True)
+    params = random_params(cell, 2)
+    xs = noise((5, 2, 2))
+    assert_close(unrolled(cell, params, xs)[1], unrolled(built_in, params, xs)[1], 1e-6)
+
+
+def test_a_gradient_that_ends_is_told():
+    assert horizon(kit_cells.counting(3)).endswith("the gradient is exactly zero 0 steps back")

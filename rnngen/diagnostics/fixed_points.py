@@ -1,0 +1,99 @@
+"""Fixed points and slow points of a trained cell under a constant input (Sussillo and Barak 2013).
+
+Where the speed |F(h) - h| of the carry has a local minimum, the dynamics linger, and their linearisation there says
+what they do nearby: directions that decay, that grow, that turn, and how fast.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from scipy.optimize import least_squares
+
+from rnngen.cells import Cell
+from rnngen.diagnostics.vector_steps import VectorSteps
+from rnngen.types import Array, Params, check_positive
+
+
+class FixedPoints(NamedTuple):
+    """Minima of the speed, the slowest first.
+
+    states: `[m, n]`. speeds: `[m]`, |F(h) - h|. eigenvalues: `[m, n]`, complex, of dF/dh, the largest modulus first.
+    nearest: `[m]`, the distance to the nearest of the states that the search began from.
+    """
+
+    states: np.ndarray
+    speeds: np.ndarray
+    eigenvalues: np.ndarray
+    nearest: np.ndarray
+
+    @property
+    def stable(self) -> np.ndarray:
+        """bool `[m]`: every direction decays."""
+        return np.abs(self.eigenvalues[:, 0]) < 1
+
+    def time_constants(self) -> np.ndarray:
+        """`[m, n]`, in steps: -1 / log |eigenvalue|, negative where a direction grows."""
+        with np.errstate(divide="ignore"):
+            return -1 / np.log(np.abs(self.eigenvalues))
+
+
+def constant_input(cell: Cell, params: Params, x: Array) -> Callable[[Array], Array]:
+    """The carry's vector `[n]` after a step with the input x `[d]`, from that before it, as `VectorSteps` counts it.
+
+    Integers in the carry stay as a sequence begins.
+    """
+    steps = VectorSteps(cell, params, jax.tree.map(lambda leaf: leaf[None], x))
+    inputs = jax.tree.map(lambda u: u[0], steps.inputs)
+    step = steps.vector_step(steps.carry, inputs)[1]
+    return lambda vector: step(vector)[0]
+
+
+def fixed_points(
+    step: Callable[[Array], Array],
+    starts: np.ndarray,
+    *,
+    slowest: float = np.inf,
+    apart: float = 1e-3,
+    most: int = 50,
+) -> FixedPoints:
+    """Minima of |step(h) - h| that least squares (Levenberg and Marquardt) finds from each of the states `[s, n]`.
+
+    slowest: what is faster is left out; a fixed point has a speed near rounding, a slow point more. apart: two are the
+    same where they are nearer than this times 1 + |h|. most: as many are returned. To be called in double precision.
+    Raises ValueError for starts that are no such array, or sizes that are not positive.
+    """
+    starts = np.asarray(starts, np.float64)
+    if starts.ndim != 2 or not starts.size:
+        raise ValueError(f"starts must be states [s, n], got {list(starts.shape)}")
+    check_positive(most=most)
+    move = jax.jit(lambda h: step(h) - h)
+    slope = jax.jit(jax.jacfwd(lambda h: step(h) - h))
+    found = [_minimum(move, slope, start) for start in starts]
+    kept = sorted((f for f in found if f is not None and f[1] <= slowest), key=lambda f: f[1])
+    states: list[np.ndarray] = []
+    for state, _ in kept:
+        if all(np.linalg.norm(state - other) > apart * (1 + np.linalg.norm(state)) for other in states):
+            states.append(state)
+    return _described(move, slope, np.array(states[:most]).reshape(-1, starts.shape[1]), starts)
+
+
+def _minimum(move: Callable, slope: Callable, start: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """(state, speed) where the speed has a minimum near a start; None where none was reached."""
+    if not np.isfinite(np.asarray(move(start))).all():
+        return None
+    found = least_squares(
+        lambda h: np.asarray(move(h)), start, lambda h: np.asarray(slope(h)), method="lm", xtol=1e-13, ftol=1e-13, gtol=1e-13
+    )
+    return (found.x, float(np.linalg.norm(found.fun))) if found.success and np.isfinite(found.x).all() else None
+
+
+def _described(move: Callable, slope: Callable, states: np.ndarray, starts: np.ndarray) -> FixedPoints:
+    size = starts.shape[1]
+    speeds = np.array([np.linalg.norm(np.asarray(move(h))) for h in states])
+    values = np.array([np.linalg.eigvals(np.asarray(slope(h)) + np.eye(size)) for h in states], complex)
+    values = values.reshape(-1, size)
+    order = np.argsort(-np.abs(values), axis=1, kind="stable")
+    distance = np.linalg.norm(states[:, None] - starts[None], axis=-1)
+    return FixedPoints(states, speeds, np.take_along_axis(values, order, 1), distance.min(axis=1, initial=np.inf))
