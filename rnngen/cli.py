@@ -9,6 +9,7 @@ import jax
 
 from rnngen import locks, process, records, sinks, stopping
 from rnngen.cli_check import check_cell
+from rnngen.cli_inspect import inspect
 from rnngen.cli_list import list_all
 from rnngen.cli_options import parse
 from rnngen.cli_sample import sample, score
@@ -37,6 +38,8 @@ USAGE = """usage: rnngen <command> [options]
       what a trained run makes: text to the terminal as it is drawn; text, MIDI, WAV, PNG or SVG files in RUN/samples
   rnngen score RUN --text=TEXT|--file=FILE
       the log-likelihood that a trained run gives to a sequence
+  rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]
+      inside a trained run, as RUN/inspect.html: what its units tell, what predictions hang on, where its dynamics rest
   rnngen report DIR
       rewrite the table and the figures of a run's or sweep's folder, or of packed records
   rnngen pack DIR OUT
@@ -174,6 +177,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "status": status,
     "sample": sample,
     "score": score,
+    "inspect": inspect,
     "report": report,
     "pack": pack,
     "doctor": doctor,

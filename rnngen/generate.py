@@ -89,6 +89,18 @@ def score(model: Model, params: Params, values: Any, *, prompt: Any = None) -> t
     return _read(model, params, state, given, key_given)[1], len(given)
 
 
+def as_batch(model: Model, values: Any) -> Batch:
+    """Values `[t, ...]` as a batch of one sequence that begins with them, each to be predicted from those before it.
+
+    Raises ValueError as `generate` does.
+    """
+    given = jnp.asarray(_values(model, values, "values"))[:, None]
+    fed, ends = _following(model.input_spec, given)
+    inputs = jnp.concatenate([jnp.broadcast_to(jnp.asarray(model.input_spec.start), fed[:1].shape), fed[:-1]])
+    resets = None if ends is None else jnp.roll(ends, 1, axis=0).at[0].set(False)
+    return Batch(inputs.astype(fed.dtype), given, jnp.ones(given.shape[:2]), None, resets)
+
+
 def _start(model: Model, params: Params, count: int) -> State:
     """Before the first step of `count` sequences."""
     start = np.asarray(model.input_spec.start)

@@ -14,9 +14,9 @@ FLOORS = [
     {"diagnostics", "generate", "testing"},
     {"train"},
     {"configcheck", "configkeys", "config"},
-    {"run", "making"},
+    {"run", "making", "inspecting"},
     {"sweep"},
-    {"cli", "cli_options", "cli_check", "cli_list", "cli_sample", "doctor"},
+    {"cli", "cli_options", "cli_check", "cli_inspect", "cli_list", "cli_sample", "doctor"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

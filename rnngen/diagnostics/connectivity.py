@@ -12,10 +12,10 @@ from rnngen.types import Array, Batch, Params
 
 
 def connectivity(model: Model, params: Params, batch: Batch, task: Task, steps: Array) -> Array:
-    """|d loss at one step / d input at another|, `[predictions, t, b]`, for the losses at the given steps `[predictions]`.
+    """|d loss at one step / d input at another|, `[predictions, t, b]`, for the losses at steps `[predictions]`.
 
-    An input is what enters the first layer, such as the embedding of a token; all steps after the prediction have zeros.
-    The model goes step by step, so it must not read both ways.
+    An input is what enters the first layer, such as the embedding of a token; all steps after the prediction have
+    zeros. The model goes step by step, so it must not read both ways.
     """
     prepared = model.cell.prepare(params)
     encoded = model.cell.project(prepared, batch.inputs)

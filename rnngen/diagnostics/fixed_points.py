@@ -84,7 +84,13 @@ def _minimum(move: Callable, slope: Callable, start: np.ndarray) -> tuple[np.nda
     if not np.isfinite(np.asarray(move(start))).all():
         return None
     found = least_squares(
-        lambda h: np.asarray(move(h)), start, lambda h: np.asarray(slope(h)), method="lm", xtol=1e-13, ftol=1e-13, gtol=1e-13
+        lambda h: np.asarray(move(h)),
+        start,
+        lambda h: np.asarray(slope(h)),
+        method="lm",
+        xtol=1e-13,
+        ftol=1e-13,
+        gtol=1e-13,
     )
     return (found.x, float(np.linalg.norm(found.fun))) if found.success and np.isfinite(found.x).all() else None
 

@@ -19,9 +19,9 @@ class Selective(NamedTuple):
 def selectivity(states: np.ndarray, properties: Mapping[str, np.ndarray]) -> dict[str, Selective]:
     """The unit of `[t, n]` that goes best with each property `[t]`, the best told first.
 
-    It is chosen by the first half of the steps and scored by the second, since the best of many units looks good by chance
-    alone. A property that is true or false scores 2 AUC - 1, where AUC is the chance that the unit is higher at a
-    step where it is true; another one by the rank correlation. Properties that hardly vary are left out.
+    It is chosen by the first half of the steps and scored by the second, since the best of many units looks good by
+    chance alone. A property that is true or false scores 2 AUC - 1, where AUC is the chance that the unit is higher at
+    a step where it is true; another one by the rank correlation. Properties that hardly vary are left out.
     """
     half = len(states) // 2
     found = {}

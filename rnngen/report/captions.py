@@ -51,6 +51,35 @@ CAPTIONS = {
         "least to the greatest. Ringed: the size with the least mean loss on valid; dotted, where it is in sight: the "
         "loss of the best predictor without memory.",
     ),
+    "inspect_units": Caption(
+        "Units that tell a property of the input",
+        "Blue, the unit's activation along the first example; grey, the property that it goes with best.",
+    ),
+    "inspect_connectivity": Caption(
+        "What each prediction hangs on",
+        "Norm of the gradient of the loss at one step in the input of another, as a share of the largest in its row: "
+        "the darker, the more the prediction hangs on that input.",
+    ),
+    "inspect_gates": Caption(
+        "How long gates are open and shut",
+        "A point a unit: the shares of steps that it spends with the gate open (above 0.9) and shut (below 0.1).",
+    ),
+    "inspect_eigenvalues": Caption(
+        "Eigenvalues",
+        "Of the recurrent kernel's block of each gate, and of the Jacobian of single steps of this input, with the "
+        "unit circle: inside it a direction decays, outside it grows.",
+    ),
+    "inspect_flow": Caption(
+        "Gradient flow on this input",
+        "Norm of the loss's gradient in the carry against lag, from several steps with a loss: medians over examples "
+        "and sources, bands from 10 to 90 %.",
+    ),
+    "inspect_fixed_points": Caption(
+        "Fixed points and slow points",
+        "Left, the carry along several examples in the plane of its two largest variances, with the points where it "
+        "rests (circles) or lingers (diamonds) under the mean input: full where every direction decays, open where "
+        "some grow. Right, the eigenvalues of the linearisation there.",
+    ),
     "lyapunov_spectra": Caption("Lyapunov exponents", f"Exponents in order, before and after training. {_RANGE}"),
     "jacobian_conditions": Caption(
         "Conditioning of the long-term Jacobian",

@@ -1,6 +1,7 @@
 """One page of a sweep or a run, in one file that needs neither server nor network; built from records alone."""
 
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -52,12 +53,17 @@ def render(folder: str | os.PathLike, rows: pd.DataFrame, figures: dict[str, lis
     parts = [
         element("header", title, pairs(facts(about)), _setup(about)),
         section("Results", "results", *_leaders(rows)),
-        section("Figures", "figures", *(_figure(*item) for item in figures.items()), text("p", note) if note else ""),
+        section("Figures", "figures", *(picture(*item) for item in figures.items()), text("p", note) if note else ""),
         section("Samples", "samples", samples(about.runs, about.named)),
         section("Trials that did not finish", "unfinished", *_stopped(about.results, about.named)),
         section("All trials", "trials", details(f"{len(about.results):,} trials", *_trials(about))),
     ]
-    tab = text("title", f"{about.name}: rnngen")
+    return document(about.name, parts)
+
+
+def document(name: str, parts: Sequence[str]) -> str:
+    """A whole page of these parts, which are HTML."""
+    tab = text("title", f"{name}: rnngen")
     return _PAGE.substitute(title=tab, style=_inline("page.css"), script=_inline("page.js"), body="".join(parts))
 
 
@@ -88,8 +94,8 @@ def _leaders(rows: pd.DataFrame) -> list[str]:
     return [table(columns(rows), " ".join([about, *says]))]
 
 
-def _figure(name: str, files: list[Path]) -> str:
-    """A figure on a light card; as a picture where its vector file is very large."""
+def picture(name: str, files: list[Path]) -> str:
+    """A figure on a light card, with its caption; as a picture where its vector file is very large."""
     by_kind = {path.suffix: path for path in files}
     vector = by_kind.get(".svg")
     source = vector if vector and vector.stat().st_size <= LARGEST_SVG else by_kind[".png"]

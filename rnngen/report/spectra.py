@@ -54,7 +54,7 @@ def recurrent_eigenvalues(folder: str | os.PathLike) -> Figure | None:
             for at_steps in filter(None, chosen.loc[chosen["curve"] == name, "jacobian"]):
                 at_step = at_steps[len(at_steps) // 2]
                 axes.plot(np.ravel(at_step["real"]), np.ravel(at_step["imag"]), ".", color=colour[name], markersize=3)
-            _unit_circle(axes)
+            unit_circle(axes)
             axes.set(title="" if number else name, xlabel="real" if number else "")
         grid[number][0].set_ylabel(f"imaginary,\n{moment}")
     return figure
@@ -109,7 +109,8 @@ def _before_and_after(folder, what: str, values, xlabel: str, ylabel: str, log: 
     return figure
 
 
-def _unit_circle(axes: Axes) -> None:
+def unit_circle(axes: Axes) -> None:
+    """Draw it, with both axes at one scale."""
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.8)
     axes.set_aspect("equal", adjustable="datalim")

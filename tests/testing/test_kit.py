@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax.numpy as jnp
 import kit_cells
 import pytest
 from conftest import assert_close, noise, random_params, unrolled

@@ -1,0 +1,59 @@
+"""`rnngen inspect`: one page on what a trained run has learned to do."""
+
+from pathlib import Path
+
+from absl import flags
+
+from rnngen import process
+from rnngen.configcheck import ConfigError
+from rnngen.inspecting import STEPS, inspect_run, load_subject
+from rnngen.jsonfiles import write_json
+from rnngen.records import RunFolder
+from rnngen.run import check_writable
+
+
+def inspect(arguments: list[str]) -> int:
+    """`rnngen inspect`."""
+    folder, options = _parse(arguments)
+    process.prepare()
+    subject = load_subject(folder, options.text or options.file, options.steps)
+    check_writable(folder)
+    record = inspect_run(subject)
+    run = RunFolder(folder)
+    config = run.config() or {}
+    about = {
+        "cell": _component(config["cell"]),
+        "task": _component(config["task"]),
+        "step": (run.result() or {}).get("step", 0),
+    }
+    write_json(folder / "inspection.json", {"run": about} | record)
+    from rnngen.report import inspect_page  # here, as a report: Matplotlib takes longer to load than most commands run
+
+    for unit in record["units"]["found"]:
+        print(f"{unit['unit']} tells {unit['property']}: {unit['score']:+.2f}")
+    points = record["fixed_points"].get("points", [])
+    print(
+        f"{len(points)} points where the carry rests or lingers, {sum(not p['growing'] for p in points)} of them stable"
+    )
+    for path in [folder / "inspection.json", *inspect_page.write(folder)]:
+        print(path)
+    return 0
+
+
+def _component(part: dict) -> str:
+    inside = ", ".join(f"{name}={value!r}" for name, value in part["kwargs"].items())
+    return f"{part['name']}({inside})"
+
+
+def _parse(arguments: list[str]) -> tuple[Path, flags.FlagValues]:
+    values = flags.FlagValues()
+    flags.DEFINE_string("text", None, "what to look at it with", flag_values=values)
+    flags.DEFINE_string("file", None, "a file of what to look at it with", flag_values=values)
+    flags.DEFINE_integer("steps", STEPS, "of a sequence, at most", lower_bound=2, flag_values=values)
+    try:
+        rest = values(["rnngen", *arguments])[1:]
+    except (flags.Error, ValueError) as error:
+        raise ConfigError(f"inspect: {error}") from error
+    if len(rest) != 1 or (values.text and values.file):
+        raise ConfigError("inspect takes one run: rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]")
+    return Path(rest[0]), values
