@@ -5,9 +5,11 @@ from pathlib import Path
 from absl import flags
 
 from rnngen import process
+from rnngen.cli_sample import given_text
 from rnngen.configcheck import ConfigError
-from rnngen.inspecting import STEPS, inspect_run, load_subject
+from rnngen.inspecting import STEPS, Subject, given_subject, inspect_run, load_subject
 from rnngen.jsonfiles import write_json
+from rnngen.making import load_maker
 from rnngen.records import RunFolder
 from rnngen.run import check_writable
 
@@ -16,7 +18,7 @@ def inspect(arguments: list[str]) -> int:
     """`rnngen inspect`."""
     folder, options = _parse(arguments)
     process.prepare()
-    subject = load_subject(folder, options.text or options.file, options.steps)
+    subject = _subject(folder, options)
     check_writable(folder)
     record = inspect_run(subject)
     run = RunFolder(folder)
@@ -40,6 +42,13 @@ def inspect(arguments: list[str]) -> int:
     return 0
 
 
+def _subject(folder: Path, options: flags.FlagValues) -> Subject:
+    if options.text is None and options.file is None:
+        return load_subject(folder, options.steps)
+    maker = load_maker(folder)
+    return given_subject(maker, given_text("text", options.text, options.file, maker) or "", options.steps)
+
+
 def _component(part: dict) -> str:
     inside = ", ".join(f"{name}={value!r}" for name, value in part["kwargs"].items())
     return f"{part['name']}({inside})"
@@ -54,6 +63,6 @@ def _parse(arguments: list[str]) -> tuple[Path, flags.FlagValues]:
         rest = values(["rnngen", *arguments])[1:]
     except (flags.Error, ValueError) as error:
         raise ConfigError(f"inspect: {error}") from error
-    if len(rest) != 1 or (values.text and values.file):
+    if len(rest) != 1:
         raise ConfigError("inspect takes one run: rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]")
     return Path(rest[0]), values

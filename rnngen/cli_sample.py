@@ -29,7 +29,7 @@ def sample(arguments: list[str]) -> int:
     process.prepare()
     maker = load_maker(folder)
     check_writable(out)
-    prompt = _given("prompt", options.prompt, options.prompt_file, maker)
+    prompt = given_text("prompt", options.prompt, options.prompt_file, maker)
     asked = {"prompt": prompt, "length": options.length, "seed": options.seed} | how
     sequences = at_place("sample", lambda: _drawn(maker, options.batch, asked))
     stem = "-".join([f"seed{options.seed}", *(f"{name}{value:g}" for name, value in how.items())])
@@ -88,7 +88,7 @@ def score(arguments: list[str]) -> int:
     folder, options = _parse("score", arguments, _scoring_flags)
     process.prepare()
     maker = load_maker(folder)
-    given = _given("text", options.text, options.file, maker)
+    given = given_text("text", options.text, options.file, maker)
     if given is None:
         raise ConfigError(f"score: give --text=TEXT or --file=FILE{'' if maker.medium.show else ' (here a file)'}")
     nats, steps = at_place("score", lambda: maker.score(given))
@@ -97,7 +97,7 @@ def score(arguments: list[str]) -> int:
     return 0
 
 
-def _given(what: str, text: str | None, file: str | None, maker: Maker) -> str | None:
+def given_text(what: str, text: str | None, file: str | None, maker: Maker) -> str | None:
     """What `medium.read` takes: text itself where the medium is text, else the name of a file."""
     if text is not None and file is not None:
         raise ConfigError(f"give --{what} or a file of it, not both")

@@ -20,7 +20,7 @@ from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.engines import trees
 from rnngen.generate import as_batch
 from rnngen.lookup import find
-from rnngen.making import load_maker
+from rnngen.making import Maker, instead
 from rnngen.media import MEDIA, Medium
 from rnngen.models import Model
 from rnngen.records import RunFolder
@@ -54,26 +54,30 @@ class Subject(NamedTuple):
     source: str
 
 
-def load_subject(folder: str | os.PathLike, given: str | None = None, steps: int = STEPS) -> Subject:
-    """A run's model, and up to `steps` steps of what is given as a prompt would be, or of its own validation split.
+def given_subject(maker: Maker, given: str, steps: int = STEPS) -> Subject:
+    """A run's model, and up to `steps` steps of what is given as `medium.read` takes it.
 
-    Raises ConfigError where the folder holds no run or none that has saved anything, the model cannot go step by step,
-    and, without anything given, where the data of its task are not there.
+    Raises ConfigError for what cannot be read, or is too short to predict anything of.
     """
-    if given is not None:
-        maker = load_maker(folder)
-        values = at_place("inspect", lambda: maker.read(given))
-        if values is None or len(values) < 2:
-            raise ConfigError("inspect: there are fewer than two steps to look at")
-        batch = as_batch(maker.model, values[:steps])
-        return Subject(maker.model, maker.params, batch, Scored(nll_loss(maker.medium.head)), maker.medium, "given")
+    values = at_place("inspect", lambda: maker.read(given))
+    if values is None or len(values) < 2:
+        raise ConfigError("inspect: there are fewer than two steps to look at")
+    batch = as_batch(maker.model, values[:steps])
+    return Subject(maker.model, maker.params, batch, Scored(nll_loss(maker.medium.head)), maker.medium, "given")
+
+
+def load_subject(folder: str | os.PathLike, steps: int = STEPS) -> Subject:
+    """A run's model, and up to `steps` steps of its validation split.
+
+    Raises ConfigError where the folder holds no run or none that has saved anything, or its task's data are not there.
+    """
     run = RunFolder(folder)
     config = run.config()
     if config is None:
-        raise ConfigError(f"{folder}: holds no run (config.json)")
+        raise ConfigError(f"{folder}: {instead(run.path)}")
     step, wrong = checkpoint.newest(run.checkpoints)
     if step is None:
-        raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint; train with train.save_every above 0")
+        raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint yet")
     experiment = build(config)
     model, task = experiment.model, experiment.task
     like = jax.eval_shape(model.init, jax.random.key(0))
@@ -95,9 +99,12 @@ def _of_split(task: Any, steps: int) -> Batch:
 
 
 def inspect_run(subject: Subject) -> dict:
-    """The record of everything, as lists, numbers and texts. Raises ConfigError for a model that reads both ways."""
-    if subject.model.both_ways:
-        raise ConfigError("inspect: a model that reads both ways cannot be looked at step by step")
+    """The record of everything, as lists, numbers and texts. Raises ConfigError for a latent model, and one that reads
+    both ways."""
+    if not subject.model.layers:
+        raise ConfigError(
+            "inspect: goes through a model layer by layer, which one that is latent or reads both ways has not"
+        )
     states, names = visited(subject)
     loss = float(subject.model.loss(subject.params, subject.batch)[0])
     diagnoses = {
@@ -126,7 +133,7 @@ def visited(subject: Subject) -> tuple[np.ndarray, list[str]]:
     """The carry's floats after each step `[t, b, n]`, and what each of the n is called, such as `layer_0/c[17]`."""
 
     def run(params, batch):
-        steps = VectorSteps(subject.model.cell, params, batch.inputs, mask=batch.mask, resets=batch.resets)
+        steps = VectorSteps(subject.model.cell, params, batch.inputs, mask=batch.existing(), resets=batch.resets)
         _, left = jax.lax.scan(lambda c, i: (steps.advance(c, i),) * 2, steps.carry, steps.inputs)
         return steps.vector(left)
 
@@ -192,15 +199,14 @@ def fixed_point_record(subject: Subject, states: np.ndarray) -> dict:
     if size > LARGEST_CARRY:
         return {"left_out": f"the carry has {size} numbers, and the search takes at most {LARGEST_CARRY}"}
     with jax.enable_x64(True):
-        wide = jax.tree.map(_double, (subject.params, subject.batch.inputs))
-        prepared = subject.model.cell.prepare(wide[0])
-        encoded = subject.model.cell.project(prepared, wide[1])
-        exists = np.asarray(subject.batch.existing())[..., None]
-        mean = jax.tree.map(lambda u: jnp.sum(jnp.where(exists, u, 0), axis=(0, 1)) / exists.sum(), encoded)
+        # A model computes in its own type; here its dynamics alone are gone through, in double precision.
+        prepared = jax.tree.map(_double, subject.model.cell.prepare(subject.params))
+        encoded = np.asarray(subject.model.cell.project(prepared, subject.batch.inputs), np.float64)
+        mean = jnp.asarray(encoded[np.asarray(subject.batch.existing())].mean(axis=0))
         step = constant_input(
             subject.model.cell._replace(project=no_projection, prepare=no_preparation), prepared, mean
         )
-        some = np.linspace(0, len(flat) - 1, min(STARTS, max(8, 4 * LARGEST_CARRY // size))).astype(int)
+        some = np.linspace(0, len(flat) - 1, min(STARTS, len(flat), max(8, 4 * LARGEST_CARRY // size))).astype(int)
         starts = np.asarray(flat[some], np.float64)
         speeds = np.linalg.norm(np.asarray(jax.vmap(step)(jnp.asarray(starts))) - starts, axis=-1)
         typical = float(np.median(speeds))

@@ -65,7 +65,7 @@ def load_maker(folder: str | os.PathLike) -> Maker:
     run = RunFolder(folder)
     config, described = run.config(), run.medium()
     if config is None:
-        raise ConfigError(f"{folder}: {_instead(run.path)}")
+        raise ConfigError(f"{folder}: {instead(run.path)}")
     if described is None:
         raise ConfigError(f"{folder}: its task makes no sequences: there is no medium.json")
     step, wrong = checkpoint.newest(run.checkpoints)
@@ -84,7 +84,7 @@ def _medium(where: str, name: str, kwargs: dict) -> Medium:
     return at_place(where, lambda: factory(**checked))
 
 
-def _instead(path: Path) -> str:
+def instead(path: Path) -> str:
     """What there is in the place of a run."""
     if not path.is_dir():
         return "no such folder"

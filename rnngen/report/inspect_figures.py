@@ -51,7 +51,9 @@ def inspect_connectivity(record: dict) -> Figure | None:
     rows = of["predictions"]
     edges = [rows[0] - 0.5, *((a + b) / 2 for a, b in pairwise(rows)), rows[-1] + 0.5]
     columns = first - 0.5 + np.arange(shares.shape[1] + 1)
-    drawn = axes.pcolormesh(columns, edges, np.maximum(np.log10(np.maximum(shares, 1e-9)), -3), cmap="Blues", rasterized=True)
+    drawn = axes.pcolormesh(
+        columns, edges, np.maximum(np.log10(np.maximum(shares, 1e-9)), -3), cmap="Blues", rasterized=True
+    )
     bar = figure.colorbar(drawn, ax=axes, ticks=[-3, -2, -1, 0])
     bar.ax.set_yticklabels(["0.001 or less", "0.01", "0.1", "1"])
     axes.set(xlabel="step of the input", ylabel="step of the prediction")

@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from rnngen.jsonfiles import write_json
 from rnngen.records import RunFolder
-from rnngen.report import page, style, summary
+from rnngen.report import inspect_page, page, style, summary
 from rnngen.report.effects import axis_effects
 
 pytest_plugins = ["handmade_sweep"]
@@ -151,3 +152,30 @@ def test_the_page_reads_whole_without_its_script(opened):
         assert [head.text for head in headings][:2] == ["cell", "length"]
     finally:
         opened.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_look_inside_a_run(chromium, tmp_path):
+    """Shaded text wraps in its own box, and nothing is wider than a phone."""
+    curve = {name: [0.0, -1.0] for name in ("low", "median", "high")}
+    unit = {"property": "space", "unit": "h[0]", "score": 0.5, "activation": [0.0, 1.0] * 60, "value": [0.0] * 120}
+    record = {
+        "run": {"cell": "rnn(hidden_dim=2)", "task": "text()", "step": 3},
+        "input": {"source": "given", "steps": 120, "examples": 1, "loss": 1.0},
+        "units": {"text": "a<" * 60, "found": [unit]},
+        "connectivity": {"predictions": [1, 2], "first": 0, "shares": [[1.0, 0.0], [0.1, 1.0]]},
+        "gates": {"gates": {}},
+        "eigenvalues": {"steps": [], "kernel": {}, "jacobian": []},
+        "flow": {"curves": {"all": curve}, "half_life": {"all": {"steps": 1.0}}},
+        "fixed_points": {"left_out": "there are <too> many"},
+    }
+    write_json(tmp_path / "inspection.json", record)
+    inspect_page.write(tmp_path)
+    emulate(chromium, 360, "dark")
+    chromium.get((tmp_path / "inspect.html").as_uri())
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= 360
+    shaded = chromium.find_element("css selector", "p.shaded")
+    assert shaded.text.replace("\n", "") == "a<" * 60
+    colours = {span.value_of_css_property("background-color") for span in shaded.find_elements("css selector", "span")}
+    assert colours == {"rgba(0, 114, 178, 0.75)", "rgba(213, 94, 0, 0.75)"}
+    assert "there are <too> many" in chromium.find_element("css selector", "#dynamics").text
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")] == []
