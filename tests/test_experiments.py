@@ -11,6 +11,7 @@ from rnngen.report import write
 from rnngen.report.tables import markdown
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+OWN = ("figure_4", "horizon_and_success")  # drawn by the experiment itself
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
 
 
@@ -35,7 +36,7 @@ def test_every_figure_is_redrawn_from_its_records(folder, tmp_path):
     shown = {Path(target) for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)}
     for target in shown:
         assert (EXPERIMENTS / owner(folder) / target).exists(), target
-    ours = {target.name for target in shown if str(target.parent.parent) == here and target.stem != "figure_4"}
+    ours = {target.name for target in shown if str(target.parent.parent) == here and target.stem not in OWN}
     assert ours <= drawn
 
 

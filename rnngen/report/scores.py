@@ -13,13 +13,16 @@ from rnngen.report.labels import curve_axis, literal, moments, setting_names, to
 from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import settings, wilson
 
+MOST_CURVES = 12  # that can be told apart
+
 
 @styled
 def success_rates(folder: str | os.PathLike) -> Figure | None:
     """Share of the seeds that solved the task against the sweep's numeric axis, with Wilson's 95 % interval.
 
     One panel a value of the cell's axis where there are others beside it. Open markers: some runs met the cap on
-    updates, and might have gone on to solve the task. None where no axis has at least three numbers.
+    updates, and might have gone on to solve the task. None where no axis has at least three numbers, or there are more
+    than `MOST_CURVES` panels, or curves in one.
     """
     found = _scored(folder)
     if found is None:
@@ -29,6 +32,8 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
     split = len(names) > 1
     results["panel"] = literal(results[first].astype(str)) if split else ""
     results["curve"] = _together(results, [n for n in names if n != first] if split else names)
+    if max(results["panel"].nunique(), results.groupby("panel")["curve"].nunique().max()) > MOST_CURVES:
+        return None
     titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x]
     room = 0.06 * (planned.max() - planned.min())
     figure, grid = panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
@@ -49,13 +54,15 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
 def losses(folder: str | os.PathLike) -> Figure | None:
     """Test loss against the sweep's numeric axis: a point a seed, a line through medians, and the loss without memory.
 
-    None where no axis has at least three numbers.
+    None where no axis has at least three numbers, or there are more than `MOST_CURVES` curves.
     """
     found = _scored(folder)
     if found is None:
         return None
     results, x, names = found
     results["curve"] = _together(results, names)
+    if results["curve"].nunique() > MOST_CURVES:
+        return None
     colour = colours(results["curve"])
     figure, grid = panels(1, 1, width=3.8, height=2.8)
     axes, places = grid[0][0], {value: place for place, value in enumerate(sorted(results[x].unique()))}
