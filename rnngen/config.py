@@ -23,7 +23,16 @@ from rnngen.latent import LATENTS
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
 from rnngen.tasks import TASKS, Task
-from rnngen.train import OPTIMIZERS, REGULARIZERS, SCHEDULES, Diagnose, Experiment, Schedule, build_optimizer
+from rnngen.train import (
+    OPTIMIZERS,
+    REGULARIZERS,
+    SCHEDULES,
+    Diagnose,
+    Experiment,
+    Regularizer,
+    Schedule,
+    build_optimizer,
+)
 from rnngen.types import InputSpec
 
 DTYPES = ("float32", "bfloat16")
@@ -155,7 +164,7 @@ def build(resolved: dict) -> Experiment:
         ),
     )
     schedule = Schedule(**resolved["train"])
-    regularizer = at_place("config.optim.regularizer", lambda: _call(REGULARIZERS, regularization, "regulariser"))
+    regularizer = _of_kind(Regularizer, "config.optim.regularizer", REGULARIZERS, regularization, "regulariser")
     what = {part["name"]: _diagnosis(number, part) for number, part in enumerate(resolved["diagnose"]["what"])}
     diagnose = Diagnose(**resolved["diagnose"] | {"what": what})
     _once(resolved, "config.optim.regularizer", lambda: regularizer.check(model, task))
@@ -265,10 +274,14 @@ def _call(table: Mapping, part: dict, what: str) -> Any:
 
 
 def _diagnosis(number: int, part: dict) -> Diagnosis:
-    where = f"config.diagnose.what[{number}]"
-    made = at_place(f"{where}.kwargs", lambda: _call(DIAGNOSES, part, "diagnosis"))
-    if not isinstance(made, Diagnosis):
-        raise ConfigError(f"{where}.name: {part['name']} makes a {type(made).__name__}, not a Diagnosis")
+    return _of_kind(Diagnosis, f"config.diagnose.what[{number}]", DIAGNOSES, part, "diagnosis")
+
+
+def _of_kind(kind: type, where: str, table: Mapping, part: dict, what: str) -> Any:
+    """What a part's factory makes. Raises ConfigError where that is of another kind."""
+    made = at_place(f"{where}.kwargs", lambda: _call(table, part, what))
+    if not isinstance(made, kind):
+        raise ConfigError(f"{where}.name: {part['name']} makes a {type(made).__name__}, not a {kind.__name__}")
     return made
 
 
@@ -287,9 +300,5 @@ _FITTING: set[str] = set()
 @functools.lru_cache(maxsize=64)
 def _made(where: str, part_json: str):
     """The cell or task of a resolved part. Cached: the trials of a sweep share most of theirs."""
-    kind, part = {"cell": Cell, "task": Task}[where], json.loads(part_json)
     what, table, _ = COMPONENTS[where]
-    made = at_place(f"config.{where}.kwargs", lambda: _call(table, part, what))
-    if not isinstance(made, kind):
-        raise ConfigError(f"config.{where}.name: {part['name']} makes a {type(made).__name__}, not a {kind.__name__}")
-    return made
+    return _of_kind({"cell": Cell, "task": Task}[where], f"config.{where}", table, json.loads(part_json), what)

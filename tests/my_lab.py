@@ -1,10 +1,13 @@
-"""A cell, a task and an initialiser from outside the repository, as a user would write them."""
+"""Cells, tasks, remedies, diagnoses and sinks from outside the repository, as a user would write them."""
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from rnngen.cells import Cell
+from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.tasks import latch
+from rnngen.train.regularizers import Regularizer
 
 
 def leaky(hidden_dim: int, *, leak: float = 0.9) -> Cell:
@@ -30,6 +33,29 @@ def short_latch(length: int = 6):
 def halves():
     """An initialiser that fills with 1/2."""
     return lambda key, shape, dtype: jnp.full(shape, 0.5, dtype)
+
+
+def backwards(learning_rate: float, *, by: float = 1.0):
+    """An optimiser that goes up."""
+    return optax.scale(by * learning_rate)
+
+
+def then_nothing(learning_rate: float, steps: int):
+    """A schedule that ends halfway."""
+    return lambda step: jnp.where(step < steps // 2, learning_rate, 0.0)
+
+
+def weight_decay(weight: float = 0.1) -> Regularizer:
+    """A regulariser: the squares of all parameters."""
+    return Regularizer(lambda model, task, params, batch: weight * optax.tree.norm(params, squared=True))
+
+
+def parameter_norm(squared: bool = False) -> Diagnosis:
+    """A diagnosis that looks at no batch."""
+    return Diagnosis(
+        measure=lambda model, params, batch, task: optax.tree.norm(params, squared=squared),
+        record=lambda found: {"norm": float(found)},
+    )
 
 
 def not_a_cell(hidden_dim: int):

@@ -156,7 +156,7 @@ def test_what_resolve_refuses(change, message):
         ({"diagnose__every": 50}, "config.train: diagnose.every must be a multiple"),
         ({"diagnose__what": (component("lyapunov_spectrum", exponents=500),)}, "config.diagnose: lyapunov_spectrum:"),
         ({"diagnose__what": (component("my_lab:not_a_cell", hidden_dim=1),)}, "makes a int, not a Diagnosis"),
-        ({"optim__regularizer": component("omega", weight=-1.0)}, "config.optim.regularizer: weight must be"),
+        ({"optim__regularizer": component("omega", weight=-1.0)}, "config.optim.regularizer.kwargs: weight must be"),
         ({"optim__learning_rate": -1.0}, "config.optim: learning_rate must be positive"),
         ({"cell": {"name": "my_lab:not_a_cell", "kwargs": {"hidden_dim": 2}}}, "makes a int, not a Cell"),
     ],

@@ -1,5 +1,6 @@
 """The update, from optax: clipping first, then the optimiser, its numbers in `inject_hyperparams`."""
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -95,6 +96,8 @@ def build_optimizer(
         if not number >= 0:
             raise ValueError(f"{label} must be positive, or 0 for no clipping, got {number}")
     rule = find(OPTIMIZERS, name, "optimiser")
+    if "learning_rate" not in inspect.signature(rule).parameters:
+        raise ValueError(f"{name} takes no learning_rate, as an optimiser does")
     rate = find(SCHEDULES, schedule, "schedule")(learning_rate, steps, **(schedule_kwargs or {}))
     # A constant stays a number in the state, where a pack can give each trial its own.
     rate = learning_rate if schedule == "constant" else rate
