@@ -40,6 +40,7 @@ def test_blocks_as_pasted(tmp_path):
     assert (tmp_path / "runs" / "reference" / "samples" / "seed0-temperature0.7.txt").read_text().startswith("The ")
     assert len(list((tmp_path / "runs" / "search" / "trials").iterdir())) == 3
     assert (tmp_path / "runs" / "why" / "figures" / "lyapunov_spectra.png").exists()
+    assert (tmp_path / "runs" / "why" / "inspect.html").exists()
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_the_headline_figure_as_pasted(tmp_path):
 
 def test_every_block_is_accounted_for():
     notes = [block["note"] or "" for block in blocks()]
-    assert len(notes) == 16
+    assert len(notes) == 18
     assert sum(note.startswith("slow") for note in notes) == 1
     assert sum(note.startswith("not run") for note in notes) == 1
 
