@@ -119,11 +119,13 @@ class VRNN:
         return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
 
     def as_model(self) -> Model:
+        """All that follows as one `Model`."""
         # It has no layers of which each takes what the one before puts out.
         steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
         return Model(*steps, self.generating, {}, lambda params, ys: ys, self.draw, self.spec, self.head)
 
     def init(self, key: Key) -> Params:
+        """Parameters: the cell's under `layer_0`, and of each dense network."""
         h, f, z = self.inner.output_dim, self.sizes.features, self.sizes.latent
         widths = {
             "see": (self.spec.dim, f),
@@ -137,22 +139,27 @@ class VRNN:
         return {LAYER: self.inner.init(key_cell, 2 * f)} | layers
 
     def prepare(self, params: Params) -> Params:
+        """As a cell's: once per unroll, cast to what the model computes in."""
         return cast_params(params | {LAYER: self.inner.prepare(params[LAYER])}, jnp.zeros((), self.dtype))
 
     def init_carry(self, params: Params, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry before the first step."""
         return self._first_carry(self.prepare(params), batch_shape)
 
     def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
+        """(last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
         if mask is None:  # of tokens the engine could not tell which axes are the batch's
             mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
         options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
         return unroll(self.generating, params, inputs, carry, **options)
 
     def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        """One step of `apply`."""
         p = self.prepare(params)
         return self._expect(p, carry, self._project(p, x))
 
     def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
+        """The negative bound in nats a step, with its parts; z is drawn by the key."""
         key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
         key_one, key_many = jax.random.split(key)
         last, terms = self.explain(params, batch, carry, self.noise(key_one, batch, 1))
@@ -180,6 +187,7 @@ class VRNN:
         return unroll(self.explaining, params, xs, carry, mask=mask, resets=resets, engine=self.engine)
 
     def draw(self, p: Params, carry: Carry, x: Array, key: Key, **how: Any) -> tuple[Carry, Array]:
+        """One step of making a sequence: (carry, values), z and values drawn by the key."""
         key_latent, key_value = jax.random.split(key)
         inner, h = self._recur(p, carry, self._project(p, x))
         prior = _gaussian(p["prior"], h)

@@ -64,6 +64,7 @@ class Member:
         self.saved = self.step
 
     def write(self, table: str, row: dict) -> None:
+        """Append a row to a table of the run's, and keep of it what is asked for again."""
         self.folder.append(table, row)
         if table == "metrics":
             self.rows.append(row)
@@ -73,6 +74,7 @@ class Member:
         self.on_row(row)
 
     def row(self, split: str, step: int) -> dict | None:
+        """The latest row of a split at a step; None: there is none."""
         # From the end and no further than the step: it is asked for at every row, and there may be many.
         latest = itertools.takewhile(lambda row: row["step"] >= step, reversed(self.rows))
         return next((row for row in latest if (row["split"], row["step"]) == (split, step)), None)
@@ -120,6 +122,7 @@ class Member:
         return step == self.experiment.schedule.steps or self.reached_at() is not None or self.out_of_patience()
 
     def finish(self, status: str, step: int, parameters: int) -> None:
+        """Write the result of a run that is over."""
         task, test, chosen = self.experiment.task, self.row("test", step), self.chosen(step)
         rows = {"train": self.row("train", step), "valid": self.row("valid", chosen), "test": test}
         self.result = {
