@@ -7,9 +7,9 @@ ROOT = Path(__file__).parent.parent / "rnngen"
 
 
 def undocumented(path):
-    """Public modules, classes, functions and methods without a docstring; what is within a function is nobody's to call."""
+    """Public modules, classes, functions and methods without a docstring; not what is within a function."""
     tree = ast.parse(path.read_text())
-    found = [] if ast.get_docstring(tree) or path.name == "__init__.py" and not tree.body else [str(path)]
+    found = [] if ast.get_docstring(tree) or (path.name == "__init__.py" and not tree.body) else [str(path)]
     stack = [(path.name, node) for node in tree.body]
     while stack:
         where, node = stack.pop()
