@@ -131,6 +131,12 @@ def pytest_addoption(parser):
     parser.addoption("--faults", action="store_true", help="inject every fault as often as tests/README.md says")
 
 
+def pytest_configure(config):
+    """The full counts are of all tests, the slow ones too."""
+    if config.getoption("--faults") and config.option.markexpr == "not slow":
+        config.option.markexpr = ""
+
+
 class Faults:
     """How often a test injects its fault, and what came of it."""
 

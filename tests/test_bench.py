@@ -50,6 +50,7 @@ def assert_facts(record):
     assert facts["time"].endswith("+00:00")
 
 
+@pytest.mark.slow
 def test_layers(tmp_path):
     printed, record = measured(tmp_path, "layers", "--only", "lstm", "--devices", 2)
     bases = {
@@ -73,6 +74,7 @@ def test_layers(tmp_path):
         assert library in timed or f"{library} is not installed" in printed
 
 
+@pytest.mark.slow
 def test_steps(tmp_path):
     _, record = measured(tmp_path, "steps", "--only", "gru", "--devices", 1, "--default_malloc")
     assert_ratios(record, ("case",), {"ratio": "rnngen auto, all devices", "ratio_one_device": "rnngen auto"})
@@ -80,6 +82,7 @@ def test_steps(tmp_path):
     assert not record["machine"]["keeps_memory"]
 
 
+@pytest.mark.slow
 def test_lengths(tmp_path):
     _, record = measured(tmp_path, "lengths", "--only", "lstm", "--longest", 16)
     assert_ratios(record, ("case",), {"ratio": "scan"})
@@ -88,11 +91,13 @@ def test_lengths(tmp_path):
     assert {row["contender"] for row in record["summary"]["lengths"]} >= {"scan", "scan, remat"}
 
 
+@pytest.mark.slow
 def test_compile(tmp_path):
     _, record = measured(tmp_path, "compile", "--only", "rnn")
     assert_ratios(record, ("case",), {"ratio": "scan"})
 
 
+@pytest.mark.slow
 def test_diagnoses(tmp_path):
     _, record = measured(tmp_path, "diagnoses", "--only", "rnn")
     flow, spectrum = ([r for r in record["rows"] if r["case"] == case] for case in ("rnn flow", "rnn spectrum"))
@@ -147,6 +152,7 @@ def test_bootstrap_interval_narrows_as_one_over_root_n():
     assert few / many == pytest.approx(10, rel=0.4)
 
 
+@pytest.mark.slow
 def test_sweeps(tmp_path):
     out = tmp_path / "f.json"
     done = run("sweeps", "--quick", "--repeats", 1, "--out", out)

@@ -12,6 +12,7 @@ from rnngen import process
 from benchmarks import generation  # isort: skip
 
 
+@pytest.mark.slow
 def test_generation(tmp_path):
     printed, record = measured(tmp_path, "generation", "--devices", 1)
     drawn, fed = ([row for row in record["rows"] if row["case"].endswith(kind)] for kind in ("characters", "feed"))

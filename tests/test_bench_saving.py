@@ -9,6 +9,7 @@ from rnngen.sweep import axis
 from benchmarks import saving  # isort: skip
 
 
+@pytest.mark.slow
 def test_saving(tmp_path):
     printed, record = measured(tmp_path, "saving", "--devices", 1)
     saves, finished = ([row for row in record["rows"] if row["case"] == case] for case in ("saves", "finished sweep"))

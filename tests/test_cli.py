@@ -259,6 +259,7 @@ def run_process(folder, *more):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path):
     config = (ROOT / "configs" / "adding.py").read_text().replace("steps = 5000", "steps = 1000000")
     (tmp_path / "long.py").write_text(

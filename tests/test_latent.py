@@ -339,6 +339,7 @@ def stop_at(step):
     return on_row
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted_to_the_bit(tmp_path):
     """Stopped at step 4, of which nothing is saved yet."""
     made, states = experiment(("gradient_flow",)), []

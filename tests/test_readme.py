@@ -33,6 +33,7 @@ def run_blocks(folder, wanted):
         assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 def test_blocks_as_pasted(tmp_path):
     run_blocks(tmp_path, lambda note: not note)
     assert (tmp_path / "runs" / "latch" / "figures" / "gradient_norms.png").exists()

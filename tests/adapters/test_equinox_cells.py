@@ -25,6 +25,7 @@ def test_a_cell_runs_as_equinox_runs_it(name):
     assert_close(unroll(cell, params, xs)[1], jnp.stack(expected), 1e-6)
 
 
+@pytest.mark.slow
 def test_the_laws_hold():
     check_cell(equinox_cell(3, cell="GRUCell"))
 

@@ -74,12 +74,13 @@ PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
 PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
 PAIRS += [("counting", name) for name in ("remat", "fused", "recomputed", "newton", "quasi")]  # integers
 PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
-PAIRS += [(cell, name) for cell in ZOO for name in ("fused", "newton") if (cell, name) != ("lru", "newton")]
+ZOO_PAIRS = [(cell, name) for cell in ZOO for name in ("fused", "newton") if (cell, name) != ("lru", "newton")]
 # Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
 BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
 BARE += [("mingru", "associative"), ("deltarule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
 BARE += [("gru", "quasi"), ("mingru", "auto"), ("leaky", "auto")]
 CASES = [(*pair, True) for pair in PAIRS] + [(*pair, False) for pair in BARE]
+CASES += [pytest.param(*pair, True, marks=pytest.mark.slow) for pair in ZOO_PAIRS]  # check_cell does as much
 
 
 @functools.cache

@@ -37,7 +37,9 @@ def final(folder, experiment):
     return checkpoint.load(folder.checkpoints, step, start_state(experiment))
 
 
-@pytest.mark.parametrize("number", [jnp.nan, jnp.inf, -jnp.inf])
+@pytest.mark.parametrize(
+    "number", [jnp.nan, *(pytest.param(other, marks=pytest.mark.slow) for other in (jnp.inf, -jnp.inf))]
+)
 def test_stop_keeps_the_best_and_the_last_good_checkpoint(tmp_path, faults, number):
     experiment = make_experiment(task=poisoned_at(5, number), steps=8, save_every=2, select="best")
     folder, result = fitted(tmp_path, experiment)
@@ -132,8 +134,15 @@ def test_restore_goes_back_with_smaller_updates_until_it_holds(tmp_path, faults,
     faults.tell("a loss that is no number: restore, and cut", tried, lost)
 
 
-@pytest.mark.parametrize("how", ["map", "vmap"])
-@pytest.mark.parametrize("policy", ["stop", "restore"])
+@pytest.mark.parametrize(
+    ("policy", "how"),
+    [
+        ("stop", "map"),
+        pytest.param("restore", "vmap", marks=pytest.mark.slow),
+        pytest.param("restore", "map", marks=pytest.mark.slow),
+        pytest.param("stop", "vmap", marks=pytest.mark.slow),
+    ],
+)
 def test_neighbours_in_a_pack_keep_their_bits(tmp_path, faults, how, policy):
     def pack(name, rates):
         plain = {"name": "sgd", "clip_norm": 0.0, "kwargs": {}}

@@ -37,6 +37,7 @@ def importable(monkeypatch):
     ray.shutdown()
 
 
+@pytest.mark.slow
 def test_one_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)

@@ -118,6 +118,7 @@ def test_jobs_need_no_driver(tmp_path, stub):
     assert sweeps.results(far, trials[:2]) == sweeps.results(tmp_path / "near", trials[:2])
 
 
+@pytest.mark.slow
 def test_a_job_meets_its_time_limit(tmp_path, stub):
     far = tmp_path / "far"
     # Below ten minutes, submitit takes every signal for the time limit.

@@ -1,6 +1,7 @@
 """check_cell lets every built-in cell pass, and finds every planted fault and names it."""
 
 import pytest
+from conftest import FOUR
 from faulty import FAULTS, is_wider_than_it_says
 from my_lab import leaky
 
@@ -10,12 +11,18 @@ from rnngen.testing import LAWS, check_cell, examine_cell
 SIZES = {"deltarule": {"key_dim": 2}}
 
 
-@pytest.mark.parametrize("name", CELLS)
+QUICK = {*FOUR, "deltarule", "lru"}  # with a compose of its own, with a complex carry
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CELLS])
 def test_built_in_cells_keep_every_law(name):
     check_cell(CELLS[name](3, **SIZES.get(name, {})))
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+PLANTED = [*list(FAULTS)[:12], *(pytest.param(fault, marks=pytest.mark.slow) for fault in list(FAULTS)[12:])]
+
+
+@pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.__name__)
 def test_a_planted_fault_is_named(fault):
     report = examine_cell(fault(), measure=False)
     print(report)

@@ -37,6 +37,7 @@ def run(folder, *command):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_commands(pasted):
     folder, commands = pasted
     assert len(commands) == 2

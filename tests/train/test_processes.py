@@ -67,6 +67,7 @@ def assert_same(run, alone):
     assert run.result()["half_life"]["final"] == pytest.approx(alone.result()["half_life"]["final"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_eight_devices(tmp_path, alone):
     ended(train(tmp_path, 4, 8))
     run = RunFolder(tmp_path)
@@ -86,6 +87,7 @@ def test_two_processes_write_one_folder(tmp_path, alone):
     assert len(RunFolder(tmp_path).rows("provenance")) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_with_what_one_began(tmp_path, alone):
     run = RunFolder(tmp_path)
     process = train(tmp_path, 4, 1)
