@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except (ConfigError, DamagedFile, locks.HeldError, OSError) as error:
         print(f"rnngen: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.ended(2)
     except stopping.Preempted as stopped:
         print(f"rnngen: stopped {stopped}; the same command goes on", file=sys.stderr)
         return stopping.PREEMPTED

@@ -8,6 +8,7 @@ import os
 import platform
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -64,6 +65,17 @@ def join() -> None:
         jax.distributed.initialize(address or None, *(int(n) if n else None for n in numbers))  # type: ignore[arg-type]
     except (RuntimeError, ValueError) as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def ended(status: int) -> int:
+    """The exit status of a command that failed; one of several processes that train one run ends with it here.
+
+    JAX has a process wait for the others before it ends, and these wait for it in the midst of the run.
+    """
+    if jax.distributed.is_initialized() and jax.process_count() > 1:
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def cache_folder() -> Path | None:

@@ -59,8 +59,9 @@ class RunFolder:
         return read_json(self.path / "result.json", jsonfiles.RESULT)
 
     def start(self, config: dict, **facts: Any) -> None:
-        """Write the config, and a provenance row with `facts` in it."""
+        """Write the config, and a provenance row with `facts` in it, where nothing is left of writes that were cut."""
         self.path.mkdir(parents=True, exist_ok=True)
+        jsonfiles.tidy(self.path)
         write_json(self.path / "config.json", config)
         self.append("provenance", provenance() | facts)
 

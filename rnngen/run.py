@@ -13,7 +13,6 @@ from rnngen import locks
 from rnngen.config import build
 from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
-from rnngen.jsonfiles import tidy
 from rnngen.records import OVER, Follower, RunFolder
 from rnngen.sinks import Sinks
 from rnngen.train import Experiment, alike, fit, fit_pack
@@ -104,7 +103,6 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
     facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
-    tidy(folder.path)
     folder.start(config, seed=config["seed"], device=device(), **facts)
     folder.describe(experiment.task.medium)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rnngen.records import RunFolder
+from rnngen import locks
+from rnngen.records import Follower, RunFolder
 
 ROOT = Path(__file__).parent.parent.parent
 ARGUMENTS = [
@@ -42,13 +43,18 @@ def ended(process):
     return out
 
 
-def pair(folder, steps):
-    """Both processes' output."""
+def together(folder, steps):
+    """Both processes of one run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     values = [dict(zip(TOGETHER, (address, "2", str(number)), strict=True)) for number in range(2)]
-    return [ended(p) for p in [train(folder, steps, 2, "--distributed", **each) for each in values]]
+    return [train(folder, steps, 2, "--distributed", **each) for each in values]
+
+
+def pair(folder, steps):
+    """Both processes' output."""
+    return [ended(process) for process in together(folder, steps)]
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +115,22 @@ def test_what_is_missing_is_named():
         "rnngen: --distributed: several processes need JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID,"
         " all three\n"
     )
+
+
+def test_what_the_first_writes_is_not_swept_away_by_the_others(tmp_path):
+    """A write in the midst of it looks like one that was cut."""
+    (tmp_path / ".config.json.123").write_text("{")
+    Follower(tmp_path).start({})
+    assert (tmp_path / ".config.json.123").exists()
+    RunFolder(tmp_path).start({})
+    assert not (tmp_path / ".config.json.123").exists()
+
+
+def test_where_the_first_is_refused_the_others_end_too(tmp_path):
+    with locks.hold(tmp_path):
+        first, second = together(tmp_path, 4)
+        _, refused = first.communicate(timeout=100)
+        second.communicate(timeout=200)
+    assert first.returncode == 2
+    assert "in use by process" in refused
+    assert second.returncode != 0
