@@ -9,7 +9,6 @@ import jax
 
 from rnngen import locks, process, records, sinks, stopping
 from rnngen.cli_check import check_cell
-from rnngen.cli_inspect import inspect
 from rnngen.cli_list import list_all
 from rnngen.cli_options import parse
 from rnngen.cli_sample import sample, score
@@ -155,6 +154,13 @@ def pack(arguments: list[str]) -> int:
         raise ConfigError("pack takes two folders: rnngen pack DIR OUT")
     print(records.pack(arguments[0], arguments[1]))
     return 0
+
+
+def inspect(arguments: list[str]) -> int:
+    """`rnngen inspect`."""
+    from rnngen import cli_inspect  # here, as in report(): SciPy's statistics and Matplotlib take half a second to load
+
+    return cli_inspect.inspect(arguments)
 
 
 def doctor(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from rnngen import process
 from rnngen.cells import CELLS
 from rnngen.config import base_config, build, build_cell, component, resolve
-from rnngen.configcheck import ConfigError
+from rnngen.configcheck import ConfigError, as_call
 from rnngen.jsonfiles import dumps
 from rnngen.lookup import find
 from rnngen.testing import examine_cell
@@ -25,7 +25,7 @@ def check_cell(arguments: list[str]) -> int:
     resolved = resolve(config)
     cell = build_cell(resolved)
     report = examine_cell(cell)
-    print(f"{name}({', '.join(f'{key}={value!r}' for key, value in resolved['cell']['kwargs'].items())})")
+    print(as_call(resolved["cell"]))
     print(report)
     if report.broken:
         print(f"broken: {', '.join(report.broken)}")

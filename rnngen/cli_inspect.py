@@ -6,11 +6,12 @@ from absl import flags
 
 from rnngen import process
 from rnngen.cli_sample import given_text
-from rnngen.configcheck import ConfigError
+from rnngen.configcheck import ConfigError, as_call
 from rnngen.inspecting import STEPS, Subject, given_subject, inspect_run, load_subject
 from rnngen.jsonfiles import write_json
 from rnngen.making import load_maker
 from rnngen.records import RunFolder
+from rnngen.report import inspect_page
 from rnngen.run import check_writable
 
 
@@ -24,13 +25,11 @@ def inspect(arguments: list[str]) -> int:
     run = RunFolder(folder)
     config = run.config() or {}
     about = {
-        "cell": _component(config["cell"]),
-        "task": _component(config["task"]),
+        "cell": as_call(config["cell"]),
+        "task": as_call(config["task"]),
         "step": (run.result() or {}).get("step", 0),
     }
     write_json(folder / "inspection.json", {"run": about} | record)
-    from rnngen.report import inspect_page  # here, as a report: Matplotlib takes longer to load than most commands run
-
     for unit in record["units"]["found"]:
         print(f"{unit['unit']} tells {unit['property']}: {unit['score']:+.2f}")
     points = record["fixed_points"].get("points", [])
@@ -47,11 +46,6 @@ def _subject(folder: Path, options: flags.FlagValues) -> Subject:
         return load_subject(folder, options.steps)
     maker = load_maker(folder)
     return given_subject(maker, given_text("text", options.text, options.file, maker) or "", options.steps)
-
-
-def _component(part: dict) -> str:
-    inside = ", ".join(f"{name}={value!r}" for name, value in part["kwargs"].items())
-    return f"{part['name']}({inside})"
 
 
 def _parse(arguments: list[str]) -> tuple[Path, flags.FlagValues]:

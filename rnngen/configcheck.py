@@ -122,6 +122,11 @@ def shown(value: Any, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def as_call(part: Mapping) -> str:
+    """A component as it would be called: `lstm(hidden_dim=8)`."""
+    return f"{part['name']}({', '.join(f'{name}={value!r}' for name, value in part['kwargs'].items())})"
+
+
 @functools.lru_cache(maxsize=256)
 def _arguments(factory: Callable) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     """A factory's parameters and their types, by name."""

@@ -19,13 +19,11 @@ from rnngen.diagnostics.selectivity import selectivity
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.engines import trees
 from rnngen.generate import as_batch
-from rnngen.lookup import find
-from rnngen.making import Maker, instead
-from rnngen.media import MEDIA, Medium
+from rnngen.making import Maker, instead, make_medium, trained_params
+from rnngen.media import Medium
 from rnngen.models import Model
 from rnngen.records import RunFolder
 from rnngen.tasks.generative import nll_loss
-from rnngen.train import checkpoint
 from rnngen.types import Batch, Params
 
 STEPS, EXAMPLES = 600, 32  # of an input, unless asked for
@@ -75,14 +73,10 @@ def load_subject(folder: str | os.PathLike, steps: int = STEPS) -> Subject:
     config = run.config()
     if config is None:
         raise ConfigError(f"{folder}: {instead(run.path)}")
-    step, wrong = checkpoint.newest(run.checkpoints)
-    if step is None:
-        raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint yet")
     experiment = build(config)
     model, task = experiment.model, experiment.task
-    like = jax.eval_shape(model.init, jax.random.key(0))
-    params = at_place(str(folder), lambda: checkpoint.load_params(run.checkpoints, step, like))
-    medium = None if task.medium is None else find(MEDIA, task.medium["name"], "medium")(**task.medium["kwargs"])
+    medium = None if task.medium is None else make_medium(str(folder), task.medium["name"], task.medium["kwargs"])
+    params = trained_params(run, model)
     return Subject(model, params, _of_split(task, steps), task, medium, "validation split")
 
 

@@ -68,17 +68,25 @@ def load_maker(folder: str | os.PathLike) -> Maker:
         raise ConfigError(f"{folder}: {instead(run.path)}")
     if described is None:
         raise ConfigError(f"{folder}: its task makes no sequences: there is no medium.json")
+    medium = make_medium(f"{folder}/medium.json", described["name"], described["kwargs"])
+    model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
+    return Maker(model, trained_params(run, model), medium, described.get("length", LENGTH))
+
+
+def trained_params(run: RunFolder, model: Model) -> Params:
+    """The parameters that a run is judged by, of its newest checkpoint that is good.
+
+    Raises ConfigError where there is none, or one of another model.
+    """
     step, wrong = checkpoint.newest(run.checkpoints)
     if step is None:
-        raise ConfigError(wrong[0] if wrong else f"{folder}: has no checkpoint yet")
-    medium = _medium(f"{folder}/medium.json", described["name"], described["kwargs"])
-    model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
+        raise ConfigError(wrong[0] if wrong else f"{run.path}: has no checkpoint yet")
     like = jax.eval_shape(model.init, jax.random.key(0))
-    params = at_place(str(folder), lambda: checkpoint.load_params(run.checkpoints, step, like))
-    return Maker(model, params, medium, described.get("length", LENGTH))
+    return at_place(str(run.path), lambda: checkpoint.load_params(run.checkpoints, step, like))
 
 
-def _medium(where: str, name: str, kwargs: dict) -> Medium:
+def make_medium(where: str, name: str, kwargs: dict) -> Medium:
+    """The medium of a name. Raises ConfigError headed by `where` for a name or arguments that there are not."""
     factory = at_place(where, lambda: find(MEDIA, name, "medium"))
     checked = check_kwargs(where, name, factory, kwargs, ())
     return at_place(where, lambda: factory(**checked))
