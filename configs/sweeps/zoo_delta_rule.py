@@ -19,12 +19,9 @@ def get_config():
 
 def get_sweep():
     tasks = {"adding": component("adding", length=100), "copy memory": component("copy_memory", length=50)}
-    cells = [component("deltarule", hidden_dim=1, key_dim=keys) for keys in (2, 10)]
+    cells = {f"delta rule, {keys} keys": component("deltarule", hidden_dim=1, key_dim=keys) for keys in (2, 10)}
     return product(
-        zipped(
-            axis("task", tasks),
-            axis("cell", {f"delta rule, {keys} keys": c for keys, c in zip((2, 10), cells, strict=True)}),
-        ),
+        zipped(axis("task", tasks), axis("cell", cells)),
         axis("optim.learning_rate", [0.01, 0.003, 0.001]),
         axis("seed", [0, 1]),
     )

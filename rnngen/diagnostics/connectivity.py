@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import no_preparation, no_projection
-from rnngen.diagnostics.gradient_flow import summed_loss
+from rnngen.diagnostics.gradient_flow import summed_loss, weighed_at
 from rnngen.engines import unroll
 from rnngen.models import Model
 from rnngen.tasks import Task
@@ -22,8 +22,7 @@ def connectivity(model: Model, params: Params, batch: Batch, task: Task, steps: 
     bare = model.cell._replace(project=no_projection, prepare=no_preparation)
 
     def of_one(step):
-        here = (jnp.arange(len(batch.weights)) == step)[:, None]
-        loss = summed_loss(task, batch._replace(weights=jnp.where(here, 1.0, 0.0) * jnp.ones_like(batch.weights)))
+        loss = summed_loss(task, weighed_at(batch, step))
 
         def at_step(encoded):
             return loss(unroll(bare, prepared, encoded, mask=batch.mask, resets=batch.resets, engine="scan")[1])

@@ -60,6 +60,11 @@ def zero_probes(carry: Carry, steps: int) -> Carry:
     return jax.tree.map(lambda c: jnp.zeros((steps, *c.shape), c.dtype), carry)
 
 
+def weighed_at(batch: Batch, step: Array) -> Batch:
+    """The batch with no weight but at one step: a number, or one an example `[b]`."""
+    return batch._replace(weights=jnp.where(jnp.arange(len(batch.weights))[:, None] == step, batch.weights, 0))
+
+
 def summed_loss(task: Task, batch: Batch) -> Callable[[PyTree], Array]:
     """outputs -> the task's loss on `batch`, summed over examples and weighted steps."""
     return lambda outputs: task.loss(outputs, batch)[1]["loss"][0]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss
+from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss, weighed_at
 from rnngen.diagnostics.log_norms import log_gradient_norms, log_norms_of
 from rnngen.layers import BACKWARD
 from rnngen.models import Model
@@ -48,7 +48,7 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
     steps = batch.weights.shape[0]
 
     def against_lag(source):
-        at_source = batch._replace(weights=jnp.where(jnp.arange(steps)[:, None] == source, batch.weights, 0))
+        at_source = weighed_at(batch, source)
         lags = jnp.arange(steps)[:, None]
         if model.both_ways:
             return _both_ways(model, params, at_source, task, source, lags)

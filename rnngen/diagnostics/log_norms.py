@@ -56,9 +56,14 @@ def log_gradient_norms(
 
 def log_norms_of(tree: Carry, batch: tuple[int, ...]) -> dict[str, Array]:
     """Natural logs of the norms of a carry's gradients, leaves `[t, *b, ...]`, by the names of `log_gradient_norms`."""
-    steps = jax.tree.leaves(tree)[0].shape[0]
-    norms = {name: _log_norm([leaf], (steps, *batch)) for name, leaf in named(trees.floats(tree))}
-    return norms | {"all": _log_norm(jax.tree.leaves(trees.floats(tree)), (steps, *batch))}
+    return _by_name(trees.floats(tree), (trees.length(tree), *batch))
+
+
+def _by_name(tree: PyTree, axes: tuple[int, ...]) -> dict[str, Array]:
+    """The log norm of each leaf `[*axes, ...]`, and that of `all`."""
+    return {name: _log_norm([leaf], axes) for name, leaf in named(tree)} | {
+        "all": _log_norm(jax.tree.leaves(tree), axes)
+    }
 
 
 def _step_back(step, state, carry, inputs, dy):
@@ -71,8 +76,7 @@ def _step_back(step, state, carry, inputs, dy):
 
     _, pull_back = trees.vjp(lambda c, probe: step(c, inputs._replace(probe=probe)), carry, inputs.probe)
     before, entering = pull_back((direction, dy))
-    norms = {name: _log_norm([leaf], scale.shape) + reference for name, leaf in named(entering)}
-    norms["all"] = _log_norm(jax.tree.leaves(entering), scale.shape) + reference
+    norms = {name: norm + reference for name, norm in _by_name(entering, scale.shape).items()}
     before, before_scale = _normalise(before, scale.shape)
     return (before, before_scale + reference), norms
 

@@ -10,6 +10,7 @@ import numpy as np
 from rnngen.cells import Cell
 from rnngen.engines import unroll
 from rnngen.engines.checks import check_like
+from rnngen.engines.trees import is_float
 from rnngen.types import Array, Carry, Params, PyTree
 
 TOLERANCE = 1e-8  # in double precision, where rounding is 1e-16 and a broken law is far larger
@@ -65,10 +66,16 @@ class Case:
             self.params, self.xs if xs is None else xs, carry, given
         )
 
+    def for_all(self, flags: Any) -> Array:
+        """Flags `[t]` for every example: `[t, *b]`."""
+        return jnp.broadcast_to(
+            jnp.reshape(flags, (-1, *[1] * len(self.sizes.batch))), (self.sizes.steps, *self.sizes.batch)
+        )
+
     def at_a_step(self) -> tuple[Params, Carry, PyTree]:
         """Prepared parameters, a carry without zeros and a step's input, of the case's batch."""
         start = self.cell.init_carry(self.prepared, self.sizes.batch)
-        carry = jax.tree.map(lambda c: c if _counts(c) else noise(c.shape, 2).astype(c.dtype), start)
+        carry = jax.tree.map(lambda c: noise(c.shape, 2).astype(c.dtype) if is_float(c) else c, start)
         return self.prepared, carry, self.cell.project(self.prepared, self.xs[0])
 
 
@@ -83,10 +90,6 @@ def _filled(cell: Cell, features: int) -> Params:
 def noise(shape: tuple[int, ...], seed: int) -> Array:
     """Standard normal numbers in double precision."""
     return jnp.asarray(np.random.RandomState(seed).normal(size=shape))
-
-
-def _counts(leaf: Array) -> bool:
-    return not jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def same(what: str, got: PyTree, expected: PyTree, tolerance: float = TOLERANCE) -> None:

@@ -52,9 +52,8 @@ def batch(case: Case) -> None:
 def mask(case: Case) -> None:
     """Steps that are masked out are as if they were not there: the carry stays, the output is zero."""
     there = np.arange(case.sizes.steps) % 3 != 0
-    flags = jnp.broadcast_to(there.reshape(-1, *[1] * len(case.sizes.batch)), (case.sizes.steps, *case.sizes.batch))
     padded = case.xs.at[~there].set(jnp.nan)
-    carry, ys = case.run(padded, mask=flags)
+    carry, ys = case.run(padded, mask=case.for_all(there))
     same("ys where masked", ys[~there], jnp.zeros_like(ys[~there]), 0.0)
     if there.any():
         _same_run((carry, ys[there]), case.run(case.xs[there]))
@@ -63,8 +62,7 @@ def mask(case: Case) -> None:
 def resets(case: Case) -> None:
     """After a reset a sequence begins as one of its own."""
     cut = case.sizes.steps // 2
-    begins = jnp.zeros((case.sizes.steps, *case.sizes.batch), bool).at[cut].set(True)
-    carry, ys = case.run(resets=begins)
+    carry, ys = case.run(resets=case.for_all(np.arange(case.sizes.steps) == cut))
     _same_run((carry, ys[cut:]), case.run(case.xs[cut:]))
 
 

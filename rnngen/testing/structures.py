@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import KERNEL
+from rnngen.engines import trees
 from rnngen.testing.case import Broken, Case, noise, quick_jit, same
 from rnngen.types import PyTree
 
@@ -59,21 +60,13 @@ def diagonal(case: Case) -> None:
 def carry_jacobian(case: Case) -> np.ndarray:
     """Of one step in the floats of the carry, `[n, n]`."""
     params, carry, u = _single(case)
-    leaves, tree = jax.tree.flatten(carry)
-    moves = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
-    flat, unflat = ravel_pytree(_those(leaves, moves))
+    flat, unflat = ravel_pytree(trees.floats(carry))
 
     def forward(flat):
-        inexact = iter(unflat(flat))
-        given = [next(inexact) if m else leaf for leaf, m in zip(leaves, moves, strict=True)]
-        after = case.cell.step(params, jax.tree.unflatten(tree, given), u)[0]
-        return ravel_pytree(_those(jax.tree.leaves(after), moves))[0]
+        after = case.cell.step(params, trees.merge(unflat(flat), trees.others(carry)), u)[0]
+        return ravel_pytree(trees.floats(after))[0]
 
     return np.asarray(quick_jit(jax.jacfwd(forward, holomorphic=jnp.iscomplexobj(flat)))(flat))
-
-
-def _those(leaves: list, wanted: list[bool]) -> list:
-    return [leaf for leaf, w in zip(leaves, wanted, strict=True) if w]
 
 
 def _single(case: Case) -> tuple[PyTree, PyTree, PyTree]:
