@@ -1,12 +1,15 @@
-"""Sixteen cells at one budget of 10,000 parameters on adding and copy memory: memory horizon against success.
+"""Seventeen cells at one budget of 10,000 parameters on adding and copy memory: memory horizon against success.
 
     rnngen sweep --config=configs/sweeps/zoo.py --workdir=runs/zoo
+    rnngen sweep --config=configs/sweeps/zoo_delta_rule.py --workdir=runs/zoo_delta_rule
     rnngen pack runs/zoo experiments/zoo
+    rnngen pack runs/zoo_delta_rule experiments/zoo/delta_rule
     python experiments/zoo.py
 
 What was found stands in README.md beside the records.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from rnngen.report.style import legend, panels, save, styled
 from rnngen.report.tables import axes
 
 HERE = Path(__file__).with_suffix("")
+FOLDERS = (HERE, HERE / "delta_rule")
 MARKERS, COLOURS = "osD^v", ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -65,9 +69,10 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 @styled
-def horizon_and_success(folder: Path) -> Figure:
+def horizon_and_success(folders: Sequence[Path]) -> Figure:
     """Half-life after training against the share of the loss without memory that is gone: a point a seed."""
-    frame = chosen(folder)
+    frame = pd.concat([chosen(folder) for folder in folders])
+    frame["cell"] = frame["cell"].str.replace(r", \d+ keys", "", regex=True)
     tasks, cells = list(dict.fromkeys(frame["task"])), list(dict.fromkeys(frame["cell"]))
     figure, (line,) = panels(1, len(tasks), width=3.2, height=3.0, sharey=True)
     finite = frame["final"].replace(np.inf, np.nan)
@@ -88,6 +93,7 @@ def horizon_and_success(folder: Path) -> Figure:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
-    for path in save(horizon_and_success(HERE), HERE / "figures" / "horizon_and_success"):
+    for folder in FOLDERS:
+        present(folder, table)
+    for path in save(horizon_and_success(FOLDERS), HERE / "figures" / "horizon_and_success"):
         print(path)

@@ -1,0 +1,24 @@
+"""Bai et al. 2018, table 1: sequential MNIST with GRU and LSTM as in `bai2018_mnist.py`, a tenth of the training.
+
+Two runs of 8600 updates, ten times through the images, where the paper trains on the order of a hundred.
+About an hour each on one core.
+"""
+
+from pathlib import Path
+from runpy import run_path
+
+from rnngen.config import component
+from rnngen.sweep import axis
+
+_MNIST = run_path(str(Path(__file__).with_name("bai2018_mnist.py")))
+
+
+def get_config():
+    config = _MNIST["get_config"]()
+    config.task = component("mnist")
+    config.train.update({"steps": 8600, "eval_every": 860, "save_every": 860})
+    return config
+
+
+def get_sweep():
+    return axis("cell", {name: cell for name, cell in _MNIST["cells"]().items() if name != "RNN"})
