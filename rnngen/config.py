@@ -13,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
+from rnngen.cells.cell import MOST_FEATURES
 from rnngen.configcheck import DEEPEST, ConfigError, at_place, check_key, check_kwargs, check_leaf, merge, shown
 from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
@@ -37,7 +38,6 @@ from rnngen.types import InputSpec
 
 DTYPES = ("float32", "bfloat16")
 MOST_LAYERS = 100  # each is traced on its own
-MOST_FEATURES = 2**24  # of a cell; what is wider overflows JAX's counts before it does any memory
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
 # factory that do not come from the config.
 COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {

@@ -9,7 +9,8 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO
@@ -199,6 +200,18 @@ def _is_place(numbers: Any) -> str:
     return "" if isinstance(numbers, list) and numbers and all(type(n) is int for n in numbers) else " must be places"
 
 
+def _are_trials(trials: Any) -> str:
+    """The shape of a list of trials, none of them there twice."""
+    wrong = misfit(trials, [_TRIAL])
+    double = None if wrong else repeated(trial["id"] for trial in trials)
+    return wrong if double is None else f": trial {double!r} is there twice"
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that is there more than once."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
+
+
 # What the files of a run's and of a sweep's folder hold, see `rnngen.records`.
 _NUMBERS, _COMPONENT = {...: float}, {"name": str, "kwargs?": dict}
 CONFIG = {"cell?": _COMPONENT, "task?": _COMPONENT}
@@ -221,7 +234,7 @@ ROWS: dict[str, dict] = {
 }
 _TRIAL = {"id": _is_folder, "overrides": dict, "labels?": {...: str}}
 _SEARCH = {"method": str, "metric": str, "mode": one_of("min", "max"), "trials": int}
-SWEEP = {"config": dict, "trials": [_TRIAL], "search?": _SEARCH}
+SWEEP = {"config": dict, "trials": _are_trials, "search?": _SEARCH}
 PROPOSAL = {"numbers": _is_place, "overrides": dict, "labels": {...: str}, "params": dict}
 PACKED_SWEEP = {"sweep": (SWEEP, NoneType)}
 PACKED_RUN = {"trial": _is_folder, "config": (CONFIG, NoneType), "result": (RESULT, NoneType)}

@@ -203,7 +203,10 @@ def _packed(folder: Path) -> list[dict]:
         raise DamagedFile(f"{path}: not the records that pack writes: more than {MOST_PACKED} bytes")
     shapes = itertools.chain([jsonfiles.PACKED_SWEEP], itertools.repeat(jsonfiles.PACKED_RUN))
     lines = raw.removesuffix(b"\n").split(b"\n")
-    return [parse(line, f"{path}, line {n}", s) for n, (line, s) in enumerate(zip(lines, shapes, strict=False), 1)]
+    found = [parse(line, f"{path}, line {n}", s) for n, (line, s) in enumerate(zip(lines, shapes, strict=False), 1)]
+    if (double := jsonfiles.repeated(run["trial"] for run in found[1:])) is not None:
+        raise DamagedFile(f"{path}: trial {double!r} is there twice")
+    return found
 
 
 def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:

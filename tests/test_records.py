@@ -1,10 +1,12 @@
 """Run folders are read back as they were written, whole or not at all."""
 
+import gzip
 import json
 import math
 
 import pytest
 
+from rnngen.jsonfiles import DamagedFile
 from rnngen.records import (
     RunFolder,
     describe,
@@ -121,6 +123,20 @@ def test_packed_records_read_like_the_sweep(tmp_path):
     path.write_bytes(first[: len(first) // 2])
     with pytest.raises(ValueError, match=r"records\.jsonl\.gz: not the records that pack writes"):
         load(tmp_path / "small")
+
+
+def test_a_trial_that_is_there_twice_is_refused(tmp_path):
+    make_run(tmp_path / "trials" / "a")
+    trial = {"id": "a", "overrides": {}}
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [trial]})
+    path = pack(tmp_path, tmp_path / "small")
+    head, run = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(head + run + run))
+    with pytest.raises(DamagedFile, match=r"records\.jsonl\.gz: trial 'a' is there twice"):
+        load(tmp_path / "small")
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [trial, trial]})
+    with pytest.raises(DamagedFile, match=r"sweep\.json: trials: trial 'a' is there twice"):
+        load(tmp_path)
 
 
 def test_words():

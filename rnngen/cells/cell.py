@@ -30,6 +30,7 @@ def no_observation(params: Params, carry: Carry, u: PyTree) -> dict[str, Array]:
 
 
 KERNEL = "recurrent_kernel"  # what the matrix that multiplies the hidden features is called in the parameters
+MOST_FEATURES = 2**24  # of a cell; what is wider overflows JAX's counts before it does any memory
 
 
 class Backward(NamedTuple):

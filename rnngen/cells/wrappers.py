@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Affine, Cell, Gated
+from rnngen.cells.cell import MOST_FEATURES, Affine, Cell, Gated
 from rnngen.lookup import check_arguments, find
 from rnngen.types import Array, Carry, Key, PyTree
 
@@ -112,6 +112,8 @@ def _inner(cell: str | Callable, hidden_dim: int, kwargs: dict | None) -> Cell:
     made = factory(hidden_dim, **known)
     if not isinstance(made, Cell):
         raise ValueError(f"{cell} makes a {type(made).__name__}, not a Cell")
+    if made.output_dim > MOST_FEATURES:
+        raise ValueError(f"{cell} has {made.output_dim} features, and {MOST_FEATURES} are the most")
     return made
 
 

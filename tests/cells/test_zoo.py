@@ -279,3 +279,8 @@ def test_refused(name, arguments, message):
 def test_sizes_are_checked(name):
     with pytest.raises(ValueError, match="hidden_dim must be a positive whole number, got 0"):
         CELLS[name](0)
+
+
+def test_what_is_too_wide_is_refused_within_a_wrapper_too():
+    with pytest.raises(ValueError, match="lstm has 1000000000 features, and 16777216 are the most"):
+        CELLS["zoneout"](10**9)
