@@ -2,6 +2,8 @@
 
     rnngen sweep --config=configs/sweeps/binarised_mnist.py --workdir=runs/binarised_mnist
     rnngen pack runs/binarised_mnist experiments/binarised_mnist
+    rnngen sweep --config=configs/sweeps/binarised_mnist_longer.py --workdir=runs/binarised_mnist_longer
+    rnngen pack runs/binarised_mnist_longer experiments/binarised_mnist/longer
     python experiments/binarised_mnist.py
 
 What was found stands in README.md beside the records.
@@ -37,4 +39,5 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    for folder in (HERE, HERE / "longer"):
+        present(folder, table)

@@ -249,7 +249,7 @@ def runs(folder: str | os.PathLike) -> list[RunFolder] | list[PackedRun]:
 
 def describe(value: Any) -> Any:
     """A value of a config as a table shows it: components as `adding(length=100)`, lists as text."""
-    if isinstance(value, dict) and "name" in value:
+    if isinstance(value, dict) and "name" in value and isinstance(value.get("kwargs", {}), dict):
         arguments = ", ".join(f"{k}={v}" for k, v in flatten(value.get("kwargs", {})).items())
         return f"{value['name']}({arguments})" if arguments else value["name"]
     return str(value) if isinstance(value, list | dict) else value

@@ -143,6 +143,7 @@ def test_words():
     assert flatten({"a": {"b": 1, "c": {"d": 2}}}) == {"a.b": 1, "a.c.d": 2}
     assert describe({"name": "adding", "kwargs": {"length": 5}}) == "adding(length=5)"
     assert describe({"name": "digits", "kwargs": {}}) == "digits"
+    assert describe({"name": "digits", "kwargs": [1]}) == "{'name': 'digits', 'kwargs': [1]}"
     assert describe(3) == 3
     assert [short(n) for n in ("cell.name", "task.kwargs.length", "task", "seed")] == ["cell", "length", "task", "seed"]
     assert dumps({"x": (1, 2)}) == '{"x": [1, 2]}'
