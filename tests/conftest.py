@@ -20,10 +20,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
 # So that training shares its batches between devices, as it does wherever there are two cores.
 jax.config.update("jax_num_cpu_devices", 2)
-# Compiling is most of what the tests do, and many compile the same. LLVM's optimiser, a good part of it, is left out
-# here and in the processes that tests start, unless JAX_DISABLE_MOST_OPTIMIZATIONS=0 asks for it, as .ci/run does.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+# Compiling is most of what the tests do, and many compile the same.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

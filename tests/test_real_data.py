@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import jax
 import numpy as np
 import pytest
 from conftest import DATA, READING, needs_data
@@ -27,6 +28,15 @@ from rnngen.records import RunFolder
 from rnngen.run import run
 
 ROOT, SETS, LENGTH = Path(__file__).parent.parent, Path(DATA), 20
+
+
+@pytest.fixture(autouse=True)
+def quickly_compiled():
+    """Compiling is most of it, and how fast the programs are is not what is tested."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
 
 # What the best predictor without memory loses on test, from the files.
 
