@@ -1,5 +1,6 @@
 """What a report says of a cell beside its laws: parameters, engines, speed, and how far back its gradient reaches."""
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -30,7 +31,9 @@ def carry_of(cell: Cell) -> str:
     """Parameters for 16 features, and what an example's carry is."""
     params = jax.eval_shape(lambda key: cell.init(key, FEATURES), jax.random.key(0))
     carry = jax.eval_shape(lambda p: cell.init_carry(cell.prepare(p), ()), params)
-    leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(carry)]
+    name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
+    named = [(name(path), leaf) for path, leaf in jax.tree.leaves_with_path(carry)]
+    leaves = [f"{place} {leaf.dtype}{list(leaf.shape)}".strip() for place, leaf in named]
     return f"{count(cell)} parameters with {FEATURES} input features; carry {', '.join(leaves)}"
 
 
@@ -92,5 +95,6 @@ def horizon(cell: Cell) -> str:
     found = memory_horizon(model, model.init(jax.random.key(0)), batch, task)
     reach = f"halves every {found.steps:.3g} steps" if found.steps < float("inf") else "does not fall"
     if found.steps != found.steps:
-        reach = f"is exactly zero {max(found.last_lag + 1, 0)} steps back"
+        lag = found.last_lag + 1
+        reach = f"is exactly zero {lag} steps before the last" if lag > 0 else "does not pass the last step"
     return f"memory horizon: before training, on adding over {STEPS} steps, the gradient {reach}"

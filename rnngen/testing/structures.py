@@ -9,9 +9,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnngen.cells import Affine, Cell, Gated
-from rnngen.cells.cell import KERNEL
+from rnngen.cells.cell import KERNEL, no_observation
 from rnngen.engines import trees
 from rnngen.testing.case import Broken, Case, noise, quick_jit, same
+from rnngen.testing.contract import observe
 from rnngen.types import PyTree
 
 
@@ -91,4 +92,5 @@ CLAIMS: dict[Callable[[Case], None], Callable[[Cell], bool]] = {
     pointwise: lambda cell: isinstance(cell.structure, Gated) and cell.structure.pointwise,
     affine: lambda cell: isinstance(cell.structure, Affine),
     diagonal: lambda cell: cell.diagonal,
+    observe: lambda cell: cell.observe is not no_observation,
 }
