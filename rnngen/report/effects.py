@@ -99,7 +99,8 @@ def _ticks(names: list[str]) -> list[str]:
 
 def _upright(names: Sequence[str]) -> bool:
     """Whether words are too many or too long to stand beside each other."""
-    return len(names) > 4 or any(len(textwrap.wrap(name, _SHORT)) > 2 for name in names)
+    longest = max((len(word) for name in names for word in name.split()), default=0)
+    return len(names) > 4 or longest > _SHORT or any(len(textwrap.wrap(name, _SHORT)) > 2 for name in names)
 
 
 def _height(values: pd.Series) -> float:

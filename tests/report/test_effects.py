@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.jsonfiles import write_json
+from rnngen.jsonfiles import read_json, write_json
 from rnngen.records import RunFolder
 from rnngen.report import summary, write
 from rnngen.report.effects import axis_effects
@@ -40,6 +40,16 @@ def test_effects_are_medians_over_everything_else(sweep):
     assert length.get_xscale() == "linear"
     bars = cell.collections[0].get_segments()
     np.testing.assert_allclose([bar[:, 1] for bar in bars], [[2.0, 5.0], [0.2, 0.5]])
+    plt.close("all")
+
+
+def test_a_word_is_not_cut_across_lines(search):
+    planned = read_json(search / "sweep.json")
+    for trial, name in zip(planned["trials"], ("gru", "multiplicative") * 6, strict=True):
+        trial["overrides"]["cell.name"] = name
+    write_json(search / "sweep.json", planned)
+    labels = axis_effects(search).axes[0].get_xticklabels()
+    assert [(label.get_text(), label.get_rotation()) for label in labels] == [("gru", 90), ("multiplicative", 90)]
     plt.close("all")
 
 
