@@ -58,7 +58,7 @@ CAPTIONS = {
     "inspect_connectivity": Caption(
         "What each prediction hangs on",
         "Norm of the gradient of the loss at one step in the input of another, as a share of the largest in its row: "
-        "the darker, the more the prediction hangs on that input.",
+        "the higher or darker, the more the prediction hangs on it.",
     ),
     "inspect_gates": Caption(
         "How long gates are open and shut",
