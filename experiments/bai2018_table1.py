@@ -4,7 +4,7 @@
         rnngen sweep --config=configs/sweeps/bai2018_jsb_search.py --workdir=runs/jsb_$cell --config.cell.name=$cell
         rnngen pack runs/jsb_$cell experiments/bai2018_table1/jsb_search_$cell
     done
-    for part in jsb mnist mnist_longer; do
+    for part in jsb mnist mnist_longer mnist_lstm; do
         rnngen sweep --config=configs/sweeps/bai2018_$part.py --workdir=runs/$part
         rnngen pack runs/$part experiments/bai2018_table1/$part
     done

@@ -4,6 +4,8 @@
     rnngen pack runs/binarised_mnist experiments/binarised_mnist
     rnngen sweep --config=configs/sweeps/binarised_mnist_longer.py --workdir=runs/binarised_mnist_longer
     rnngen pack runs/binarised_mnist_longer experiments/binarised_mnist/longer
+    rnngen sweep --config=configs/sweeps/binarised_mnist_wider.py --workdir=runs/binarised_mnist_wider
+    rnngen pack runs/binarised_mnist_wider experiments/binarised_mnist/wider
     python experiments/binarised_mnist.py
 
 What was found stands in README.md beside the records.
@@ -39,5 +41,5 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    for folder in (HERE, HERE / "longer"):
+    for folder in (HERE, HERE / "longer", HERE / "wider"):
         present(folder, table)

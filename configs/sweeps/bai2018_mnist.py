@@ -1,7 +1,7 @@
 """Bai et al. 2018, table 1: sequential and permuted MNIST at 70,000 parameters.
 
 Six runs of 800 updates, less than one epoch, where the paper trains on the order of a hundred: thirty to forty minutes
-on one core. `bai2018_mnist_longer.py` has ten epochs of two of them; set --config.train.steps for more, on a GPU.
+on one core. `bai2018_mnist_longer.py` has ten epochs of two of them, `bai2018_mnist_lstm.py` twenty of one.
 """
 
 from rnngen.config import base_config, component

@@ -1,6 +1,6 @@
 """Bai et al. 2018, table 1: sequential MNIST with the LSTM of `bai2018_mnist.py`, a fifth of the training.
 
-One run of 17,000 updates, nearly twenty times through the images. About 65 minutes on one core.
+One run of 17,000 updates, nearly twenty times through the images. About 70 minutes on one core.
 """
 
 from pathlib import Path

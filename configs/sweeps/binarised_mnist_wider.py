@@ -1,6 +1,6 @@
 """Binarised MNIST pixel by pixel with GRU and LSTM as in `binarised_mnist_longer.py`, with 192 units instead of 128.
 
-Two runs of 8500 updates. About 40 and 50 minutes on one core.
+Two runs of 8500 updates, about 45 minutes each on one core.
 """
 
 from pathlib import Path
