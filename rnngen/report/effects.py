@@ -93,14 +93,20 @@ def _readable(values: pd.Series) -> bool:
 
 def _ticks(names: list[str]) -> list[str]:
     """Words as they stand below an axis: on two lines, and cut where these do not hold them."""
-    width = _LINE if _upright(names) else _SHORT
+    width = _LINE if _upright(names) else _room(names)
     return ["\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="\u2026")) for name in names]
 
 
 def _upright(names: Sequence[str]) -> bool:
     """Whether words are too many or too long to stand beside each other."""
+    room = _room(names)
     longest = max((len(word) for name in names for word in name.split()), default=0)
-    return len(names) > 4 or longest > _SHORT or any(len(textwrap.wrap(name, _SHORT)) > 2 for name in names)
+    return len(names) > 4 or longest > room or any(len(textwrap.wrap(name, room)) > 2 for name in names)
+
+
+def _room(names: Sequence[str]) -> int:
+    """Letters that fit on a level line: two names have half of the panel each."""
+    return max(_SHORT, 3 * _SHORT // max(len(names), 1))
 
 
 def _height(values: pd.Series) -> float:

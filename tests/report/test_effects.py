@@ -43,13 +43,14 @@ def test_effects_are_medians_over_everything_else(sweep):
     plt.close("all")
 
 
-def test_a_word_is_not_cut_across_lines(search):
+@pytest.mark.parametrize(("names", "rotation"), [(("gru", "multiplicative"), 0), (("multiplicative", *"abc"), 90)])
+def test_a_word_is_not_cut_across_lines(search, names, rotation):
     planned = read_json(search / "sweep.json")
-    for trial, name in zip(planned["trials"], ("gru", "multiplicative") * 6, strict=True):
+    for trial, name in zip(planned["trials"], names * (12 // len(names)), strict=True):
         trial["overrides"]["cell.name"] = name
     write_json(search / "sweep.json", planned)
     labels = axis_effects(search).axes[0].get_xticklabels()
-    assert [(label.get_text(), label.get_rotation()) for label in labels] == [("gru", 90), ("multiplicative", 90)]
+    assert [(label.get_text(), label.get_rotation()) for label in labels] == [(name, rotation) for name in names]
     plt.close("all")
 
 
