@@ -6,8 +6,7 @@ Two runs of 8500 updates, about 45 minutes each on one core.
 from pathlib import Path
 from runpy import run_path
 
-from rnngen.config import component
-from rnngen.sweep import axis
+from rnngen.sweep import axis, product
 
 _LONGER = run_path(str(Path(__file__).with_name("binarised_mnist_longer.py")))
 
@@ -15,4 +14,4 @@ get_config = _LONGER["get_config"]
 
 
 def get_sweep():
-    return axis("cell", {name.upper(): component(name, hidden_dim=192) for name in ("gru", "lstm")})
+    return product(_LONGER["get_sweep"](), axis("cell.kwargs.hidden_dim", [192]))

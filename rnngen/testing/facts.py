@@ -1,6 +1,5 @@
 """What a report says of a cell beside its laws: parameters, engines, speed, and how far back its gradient reaches."""
 
-import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import numpy as np
 
 from rnngen.cells import CELLS, Affine, Cell, Gated
 from rnngen.diagnostics import memory_horizon
+from rnngen.diagnostics.log_norms import named
 from rnngen.engines import unroll
 from rnngen.models import build_model
 from rnngen.tasks import TASKS
@@ -31,9 +31,7 @@ def carry_of(cell: Cell) -> str:
     """Parameters for 16 features, and what an example's carry is."""
     params = jax.eval_shape(lambda key: cell.init(key, FEATURES), jax.random.key(0))
     carry = jax.eval_shape(lambda p: cell.init_carry(cell.prepare(p), ()), params)
-    name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
-    named = [(name(path), leaf) for path, leaf in jax.tree.leaves_with_path(carry)]
-    leaves = [f"{place} {leaf.dtype}{list(leaf.shape)}".strip() for place, leaf in named]
+    leaves = [f"{name} {leaf.dtype}{list(leaf.shape)}" for name, leaf in named(carry)]
     return f"{count(cell)} parameters with {FEATURES} input features; carry {', '.join(leaves)}"
 
 
