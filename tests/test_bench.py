@@ -159,8 +159,9 @@ def test_sweeps(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = {row["contender"]: row for row in read_json(out)["rows"]}
     assert {"rnngen sweep", "rnngen sweep, programs kept", "flax", "ideal", "plan", "drive", "table"} <= set(rows)
+    assert {"bare steps", "bare steps, programs kept"} <= set(rows)
     assert rows["flax"]["ratio"] == pytest.approx(rows["flax"]["times"][0] / rows["rnngen sweep"]["times"][0])
-    assert rows["ideal"]["seconds"] < rows["rnngen sweep"]["seconds"]
+    assert rows["ideal"]["seconds"] < rows["bare steps"]["seconds"] < rows["rnngen sweep"]["seconds"]
     assert rows["drive"]["ms_a_trial"] == pytest.approx(1e3 * rows["drive"]["seconds"] / 20)
 
 

@@ -1,7 +1,7 @@
 """Pascanu et al. 2013, the other headline: trained on temporal order at lengths 50 to 200, tested up to 5000.
 
 The tanh RNN with clipping and Omega as in `pascanu2013_success_rate.py`, and GRU and LSTM with Adam and clipping. Cost:
-15 trials of at most 40,000 updates, about half a core-hour; the paper allows five million.
+15 trials of at most 40,000 updates, 1.2 core-hours; the paper allows five million.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """A whole sweep, start-up and compilation included, against what users write instead; and what the driver itself costs.
 
-"ideal" is no contender but a floor: the time of the compiled steps of all trials alone, shared out over all cores.
+Two are no contenders but floors. "ideal": the time of the compiled steps of all trials alone, shared out over all
+cores. "bare steps": the same steps in two processes that import what they need, compile them and do nothing else.
 """
 
 import json
@@ -10,22 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from rnngen import report
-from rnngen.config import base_config, build, complete, component, resolve
+from rnngen.config import base_config, complete
 from rnngen.process import count_cores
 from rnngen.records import RunFolder
 from rnngen.sweep import axis
 from rnngen.sweep.driver import Listed, run_trials
 from rnngen.sweep.plan import claim, pending, plan
-from rnngen.train.sharding import mesh_of
-from rnngen.train.state import init_state, train_steps
 
+from .bare_steps import compiled_steps
 from .contenders import installed
 from .protocol import Bench, BenchError, Options, Row
 from .tables import interval, number, text
@@ -65,8 +65,10 @@ def measure(case: Sweep | Driver, options: Options) -> list[Row]:
     repeats = options.repeats_or(3)
     calls = {"rnngen sweep": _rnngen, "rnngen sweep, programs kept": _rnngen_kept, "flax": _flax}
     calls |= {"torch": _torch} if installed(["torch"])[0] else {}
+    calls |= {"bare steps": _bare, "bare steps, programs kept": _bare_kept}
     with tempfile.TemporaryDirectory() as kept:
         _rnngen_kept(case, kept)
+        _bare_kept(case, kept)
         times: dict[str, list[float]] = {name: [] for name in calls}
         for repeat in range(repeats):
             for name in list(calls)[repeat % len(calls) :] + list(calls)[: repeat % len(calls)]:
@@ -106,6 +108,19 @@ def _flax(case: Sweep, kept: str) -> list[float]:
     return [float(_python(case, [script, cell, str(seed)])) for cell in case.cells for seed in range(case.seeds)]
 
 
+def _bare(case: Sweep, kept: str) -> list[float]:
+    with tempfile.TemporaryDirectory() as cache:
+        return _bare_kept(case, cache)
+
+
+def _bare_kept(case: Sweep, cache: str) -> list[float]:
+    """The last cell, which is the slowest, in a process of its own, the others in one beside it."""
+    shares = [share for share in (case.cells[:-1], case.cells[-1:]) if share]
+    with ThreadPoolExecutor() as pool:
+        start = lambda share: _python(case, [str(HERE / "bare_steps.py"), *share], XDG_CACHE_HOME=cache)  # noqa: E731
+        return [loss for printed in pool.map(start, shares) for loss in json.loads(printed)]
+
+
 def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
     size = json.dumps(case._asdict())
     given = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
@@ -120,14 +135,9 @@ def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
 
 def _ideal(case: Sweep) -> float:
     """Seconds of the trials' compiled training steps, one device each, over all cores."""
-    config = base_config()
-    config.task, spent = component("adding", length=case.length), 0.0
+    spent = 0.0
     for cell in case.cells:
-        config.cell = component(cell, hidden_dim=case.hidden_dim)
-        parts = build(resolve(config))
-        steps = train_steps(parts.model, parts.task, parts.optimizer, case.batch_size, case.steps, mesh_of(1))
-        state = init_state(parts.model, parts.optimizer, 0)
-        compiled = jax.jit(steps).lower(state).compile()
+        compiled, state = compiled_steps(cell, case._asdict())
         began = time.perf_counter()
         jax.block_until_ready(compiled(state))
         spent += time.perf_counter() - began

@@ -1,0 +1,43 @@
+"""What no sweep can do without: import, compile the training steps of some cells, and run them, one seed after another.
+
+Arguments: the cells. Prints the loss of the last steps of each training. No trial's evaluation, folder or record.
+"""
+
+import functools
+import json
+import os
+import sys
+
+import jax
+
+from rnngen.config import base_config, build, component, resolve
+from rnngen.process import prepare_worker
+from rnngen.train.sharding import mesh_of
+from rnngen.train.state import TrainState, init_params, init_state, train_steps
+
+
+def compiled_steps(cell: str, size: dict) -> tuple[jax.stages.Compiled, TrainState]:
+    """(all training steps of a trial as one program for one device, the state that it starts from)."""
+    config = base_config()
+    config.task = component("adding", length=size["length"])
+    config.cell = component(cell, hidden_dim=size["hidden_dim"])
+    parts = build(resolve(config))
+    steps = train_steps(parts.model, parts.task, parts.optimizer, size["batch_size"], size["steps"], mesh_of(1))
+    state = init_state(parts.model, parts.optimizer, 0, jax.jit(functools.partial(init_params, parts.model)))
+    return jax.jit(steps).lower(state).compile(), state
+
+
+def main(cells: list[str], size: dict) -> list[float]:
+    """The mean training loss of each trial."""
+    losses = []
+    for cell in cells:
+        compiled, state = compiled_steps(cell, size)
+        for _ in range(size["seeds"]):
+            total, count = compiled(state)[1]["loss"]
+            losses.append(float(total) / float(count))
+    return losses
+
+
+if __name__ == "__main__":
+    prepare_worker([], devices=1)
+    print(json.dumps(main(sys.argv[1:], json.loads(os.environ["RNNGEN_BENCH_SWEEP"]))))
