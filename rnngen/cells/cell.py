@@ -43,12 +43,14 @@ class Backward(NamedTuple):
     pull: (J, dcarry, dy, through) -> (dcarry, da, extra): one step back. `through(da)` is `da @ W.T`.
     inputs: (J, da, extra) -> (du, dparams): gradients in u, and in the parameters that `combine` reads,
       summed over all leading axes (only those parameters, as a dict).
+    kernels: the name of compiled loops that do all of this in one, see `engines/compiled.py`; empty: there are none.
     """
 
     keep: Callable[[Params, Carry, PyTree, Array], tuple[Carry, Array, PyTree]]
     local: Callable[[Params, Carry, Carry, PyTree], PyTree]
     pull: Callable[[PyTree, Carry, Array, Callable[[Array], Array]], tuple[Carry, Array, PyTree]]
     inputs: Callable[[PyTree, Array, PyTree], tuple[PyTree, Params]]
+    kernels: str = ""
 
 
 class Gated(NamedTuple):

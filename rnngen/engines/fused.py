@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Gated
 from rnngen.engines import trees
+from rnngen.engines.compiled import compiled, fits
 from rnngen.engines.derived import Derived
 from rnngen.engines.reverse import Gradient, Kept
 from rnngen.engines.sharpened import Sharpened
@@ -20,12 +21,14 @@ from rnngen.types import Carry
 SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
 
-def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True):
+def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True, kernels: bool = True):
     """`scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
 
     chunk: steps a chunk, about; default 8 to 25, so that its carries are about a quarter of a megabyte.
     recompute: keep the carries alone, and compute the rest again in each chunk: less memory, about as fast.
     by_hand: use the cell's hand-written `Backward` if it has one.
+    kernels: use compiled loops where there are some (`compiled.py`), which have chunks of their own and recompute
+      nothing; with `chunk` or `recompute` given they are not.
     Raises ValueError for a chunk below one.
     """
     if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
@@ -34,8 +37,10 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
     def run(cell, params, carry, inputs):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
         method = Sharpened(cell, recompute) if sharp else Derived(cell)
-        last, ys = _differentiable(method, chunk or _chunk(carry))(params, carry, inputs)
-        return last, ys, {}
+        in_jax = _differentiable(method, chunk or _chunk(carry))
+        if sharp and kernels and not chunk and not recompute and fits(cell, params, carry, inputs):
+            return *compiled(cell, params, carry, inputs, in_jax), {}
+        return *in_jax(params, carry, inputs), {}
 
     return run
 

@@ -1,0 +1,182 @@
+// The gradients of a layer, the steps gone through from the last to the first.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "forward.h"
+
+namespace rnngen {
+
+// What a share of the batch adds to the gradients of the weights, panel after panel as in `Layer`.
+struct Gradients {
+  Floats recurrent, kernel, bias;
+};
+
+struct Backward {
+  const float *xs, *h0, *c0, *hs, *kept, *dys, *dh_last, *dc_last;
+  Probes probes;
+  float *dh0, *dc0, *dxs, *dprobes_h, *dprobes_c;  // null where not wanted
+};
+
+constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
+
+// a(i): rows `[n, width]` of step i of a chunk, more(i): what is added to them (null: nothing); dz: its panels.
+// most: how many rows a panel has. Adds (a + more)^T dz to panels like those of the weights.
+template <class Cell, bool INPUT, class Step, class More>
+void add_product(const Sizes& s, Step a, More more, long n, long width, const Floats& dz, long most, long count,
+                 Floats& out) {
+  // In the order in which it is read: a few columns of a at a time, one step after another.
+  Floats read(count * width);
+  rows(width, [&](auto many, long row) {
+    constexpr int R = decltype(many)::value;
+    float* to = &read[row * count];
+    for (long i = 0; i < count / n; i++)
+      for (long r = 0; r < n; r++, to += R) {
+        const float *from = a(i) + r * width + row, *add = more(i);
+        std::memcpy(to, from, R * sizeof(float));
+        for (int j = 0; add && j < R; j++) to[j] += add[r * width + row + j];
+      }
+  });
+  blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+    using C = decltype(cell);
+    constexpr int F = INPUT ? C::XF : C::UF, N = INPUT ? C::XN : C::UN;
+    rows(width, [&](auto many, long row) {
+      constexpr int R = decltype(many)::value;
+      float* to = &out[width * unit * N * L / C::UNITS + row * N * L];
+      Vec sums[R][N];
+      for (int r = 0; r < R; r++)
+        for (int v = 0; v < N; v++) sums[r][v] = load(to + (r * N + v) * L);
+      const float* right = &dz[most * unit * A_UNIT(SLOTS)] + F * L;
+      multiply<R, N, 0, N>(sums, &read[row * count], 1, R, right, C::SLOTS * L, count);
+      for (int r = 0; r < R; r++)
+        for (int v = 0; v < N; v++) store(to + (r * N + v) * L, sums[r][v]);
+    });
+  });
+}
+
+// to `[n, whole(width)]` += dz W^T, for n rows of the chunk from `at` on.
+template <class Cell, bool INPUT>
+void add_through(const Sizes& s, const Floats& dz, long most, long at, long n, const Floats& back, long width,
+                 float* to) {
+  constexpr long a_unit = INPUT ? A_UNIT(XN) : A_UNIT(UN);
+  vectors(whole(width), [&](auto many, long first) {
+    constexpr int N = decltype(many)::value;
+    rows(n, [&](auto count, long row) {
+      constexpr int R = decltype(count)::value;
+      Vec sums[R][N];
+      for (int r = 0; r < R; r++)
+        for (int v = 0; v < N; v++) sums[r][v] = load(to + (row + r) * whole(width) + first + v * L);
+      blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+        using C = decltype(cell);
+        constexpr int F = INPUT ? C::XF : C::UF, M = INPUT ? C::XN : C::UN, S = C::SLOTS;
+        multiply<R, N, 0, N>(sums, &dz[most * unit * A_UNIT(SLOTS)] + ((at + row) * S + F) * L, S * L, 1,
+                             &back[(first * s.padded + unit * N * L) * a_unit], N * L, M * L);
+      });
+      for (int r = 0; r < R; r++)
+        for (int v = 0; v < N; v++) store(to + (row + r) * whole(width) + first + v * L, sums[r][v]);
+    });
+  });
+}
+
+// Adds the sum of dz over a chunk to the bias's panels.
+template <class Cell>
+void add_sum(const Sizes& s, const Floats& dz, long most, long count, Floats& out) {
+  blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+    using C = decltype(cell);
+    float* to = &out[unit * A_UNIT(SLOTS)];
+    for (int v = 0; v < C::SLOTS; v++) {
+      Vec sum = load(to + v * L);
+      for (long k = 0; k < count; k++) sum += load(&dz[most * unit * A_UNIT(SLOTS)] + (k * C::SLOTS + v) * L);
+      store(to + v * L, sum);
+    }
+  });
+}
+
+// Rows [first, first + n) of the batch back through all steps.
+template <class Cell>
+void backward_share(const Sizes& s, const Floats& back, const Floats& input_back, const Backward& io, Gradients& out,
+                    long first, long n) {
+  const long p = s.padded, wide = p * A_UNIT(KEPT), steps = std::max(1L, std::min(s.t, CHUNK / n)), most = steps * n;
+  Floats dh(n * p), dc(dh), rooms[5] = {dh, dh, dh, dh, dh}, dz(most * p * A_UNIT(SLOTS));
+  Floats dx(io.dxs ? most * whole(s.d) : 0);
+  out.recurrent.resize(s.h * p * A_UNIT(UN)), out.kernel.resize(s.d * p * A_UNIT(XN));
+  out.bias.resize(p * A_UNIT(SLOTS));
+  copy_rows(dh.data(), p, io.dh_last + first * s.h, s.h, s.h, n);
+  if (io.dc0) copy_rows(dc.data(), p, io.dc_last + first * s.h, s.h, s.h, n);
+  const auto entering = [&](long t) { return t ? io.hs + ((t - 1) * s.b + first) * s.h : io.h0 + first * s.h; };
+  for (long end = s.t; end > 0;) {
+    const long start = std::max(0L, end - steps), count = (end - start) * n;
+    for (long t = end - 1; t >= start; t--) {
+      const long at = (t - start) * n, place = t * s.b + first;
+      const float* dy = whole_rows(io.dys + place * s.h, s, n, rooms[0]);
+      const float* h = Cell::READS_NEW ? whole_rows(io.hs + place * s.h, s, n, rooms[1]) : dy;
+      const float* more = row(io.probes.h, s, t, first);
+      const float* h_old = Cell::READS_OLD ? whole_rows(entering(t), s, n, rooms[2], more) : dy;
+      const float* c0 = io.dc0 && t == 0 ? whole_rows(io.c0 + first * s.h, s, n, rooms[3]) : nullptr;
+      const float* more_c = row(io.probes.c, s, t, first);
+      if (more_c) more_c = whole_rows(more_c, s, n, rooms[4]);
+      blocks(Cell{}, p, [&](auto cell, long unit) {
+        using C = decltype(cell);
+        for (long r = 0; r < n; r++) {
+          const long i = r * p + unit;
+          for (int v = 0; v < C::UNITS / L; v++) store(&dh[i + v * L], load(&dh[i + v * L]) + load(&dy[i + v * L]));
+          const float* kept = io.kept + (place + r) * wide + unit * A_UNIT(KEPT);
+          Vec c{}, parts[C::SLOTS];
+          if (io.dc0) c = load(t ? kept - s.b * wide + 4 * L : c0 + i);
+          if (more_c) c += load(more_c + i);
+          C::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
+          float* to = &dz[most * unit * A_UNIT(SLOTS)] + (at + r) * C::SLOTS * L;
+          for (int v = 0; v < C::SLOTS; v++) store(to + v * L, parts[v]);
+        }
+      });
+      add_through<Cell, false>(s, dz, most, at, n, back, s.h, dh.data());
+      if (io.dprobes_h) copy_rows(io.dprobes_h + place * s.h, s.h, dh.data(), p, s.h, n);
+      if (io.dprobes_c) copy_rows(io.dprobes_c + place * s.h, s.h, dc.data(), p, s.h, n);
+    }
+    const auto h = [&](long i) { return entering(start + i); };
+    const auto probe = [&](long i) { return row(io.probes.h, s, start + i, first); };
+    add_product<Cell, false>(s, h, probe, n, s.h, dz, most, count, out.recurrent);
+    const auto x = [&](long i) { return io.xs + ((start + i) * s.b + first) * s.d; };
+    add_product<Cell, true>(s, x, [](long) { return (const float*)nullptr; }, n, s.d, dz, most, count, out.kernel);
+    add_sum<Cell>(s, dz, most, count, out.bias);
+    if (io.dxs) {
+      std::fill(dx.begin(), dx.end(), 0.0f);
+      add_through<Cell, true>(s, dz, most, 0, count, input_back, s.d, dx.data());
+      for (long t = start; t < end; t++)
+        copy_rows(io.dxs + (t * s.b + first) * s.d, s.d, &dx[(t - start) * n * whole(s.d)], whole(s.d), s.d, n);
+    }
+    end = start;
+  }
+  copy_rows(io.dh0 + first * s.h, s.h, dh.data(), p, s.h, n);
+  if (io.dc0) copy_rows(io.dc0 + first * s.h, s.h, dc.data(), p, s.h, n);
+}
+
+// The sum of all shares, in the order of the weights.
+template <class Cell>
+void collect(const Sizes& s, const std::vector<Gradients>& shares, float* dkernel, float* drecurrent, float* dbias,
+             float* drecurrent_bias) {
+  const long g = Cell::GATES * s.h;
+  std::memset(dkernel, 0, s.d * g * sizeof(float)), std::memset(drecurrent, 0, s.h * g * sizeof(float));
+  std::memset(dbias, 0, g * sizeof(float));
+  if (drecurrent_bias) std::memset(drecurrent_bias, 0, s.h * sizeof(float));
+  for (const Gradients& share : shares)
+    blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+      using C = decltype(cell);
+      const float *u = &share.recurrent[s.h * unit * A_UNIT(UN)], *x = &share.kernel[s.d * unit * A_UNIT(XN)];
+      const float* bias = &share.bias[unit * A_UNIT(SLOTS)];
+      const auto add = [](float* to, const float* from) {
+        return [=](long i, long c) {
+          if (c >= 0) to[c] += from[i];
+        };
+      };
+      for (long k = 0; k < s.h; k++) panel<C, C::UF, C::UN>(k, unit, s.h, add(drecurrent + k * g, u));
+      for (long k = 0; k < s.d; k++) panel<C, C::XF, C::XN>(k, unit, s.h, add(dkernel + k * g, x));
+      panel<C, C::XF, C::XN>(0, unit, s.h, add(dbias, bias + C::XF * L));
+      if (drecurrent_bias)
+        for (long l = 0; l < L && unit + l < s.h; l++) drecurrent_bias[unit + l] += bias[l];
+    });
+}
+
+}  // namespace rnngen

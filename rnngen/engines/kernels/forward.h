@@ -1,0 +1,146 @@
+// A layer over all steps, and its weights in the order in which they are read.
+#pragma once
+
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "cells.h"
+
+namespace rnngen {
+
+// Memory that begins where a vector may: one that lies across two lines of the cache takes twice as long to read.
+template <class T>
+struct Aligned {
+  typedef T value_type;
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(sizeof(Vec)))); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t(sizeof(Vec))); }
+  bool operator==(const Aligned&) const { return true; }
+  bool operator!=(const Aligned&) const { return false; }
+};
+typedef std::vector<float, Aligned<float>> Floats;
+
+struct Sizes {
+  long t, b, d, h, padded;
+};
+
+struct Weights {
+  const float *kernel, *recurrent, *bias, *recurrent_bias;
+};
+
+// The numbers of a block's slots [F, F + N) in row k of weights `[., g * h]`: f(number in the panel, column or -1).
+template <class Cell, int F, int N, class Do>
+void panel(long k, long unit, long h, Do f) {
+  for (int slot = 0; slot < N; slot++)
+    for (int l = 0; l < L; l++) f((k * N + slot) * L + l, Cell::column(F + slot, unit + l, h));
+}
+
+// A layer's weights in the order in which they are read: panel after panel, zeros beyond h.
+template <class Cell>
+struct Layer {
+  Sizes size;
+  Floats recurrent, kernel, bias;
+
+  Layer(Sizes s, Weights w) : size(s) {
+    const long g = Cell::GATES * s.h;
+    recurrent.resize(s.h * s.padded * A_UNIT(UN)), kernel.resize(s.d * s.padded * A_UNIT(XN));
+    bias.resize(s.padded * A_UNIT(SLOTS));
+    blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+      using C = decltype(cell);
+      float *u = &recurrent[s.h * unit * A_UNIT(UN)], *x = &kernel[s.d * unit * A_UNIT(XN)];
+      for (long k = 0; k < s.h; k++)
+        panel<C, C::UF, C::UN>(k, unit, s.h, [&](long to, long c) { u[to] = c < 0 ? 0 : w.recurrent[k * g + c]; });
+      for (long k = 0; k < s.d; k++)
+        panel<C, C::XF, C::XN>(k, unit, s.h, [&](long to, long c) { x[to] = c < 0 ? 0 : w.kernel[k * g + c]; });
+      float* to = &bias[unit * A_UNIT(SLOTS)];
+      for (int slot = 0; slot < C::SLOTS; slot++)
+        for (int l = 0; l < L; l++) {
+          const long c = C::column(slot, unit + l, s.h);
+          const bool fed = slot >= C::XF && slot < C::XF + C::XN;
+          to[slot * L + l] = c < 0 ? 0 : fed ? w.bias[c] : w.recurrent_bias[unit + l];
+        }
+    });
+  }
+};
+
+// The transpose of weights `[width, g * h]` whose columns are the slots [UF, UF + UN), or [XF, XF + XN) of the input's.
+template <class Cell, bool INPUT>
+Floats transposed(Sizes s, const float* weights, long width) {
+  const long g = Cell::GATES * s.h, a_unit = INPUT ? A_UNIT(XN) : A_UNIT(UN);
+  Floats out(whole(width) * s.padded * a_unit);
+  vectors(whole(width), [&](auto n, long first) {
+    constexpr int N = decltype(n)::value;
+    blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+      using C = decltype(cell);
+      constexpr int F = INPUT ? C::XF : C::UF, M = INPUT ? C::XN : C::UN;
+      float* to = &out[(first * s.padded + unit * N * L) * a_unit];
+      panel<C, F, M>(0, unit, s.h, [&](long k, long c) {
+        for (long i = first; i < first + N * L; i++)
+          to[k * N * L + i - first] = c < 0 || i >= width ? 0 : weights[i * g + c];
+      });
+    });
+  });
+  return out;
+}
+
+inline void copy_rows(float* to, long to_row, const float* from, long from_row, long width, long count) {
+  for (long r = 0; r < count; r++) std::memcpy(to + r * to_row, from + r * from_row, width * sizeof(float));
+}
+
+// n rows of h numbers, with those of `more` (null: none) added, as rows of whole vectors: where they are, or in `room`.
+inline const float* whole_rows(const float* from, const Sizes& s, long n, Floats& room, const float* more = nullptr) {
+  if (s.h == s.padded && !more) return from;
+  copy_rows(room.data(), s.padded, from, s.h, s.h, n);
+  for (long r = 0; more && r < n; r++)
+    for (long i = 0; i < s.h; i++) room[r * s.padded + i] += more[r * s.h + i];
+  return room.data();
+}
+
+// What is added to the carry that enters each step, `[t, b, h]`; null: nothing.
+struct Probes {
+  const float *h, *c;
+};
+inline const float* row(const float* array, const Sizes& s, long t, long first) {
+  return array ? array + (t * s.b + first) * s.h : nullptr;
+}
+
+// Rows [first, first + n) of the batch through all steps.
+template <class Cell>
+void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, const float* c0, Probes probes,
+                   float* hs, float* kept, float* c_last, long first, long n) {
+  const Sizes s = layer.size;
+  const long wide = s.padded * A_UNIT(KEPT);
+  Floats before(n * s.padded), after(before), c(before);
+  if (c_last) copy_rows(c.data(), s.padded, c0 + first * s.h, s.h, s.h, n);
+  for (long t = 0; t < s.t; t++) {
+    const float* x = xs + (t * s.b + first) * s.d;
+    float *keep = kept + (t * s.b + first) * wide, *out = hs + (t * s.b + first) * s.h;
+    const float* h = whole_rows(t ? out - s.b * s.h : h0 + first * s.h, s, n, before, row(probes.h, s, t, first));
+    float* h_new = s.h == s.padded ? out : after.data();
+    if (const float* more = row(probes.c, s, t, first))
+      for (long r = 0; r < n; r++)
+        for (long i = 0; i < s.h; i++) c[r * s.padded + i] += more[r * s.h + i];
+    blocks(Cell{}, s.padded, [&](auto cell, long unit) {
+      using C = decltype(cell);
+      const float *bias = &layer.bias[unit * A_UNIT(SLOTS)], *u = layer.recurrent.data() + s.h * unit * A_UNIT(UN);
+      rows(n, [&](auto count, long row) {
+        constexpr int R = decltype(count)::value;
+        Vec sums[R][C::SLOTS];
+        for (int v = 0; v < C::SLOTS; v++)
+          for (int r = 0; r < R; r++) sums[r][v] = load(bias + v * L);
+        multiply<R, C::SLOTS, C::UF, C::UN>(sums, &h[row * s.padded], s.padded, 1, u, C::UN * L, s.h);
+        multiply<R, C::SLOTS, C::XF, C::XN>(sums, x + row * s.d, s.d, 1,
+                                            layer.kernel.data() + s.d * unit * A_UNIT(XN), C::XN * L, s.d);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; r++) {
+          const long at = (row + r) * s.padded + unit;
+          C::forward(sums[r], &h[at], &c[at], &h_new[at], keep + (row + r) * wide + unit * A_UNIT(KEPT));
+        }
+      });
+    });
+    if (h_new != out) copy_rows(out, s.h, h_new, s.padded, s.h, n);
+  }
+  if (c_last) copy_rows(c_last + first * s.h, s.h, c.data(), s.padded, s.h, n);
+}
+
+}  // namespace rnngen

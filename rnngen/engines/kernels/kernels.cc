@@ -1,0 +1,118 @@
+// The rnn, gru and lstm of rnngen as compiled loops: one call runs a layer over all steps, forward or backward.
+//
+// A step multiplies a few rows of the batch by the gates of a few units at a time and applies the nonlinearities while
+// the sums are still in registers. Backward, a chunk of steps leaves the gradients of its sums behind, and one product
+// over the whole chunk gives the weights theirs. The batch is cut into shares that run side by side; how many depends
+// on the batch alone, so that the number of threads changes no bit. Weights come prepared, with halves folded into all
+// sigmoids: sigmoid(x) = tanh(x/2)/2 + 1/2.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backward.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+using namespace rnngen;
+namespace {
+
+// Shares of fewer rows would read the weights too often.
+long count_shares(long b) { return std::max(1L, b / 32); }
+
+// f(share, its first row, its rows), on so many threads or as many as there may be. False where memory ran out.
+template <class F>
+bool share_out(long b, long threads, F f) {
+  const long shares = count_shares(b);
+  std::atomic<long> next{0};
+  std::atomic<bool> good{true};
+  const auto work = [&] {
+    try {
+      for (long i; (i = next++) < shares;) f(i, b * i / shares, b * (i + 1) / shares - b * i / shares);
+    } catch (const std::bad_alloc&) {
+      good = false;
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    for (long i = 1; i < std::min(threads, shares); i++) others.emplace_back(work);
+  } catch (const std::system_error&) {
+  }
+  work();
+  for (std::thread& other : others) other.join();
+  return good;
+}
+
+ffi::Error ended(bool good) {
+  return good ? ffi::Error::Success() : ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory in a layer");
+}
+
+using In = ffi::Buffer<ffi::F32>;
+using Out = ffi::ResultBuffer<ffi::F32>;
+
+Sizes sizes(const In& xs, const In& h0) {
+  const auto x = xs.dimensions();
+  const long h = h0.dimensions().back();
+  return {x[0], x[1], x[2], h, whole(h)};
+}
+
+float* wanted(Out& out) { return out->element_count() ? out->typed_data() : nullptr; }
+const float* given(const In& in) { return in.element_count() ? in.typed_data() : nullptr; }
+
+template <class Cell>
+ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bias, In h0, In c0, In probes_h,
+                       In probes_c, Out hs, Out kept, Out c_last, int64_t threads) {
+  const Sizes s = sizes(xs, h0);
+  const Weights weights{given(kernel), given(recurrent), given(bias), given(recurrent_bias)};
+  const Layer<Cell> layer(s, weights);
+  return ended(share_out(s.b, threads, [&](long, long first, long n) {
+    forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)}, wanted(hs), wanted(kept),
+                  wanted(c_last), first, n);
+  }));
+}
+
+template <class Cell>
+ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_h, In probes_c, In hs, In kept, In dys,
+                        In dh, In dc, Out dkernel, Out drecurrent, Out dbias, Out drecurrent_bias, Out dh0, Out dc0,
+                        Out dxs, Out dprobes_h, Out dprobes_c, int64_t threads) {
+  const Sizes s = sizes(xs, h0);
+  const Floats back = transposed<Cell, false>(s, given(recurrent), s.h);
+  const Floats input_back = wanted(dxs) ? transposed<Cell, true>(s, given(kernel), s.d) : Floats();
+  const Backward io{given(xs),   given(h0),   given(c0),   given(hs),         given(kept),
+                    given(dys),  given(dh),   given(dc),   {given(probes_h), given(probes_c)},
+                    wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c)};
+  std::vector<Gradients> shares(count_shares(s.b));
+  const bool good = share_out(s.b, threads, [&](long i, long first, long n) {
+    backward_share<Cell>(s, back, input_back, io, shares[i], first, n);
+  });
+  if (good) collect<Cell>(s, shares, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
+  return ended(good);
+}
+
+// xs [t, b, d], kernel, recurrent kernel, bias, recurrent bias, h0, c0, probes of h and c [t, b, h] -> hs [t, b, h],
+// kept, the last c. Empty is what the cell does not have, and probes that are not given.
+auto forward_binding() {
+  auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
+  return std::move(some).Arg<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("threads");
+}
+
+// xs, kernel, recurrent kernel, h0, c0, probes, hs, kept, dys, dh and dc of the last step -> gradients in kernel,
+// recurrent kernel, bias, recurrent bias, h0, c0, xs, probes; an empty one is not wanted.
+auto backward_binding() {
+  auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
+  auto all = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
+  return std::move(all).Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("threads");
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward, run_forward<Lstm>, forward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_backward, run_backward<Lstm>, backward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gru_forward, run_forward<Gru>, forward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gru_backward, run_backward<Gru>, backward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rnn_forward, run_forward<Rnn<1>>, forward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rnn_backward, run_backward<Rnn<1>>, backward_binding());

@@ -1,0 +1,226 @@
+"""The compiled loops: the mathematics of `scan` in float32, in whatever shape, and JAX's own where they do not fit."""
+
+import functools
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close, double, noise, quick_jit, random_params
+
+from rnngen.cells import CELLS
+from rnngen.engines import building, compiled, unroll
+
+built = pytest.mark.skipif(building.why_not() is not None, reason=str(building.why_not()))
+NAMES = sorted(compiled.KERNELS)
+# t, batch, d, h: one of everything; several axes; units and inputs beyond a vector; two shares of a batch and more
+# rows and units than stay in registers at once.
+SHAPES = {"ones": (1, (1,), 1, 1), "axes": (7, (2, 3), 5, 20), "wide": (4, (5,), 17, 50), "shares": (5, (67,), 2, 144)}
+PLAIN = {"name": "fused", "kwargs": {"kernels": False}}
+
+
+def draw(name, shape, probes=False):
+    """(cell, its parameters, xs, probes or None), float32."""
+    t, batch, d, h = shape
+    cell = CELLS[name](h, learned_carry=True)
+    params = random_params(cell, d, scale=0.2)
+    first = jax.eval_shape(lambda: cell.init_carry(params, batch))
+    given = jax.tree.map(lambda c: 0.3 * noise((t, *c.shape), 5), first) if probes else None
+    return cell, params, noise((t, *batch, d), 1), given
+
+
+def loss_of(cell, engine="fused"):
+    """A scalar of all outputs and the last carry, in (params, xs, probes)."""
+
+    def loss(params, xs, probes):
+        last, ys = unroll(cell, params, xs, probes=probes, engine=engine)
+        weights = jnp.linspace(-1, 1, ys.size, dtype=ys.dtype).reshape(ys.shape)
+        return jnp.sum(ys * weights) + sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(last))
+
+    return loss
+
+
+def runs_compiled(function, *args):
+    """Whether compiled loops are in the program."""
+    return "ffi_call" in str(jax.make_jaxpr(function)(*args))
+
+
+def assert_near(actual, expected, tolerance):
+    """Leaves to `tolerance` of the largest entry of each."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        a, e = np.asarray(a, np.float64), np.asarray(e, np.float64)
+        assert np.abs(a - e).max() <= tolerance * (1e-3 + np.abs(e).max())
+
+
+def assert_same(actual, expected):
+    """Leaves to the bit."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert np.array_equal(a, e)
+
+
+@built
+@pytest.mark.parametrize("probes", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_are_those_of_scan(name, shape, probes):
+    cell, params, xs, given = draw(name, SHAPES[shape], probes)
+    wanted = (0, 1, 2) if probes else (0, 1)
+    ours = jax.value_and_grad(loss_of(cell), wanted)
+    assert runs_compiled(ours, params, xs, given)
+    found = quick_jit(ours)(params, xs, given)
+    with jax.enable_x64(True):
+        reference = quick_jit(jax.value_and_grad(loss_of(cell, "scan"), wanted))(*double((params, xs, given)))
+    assert_near(found, reference, 1e-5)
+
+
+@built
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
+    cell, params, xs, _ = draw(name, SHAPES["axes"])
+    both = quick_jit(jax.grad(loss_of(cell), (0, 1)))(params, xs, None)
+    for place in (0, 1):
+        assert_near(quick_jit(jax.grad(loss_of(cell), place))(params, xs, None), both[place], 1e-6)
+
+
+@built
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_derivative_goes_by_way_of_jax(name):
+    cell, params, xs, _ = draw(name, (4, (2,), 3, 5))
+
+    def size(loss):
+        def squared(params, xs):
+            return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss, (0, 1))(params, xs, None)))
+
+        return quick_jit(jax.grad(squared, (0, 1)))
+
+    found = size(loss_of(cell))(params, xs)
+    with jax.enable_x64(True):
+        expected = size(loss_of(cell, "scan"))(*double((params, xs)))
+    assert_near(found, expected, 1e-5)
+
+
+@built
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_change_no_bit(name, monkeypatch):
+    cell, params, xs, _ = draw(name, (6, (70,), 2, 18))
+    seen = []
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(compiled, "count_cores", lambda cores=cores: cores * jax.local_device_count())
+        program = jax.jit(jax.value_and_grad(loss_of(cell)))
+        assert f"('threads', {cores})" in str(jax.make_jaxpr(program)(params, xs, None))
+        seen.append(program(params, xs, None))
+    for other in seen[1:]:
+        assert_same(seen[0], other)
+
+
+@built
+def test_models_at_once_have_the_bits_of_each_alone():
+    cell, params, xs, _ = draw("gru", SHAPES["axes"])
+    stacked = jax.tree.map(lambda p: jnp.stack([p, p * 0.5]), params)
+    gradient = jax.grad(loss_of(cell))
+    alone = [jax.jit(gradient)(jax.tree.map(lambda p, i=i: p[i], stacked), xs, None) for i in range(2)]
+    together = [
+        jax.jit(jax.vmap(gradient, (0, None, None)))(stacked, xs, None),
+        jax.jit(lambda trees: jax.lax.map(lambda tree: gradient(tree, xs, None), trees))(stacked),
+    ]
+    for found in together:
+        for i, one in enumerate(alone):
+            assert all(
+                np.array_equal(a[i], b) for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True)
+            )
+
+
+@built
+def test_its_tanh_is_good_to_the_last_bits():
+    cell = CELLS["rnn"](1)
+    params = {"kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}
+    xs = np.concatenate([np.linspace(-10, 10, 20_001), np.logspace(-30, 0, 301), [50, -50, np.inf, -np.inf]])
+    xs = xs.astype(np.float32)
+    ys = np.asarray(unroll(cell, params, jnp.asarray(xs)[None, :, None], engine="fused")[1])[0, :, 0]
+    exact = np.tanh(xs.astype(np.float64))
+    assert np.all(np.abs(ys - exact) <= 5e-7 * np.abs(exact))
+    assert np.abs(ys).max() <= 1
+
+
+@built
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_number_stays_seen(name):
+    cell, params, xs, _ = draw(name, SHAPES["axes"])
+    with_nan = xs.at[3, 1, 1, 0].set(jnp.nan)
+    ys = np.asarray(jax.jit(lambda xs: unroll(cell, params, xs, engine="fused")[1])(with_nan))
+    assert np.isnan(ys[3:, 1, 1]).all()
+    assert np.isfinite(np.delete(ys.reshape(7, 6, -1), 4, axis=1)).all()
+    gradient = jax.jit(jax.grad(loss_of(cell)))(params, with_nan, None)
+    assert np.isnan(gradient["kernel"]).any()
+
+
+def test_what_does_not_fit_is_run_by_jax():
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    flags = jnp.ones(xs.shape[:-1], bool)
+    run = functools.partial(unroll, cell, params)
+    assert runs_compiled(lambda xs: run(xs), xs) == (building.why_not() is None)
+    for options in ({"mask": flags}, {"resets": flags}, {"engine": PLAIN}, {"engine": "scan"}):
+        assert not runs_compiled(lambda xs, options=options: run(xs, **options), xs)
+    narrow = xs.astype(jnp.bfloat16)
+    carry = jax.tree.map(lambda c: c.astype(jnp.bfloat16), cell.init_carry(params, xs.shape[1:-1]))
+    assert not runs_compiled(lambda xs: run(xs, carry), narrow)
+    for other in (
+        CELLS["rnn"](4, activation="relu"),
+        CELLS["lstm"](4, peepholes=True),
+        CELLS["gru"](4, reset="before"),
+    ):
+        assert not runs_compiled(lambda xs, other=other: unroll(other, random_params(other, 5), xs), xs)
+
+
+def test_double_precision_is_run_by_jax(x64):
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    assert not runs_compiled(lambda xs: unroll(cell, double(params), xs), double(xs))
+
+
+@built
+def test_it_agrees_with_the_pass_in_jax():
+    cell, params, xs, probes = draw("lstm", SHAPES["wide"], probes=True)
+    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1, 2)))(params, xs, probes) for e in ("fused", PLAIN)]
+    assert_close(*both, 1e-4)
+
+
+def why_not(monkeypatch, tmp_path, compiler):
+    """What is said with this compiler and an empty cache."""
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return building.why_not.__wrapped__()
+
+
+def test_without_a_compiler_it_says_so(monkeypatch, tmp_path):
+    assert why_not(monkeypatch, tmp_path, "no-such-compiler") == "no C++ compiler no-such-compiler"
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    broken.chmod(0o700)
+    assert why_not(monkeypatch, tmp_path, str(broken)) == f"{broken}: out of order"
+    assert not list(tmp_path.rglob("*.so"))
+
+
+def test_a_folder_that_others_can_write_is_passed_over(monkeypatch, tmp_path):
+    (tmp_path / "cache" / "rnngen").mkdir(parents=True)
+    (tmp_path / "cache" / "rnngen").chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said = building.why_not.__wrapped__()
+    assert said == "no folder that is yours alone to keep them in" or "no C++ compiler" in said
+
+
+@built
+@pytest.mark.slow
+def test_processes_that_build_at_once_share_one_library(tmp_path):
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", "from rnngen.engines import building; print(building.why_not())"]
+    start = lambda _: subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: E731
+    with ThreadPoolExecutor() as pool:
+        assert [done.stdout.strip() for done in pool.map(start, range(3))] == ["None"] * 3
+    assert len(list(tmp_path.rglob("*.so"))) == 1
