@@ -132,15 +132,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """The full counts are of all tests, the slow ones too. All compile as users do, but the quick ones alone for speed.
-
-    Optimising is a fifth of the time of those, and their mathematics the same without.
-    """
+    """The full counts are of all tests, the slow ones too."""
     if config.getoption("--faults") and config.option.markexpr == "not slow":
         config.option.markexpr = ""
-    if config.option.markexpr == "not slow":
-        jax.config.update("jax_disable_most_optimizations", True)
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
 
 
 class Faults:
