@@ -13,6 +13,7 @@ import jax
 
 from rnngen import locks, process
 from rnngen.configcheck import ConfigError
+from rnngen.engines import building
 from rnngen.jsonfiles import DamagedFile
 from rnngen.records import OVER, TABLES, RunFolder, provenance, runs, sweep
 from rnngen.train import checkpoint
@@ -38,6 +39,7 @@ def installation() -> Iterator[Finding]:
     yield Finding(True, f"{len(devices)} {devices[0].platform} devices: {devices[0].device_kind}")
     yield Finding(True, "freed memory is kept" if process.keep_memory() else "no allocator that keeps freed memory")
     yield from _cache()
+    yield _kernels()
     data = os.environ.get("RNNGEN_DATA")
     yield Finding(data is None or Path(data).is_dir(), f"RNNGEN_DATA: {data or 'not set, sets are downloaded'}")
     yield from _place(Path.cwd())
@@ -50,6 +52,14 @@ def _cache() -> Iterator[Finding]:
         yield Finding(False, "no folder for compiled programs that is yours alone: workers compile anew each time")
     else:
         yield Finding(not _open_to_others(folder), f"compiled programs in {folder}")
+
+
+def _kernels() -> Finding:
+    """Whether recurrent layers run as compiled loops; without, they are right and slower, which is nothing to mend."""
+    if jax.default_backend() != "cpu":
+        return Finding(True, "compiled loops of recurrent layers: for a CPU only")
+    reason = building.why_not()
+    return Finding(True, "compiled loops of recurrent layers: " + (f"none, {reason}" if reason else "built"))
 
 
 def _place(folder: Path) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 | cell | where | engine |
 |---|---|---|
-| with a hand-written `Backward` | any | `fused` |
+| with a hand-written `Backward` | any | `fused`; on a CPU its compiled loops, where there are some |
 | `Affine`, elementwise | at least 64 steps, at most 128 numbers in the carry of the whole batch | `associative` |
 | `Affine`, elementwise | any other shape, without mask, resets and probes | `fused` |
 | any other | any | `scan` |

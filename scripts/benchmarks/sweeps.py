@@ -94,7 +94,7 @@ def _rnngen(case: Sweep, kept: str) -> list[float]:
 def _rnngen_kept(case: Sweep, cache: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "rnngen.cli", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
-        _python(case, command, XDG_CACHE_HOME=cache)
+        _python(case, command, **_keeping(cache))
         results = [RunFolder(path).result() or {} for path in Path(folder, "trials").iterdir()]
         return [result["metrics"]["test"]["loss"] for result in results]
 
@@ -117,8 +117,13 @@ def _bare_kept(case: Sweep, cache: str) -> list[float]:
     """The last cell, which is the slowest, in a process of its own, the others in one beside it."""
     shares = [share for share in (case.cells[:-1], case.cells[-1:]) if share]
     with ThreadPoolExecutor() as pool:
-        start = lambda share: _python(case, [str(HERE / "bare_steps.py"), *share], XDG_CACHE_HOME=cache)  # noqa: E731
+        start = lambda share: _python(case, [str(HERE / "bare_steps.py"), *share], **_keeping(cache))  # noqa: E731
         return [loss for printed in pool.map(start, shares) for loss in json.loads(printed)]
+
+
+def _keeping(cache: str) -> dict[str, str]:
+    """The environment in which compiled programs are kept there, all of them."""
+    return {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
