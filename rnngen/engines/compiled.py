@@ -4,6 +4,7 @@ XLA runs a recurrent step as a chain of small array programs; `kernels/` has the
 the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -152,9 +153,15 @@ def _backward(name: str, given: PyTree, ys: Array, kept: Array, gradients: PyTre
 
 
 def _call(name: str, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
-    threads = max(1, count_cores() // jax.local_device_count())
     outs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return jax.ffi.ffi_call(building.PREFIX + name, outs, vmap_method="sequential")(*given, threads=threads)
+    return jax.ffi.ffi_call(building.PREFIX + name, outs, vmap_method="sequential")(*given, threads=_threads())
+
+
+def _threads() -> int:
+    """As many as there are cores; where several devices made of them run this side by side, a device's share."""
+    mesh = jax.sharding.get_abstract_mesh()
+    beside = math.prod(mesh.shape[axis] for axis in mesh.manual_axes)
+    return max(1, count_cores() // beside)
 
 
 def _four(weights: Params) -> list[Array]:

@@ -5,6 +5,11 @@
 // over the whole chunk gives the weights theirs. The batch is cut into shares that run side by side; how many depends
 // on the batch alone, so that the number of threads changes no bit. Weights come prepared, with halves folded into all
 // sigmoids: sigmoid(x) = tanh(x/2)/2 + 1/2.
+#ifdef __linux__
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -21,13 +26,29 @@ namespace ffi = xla::ffi;
 using namespace rnngen;
 namespace {
 
-// Shares of fewer rows would read the weights too often.
-long count_shares(long b) { return std::max(1L, b / 32); }
+// Two where there are some rows, more where there are many: shares of few rows read the weights too often.
+long count_shares(long b) { return std::max(b < 10 ? 1L : 2L, b / 32); }
 
-// f(share, its first row, its rows), on so many threads or as many as there may be. False where memory ran out.
+// Move a thread off this core, where a system may put it at first, to wait for the one that goes on; then let it run
+// anywhere.
+void send_away(std::thread& other) {
+#ifdef __linux__
+  cpu_set_t all, others;
+  if (pthread_getaffinity_np(pthread_self(), sizeof all, &all)) return;
+  others = all;
+  CPU_CLR(sched_getcpu(), &others);
+  if (!CPU_COUNT(&others)) return;
+  pthread_setaffinity_np(other.native_handle(), sizeof others, &others);
+  pthread_setaffinity_np(other.native_handle(), sizeof all, &all);
+#endif
+}
+
+// f(share, its first row, its rows), on so many threads, or as many as there may be, where they are worth starting.
+// False where memory ran out.
 template <class F>
-bool share_out(long b, long threads, F f) {
-  const long shares = count_shares(b);
+bool share_out(const Sizes& s, long threads, F f) {
+  const long b = s.b, shares = count_shares(b);
+  if (s.t * s.b * s.h * (s.d + s.h) < 1 << 21) threads = 1;
   std::atomic<long> next{0};
   std::atomic<bool> good{true};
   const auto work = [&] {
@@ -39,7 +60,7 @@ bool share_out(long b, long threads, F f) {
   };
   std::vector<std::thread> others;
   try {
-    for (long i = 1; i < std::min(threads, shares); i++) others.emplace_back(work);
+    for (long i = 1; i < std::min(threads, shares); i++) send_away(others.emplace_back(work));
   } catch (const std::system_error&) {
   }
   work();
@@ -69,7 +90,7 @@ ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bia
   const Sizes s = sizes(xs, h0);
   const Weights weights{given(kernel), given(recurrent), given(bias), given(recurrent_bias)};
   const Layer<Cell> layer(s, weights);
-  return ended(share_out(s.b, threads, [&](long, long first, long n) {
+  return ended(share_out(s, threads, [&](long, long first, long n) {
     forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)}, wanted(hs), wanted(kept),
                   wanted(c_last), first, n);
   }));
@@ -86,7 +107,7 @@ ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_
                     given(dys),  given(dh),   given(dc),   {given(probes_h), given(probes_c)},
                     wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c)};
   std::vector<Gradients> shares(count_shares(s.b));
-  const bool good = share_out(s.b, threads, [&](long i, long first, long n) {
+  const bool good = share_out(s, threads, [&](long i, long first, long n) {
     backward_share<Cell>(s, back, input_back, io, shares[i], first, n);
   });
   if (good) collect<Cell>(s, shares, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
