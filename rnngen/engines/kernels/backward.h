@@ -166,14 +166,9 @@ void collect(const Sizes& s, const std::vector<Gradients>& shares, float* dkerne
       using C = decltype(cell);
       const float *u = &share.recurrent[s.h * unit * A_UNIT(UN)], *x = &share.kernel[s.d * unit * A_UNIT(XN)];
       const float* bias = &share.bias[unit * A_UNIT(SLOTS)];
-      const auto add = [](float* to, const float* from) {
-        return [=](long i, long c) {
-          if (c >= 0) to[c] += from[i];
-        };
-      };
-      for (long k = 0; k < s.h; k++) panel<C, C::UF, C::UN>(k, unit, s.h, add(drecurrent + k * g, u));
-      for (long k = 0; k < s.d; k++) panel<C, C::XF, C::XN>(k, unit, s.h, add(dkernel + k * g, x));
-      panel<C, C::XF, C::XN>(0, unit, s.h, add(dbias, bias + C::XF * L));
+      for (long k = 0; k < s.h; k++) add_back<C, C::UF, C::UN>(drecurrent + k * g, u, k, unit, s.h);
+      for (long k = 0; k < s.d; k++) add_back<C, C::XF, C::XN>(dkernel + k * g, x, k, unit, s.h);
+      add_back<C, C::XF, C::XN>(dbias, bias + C::XF * L, 0, unit, s.h);
       if (drecurrent_bias)
         for (long l = 0; l < L && unit + l < s.h; l++) drecurrent_bias[unit + l] += bias[l];
     });

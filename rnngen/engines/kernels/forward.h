@@ -1,6 +1,7 @@
 // A layer over all steps, and its weights in the order in which they are read.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <vector>
@@ -28,11 +29,28 @@ struct Weights {
   const float *kernel, *recurrent, *bias, *recurrent_bias;
 };
 
-// The numbers of a block's slots [F, F + N) in row k of weights `[., g * h]`: f(number in the panel, column or -1).
-template <class Cell, int F, int N, class Do>
-void panel(long k, long unit, long h, Do f) {
+// The numbers of a slot in a row of weights `[g * h]`: f(where they are in the row, how many), none beyond h.
+template <class Cell, class F>
+void slot_of(int slot, long unit, long h, F f) {
+  long count = L;
+  while (count && Cell::column(slot, unit + count - 1, h) < 0) count--;
+  if (count) f(Cell::column(slot, unit, h), count);
+}
+
+// Slots [F, F + N) of a block from a row of weights to row k of a panel, and the other way, added.
+template <class Cell, int F, int N>
+void take(float* to, const float* row, long k, long unit, long h) {
   for (int slot = 0; slot < N; slot++)
-    for (int l = 0; l < L; l++) f((k * N + slot) * L + l, Cell::column(F + slot, unit + l, h));
+    slot_of<Cell>(F + slot, unit, h, [&](long at, long count) {
+      std::memcpy(to + (k * N + slot) * L, row + at, count * sizeof(float));
+    });
+}
+template <class Cell, int F, int N>
+void add_back(float* row, const float* from, long k, long unit, long h) {
+  for (int slot = 0; slot < N; slot++)
+    slot_of<Cell>(F + slot, unit, h, [&](long at, long count) {
+      for (long l = 0; l < count; l++) row[at + l] += from[(k * N + slot) * L + l];
+    });
 }
 
 // A layer's weights in the order in which they are read: panel after panel, zeros beyond h.
@@ -48,17 +66,11 @@ struct Layer {
     blocks(Cell{}, s.padded, [&](auto cell, long unit) {
       using C = decltype(cell);
       float *u = &recurrent[s.h * unit * A_UNIT(UN)], *x = &kernel[s.d * unit * A_UNIT(XN)];
-      for (long k = 0; k < s.h; k++)
-        panel<C, C::UF, C::UN>(k, unit, s.h, [&](long to, long c) { u[to] = c < 0 ? 0 : w.recurrent[k * g + c]; });
-      for (long k = 0; k < s.d; k++)
-        panel<C, C::XF, C::XN>(k, unit, s.h, [&](long to, long c) { x[to] = c < 0 ? 0 : w.kernel[k * g + c]; });
+      for (long k = 0; k < s.h; k++) take<C, C::UF, C::UN>(u, w.recurrent + k * g, k, unit, s.h);
+      for (long k = 0; k < s.d; k++) take<C, C::XF, C::XN>(x, w.kernel + k * g, k, unit, s.h);
       float* to = &bias[unit * A_UNIT(SLOTS)];
-      for (int slot = 0; slot < C::SLOTS; slot++)
-        for (int l = 0; l < L; l++) {
-          const long c = C::column(slot, unit + l, s.h);
-          const bool fed = slot >= C::XF && slot < C::XF + C::XN;
-          to[slot * L + l] = c < 0 ? 0 : fed ? w.bias[c] : w.recurrent_bias[unit + l];
-        }
+      take<C, C::XF, C::XN>(to + C::XF * L, w.bias, 0, unit, s.h);
+      if (w.recurrent_bias) std::memcpy(to, w.recurrent_bias + unit, std::min<long>(L, s.h - unit) * sizeof(float));
     });
   }
 };
@@ -74,10 +86,17 @@ Floats transposed(Sizes s, const float* weights, long width) {
       using C = decltype(cell);
       constexpr int F = INPUT ? C::XF : C::UF, M = INPUT ? C::XN : C::UN;
       float* to = &out[(first * s.padded + unit * N * L) * a_unit];
-      panel<C, F, M>(0, unit, s.h, [&](long k, long c) {
-        for (long i = first; i < first + N * L; i++)
-          to[k * N * L + i - first] = c < 0 || i >= width ? 0 : weights[i * g + c];
-      });
+      // Square by square: down the columns, the lines of a wide array would push each other out of the cache.
+      for (long row = 0; row < N * L && first + row < width; row += L)
+        for (int slot = 0; slot < M; slot++) {
+          float square[L][L] = {};
+          for (long i = 0; i < std::min<long>(L, width - first - row); i++)
+            slot_of<C>(F + slot, unit, s.h, [&](long at, long count) {
+              std::memcpy(square[i], weights + (first + row + i) * g + at, count * sizeof(float));
+            });
+          for (int l = 0; l < L; l++)
+            for (int i = 0; i < L; i++) to[(slot * L + l) * N * L + row + i] = square[i][l];
+        }
     });
   });
   return out;
