@@ -237,7 +237,8 @@ def test_zoneout_keeps_what_it_draws_and_otherwise_its_mean():
     for name, old, rate in (("h", 7.0, 0.5), ("c", 9.0, 0.25)):
         kept = np.asarray(drawn[name]) == old
         assert abs(kept.mean() - rate) < 0.04
-        np.testing.assert_allclose(np.asarray(drawn[name])[~kept], np.asarray(new[name])[~kept], rtol=1e-5, atol=1e-6)
+        # The gates of a carry of 9 are known to 9 roundings: the two sides may be different programs.
+        np.testing.assert_allclose(np.asarray(drawn[name])[~kept], np.asarray(new[name])[~kept], rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(ys[0], drawn["h"])
     assert_close(unrolled(cell, params, xs, start)[0]["c"], 0.75 * new["c"] + 0.25 * start["c"], 1e-5)
 
