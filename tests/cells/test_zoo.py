@@ -232,13 +232,12 @@ def test_zoneout_keeps_what_it_draws_and_otherwise_its_mean():
     cell, inner = zoneout(H, cell=lstm, rate=0.5, carry_rate=0.25), lstm(H)
     params, xs = random_params(cell, D), noise((1, 400, D), 1)
     start = {"h": jnp.full((400, H), 7.0), "c": jnp.full((400, H), 9.0)}
-    new = unrolled(inner, params, xs, start)[0]
+    new = unrolled(inner, params, xs, start, engine="scan")[0]  # as the wrapped one is run
     drawn, ys = unrolled(cell, params, xs, start, key=jax.random.key(0))
     for name, old, rate in (("h", 7.0, 0.5), ("c", 9.0, 0.25)):
         kept = np.asarray(drawn[name]) == old
         assert abs(kept.mean() - rate) < 0.04
-        # The gates of a carry of 9 are known to 9 roundings: the two sides may be different programs.
-        np.testing.assert_allclose(np.asarray(drawn[name])[~kept], np.asarray(new[name])[~kept], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(drawn[name])[~kept], np.asarray(new[name])[~kept], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(ys[0], drawn["h"])
     assert_close(unrolled(cell, params, xs, start)[0]["c"], 0.75 * new["c"] + 0.25 * start["c"], 1e-5)
 

@@ -129,9 +129,7 @@ def test_models_at_once_have_the_bits_of_each_alone():
     ]
     for found in together:
         for i, one in enumerate(alone):
-            assert all(
-                np.array_equal(a[i], b) for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True)
-            )
+            assert_same(jax.tree.map(lambda leaf, i=i: leaf[i], found), one)
 
 
 @built
