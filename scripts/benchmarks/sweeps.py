@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,9 +64,9 @@ def measure(case: Sweep | Driver, options: Options) -> list[Row]:
     if isinstance(case, Driver):
         return _driver(case, options)
     repeats = options.repeats_or(3)
-    calls = {"rnngen sweep": _rnngen, "rnngen sweep, programs kept": _rnngen_kept, "flax": _flax}
+    calls = {"rnngen sweep": _cold(_rnngen_kept), "rnngen sweep, programs kept": _rnngen_kept, "flax": _flax}
     calls |= {"torch": _torch} if installed(["torch"])[0] else {}
-    calls |= {"bare steps": _bare, "bare steps, programs kept": _bare_kept}
+    calls |= {"bare steps": _cold(_bare_kept), "bare steps, programs kept": _bare_kept}
     with tempfile.TemporaryDirectory() as kept:
         _rnngen_kept(case, kept)
         _bare_kept(case, kept)
@@ -86,9 +87,14 @@ def _timed(name: str, call: Any) -> float:
     return spent
 
 
-def _rnngen(case: Sweep, kept: str) -> list[float]:
-    with tempfile.TemporaryDirectory() as cache:
-        return _rnngen_kept(case, cache)
+def _cold(call: Callable[[Sweep, str], list[float]]) -> Callable[[Sweep, str], list[float]]:
+    """The call where no program was compiled before."""
+
+    def run(case: Sweep, kept: str) -> list[float]:
+        with tempfile.TemporaryDirectory() as cache:
+            return call(case, cache)
+
+    return run
 
 
 def _rnngen_kept(case: Sweep, cache: str) -> list[float]:
@@ -106,11 +112,6 @@ def _torch(case: Sweep, kept: str) -> list[float]:
 def _flax(case: Sweep, kept: str) -> list[float]:
     script = str(HERE / "plain_flax.py")
     return [float(_python(case, [script, cell, str(seed)])) for cell in case.cells for seed in range(case.seeds)]
-
-
-def _bare(case: Sweep, kept: str) -> list[float]:
-    with tempfile.TemporaryDirectory() as cache:
-        return _bare_kept(case, cache)
 
 
 def _bare_kept(case: Sweep, cache: str) -> list[float]:
