@@ -1,4 +1,7 @@
-"""The associative engine: for `Affine` cells, all steps of a chunk at once, in logarithmic depth."""
+"""The associative engine: for `Affine` cells, all steps of a chunk at once, in logarithmic depth.
+
+Elementwise ones in float32 on a CPU have all at once but the recurrence itself, see `recurrence`.
+"""
 
 from typing import Any, NamedTuple
 

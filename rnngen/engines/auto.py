@@ -3,8 +3,9 @@
 | cell | where | engine |
 |---|---|---|
 | with a hand-written `Backward` | any | `fused`; on a CPU its compiled loops, where there are some |
-| `Affine`, elementwise | at least 64 steps, at most 128 numbers in the carry of the whole batch | `associative` |
-| `Affine`, elementwise | any other shape, without mask, resets and probes | `fused` |
+| `Affine`, elementwise | in float32 on a CPU, where there are compiled loops | `associative` |
+| `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
+| `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes | `fused` |
 | any other | any | `scan` |
 
 `scripts/bench.py lengths` and `layers` measure what this table says.
@@ -16,6 +17,7 @@ from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines.associative import associative
 from rnngen.engines.fused import fused
+from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
 from rnngen.engines.trees import length
@@ -40,7 +42,7 @@ def pick(cell: Cell, carry: Carry, inputs: StepInput):
         return fused()
     plain = isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)
     small = sum(leaf.size for leaf in jax.tree.leaves(carry)) <= LARGEST_CARRY
-    if plain and small and length(inputs) >= FEWEST_STEPS:
+    if plain and (one_after_another(carry) or (small and length(inputs) >= FEWEST_STEPS)):
         return associative()
     if plain and inputs.mask is inputs.reset is inputs.probe is None:
         return fused()

@@ -17,18 +17,17 @@ from rnngen.process import cache_folder
 
 SOURCES = Path(__file__).parent / "kernels"
 PREFIX = "rnngen_"
-NAMES = tuple(f"{cell}_{way}" for cell in ("rnn", "gru", "lstm") for way in ("forward", "backward"))
+NAMES = (*(f"{cell}_{way}" for cell in ("rnn", "gru", "lstm") for way in ("forward", "backward")), "linear_recurrence")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
 SECONDS = 300
 
 
-@functools.cache
 def load() -> bool:
-    """Whether JAX has the loops: found, or built now, which takes some seconds once a machine.
+    """Whether JAX has the loops and runs on a CPU: found, or built now, which takes some seconds once a machine.
 
-    False where there is no compiler, where it fails, and where no folder is the user's own; `why_not` says which.
+    False too where there is no compiler, where it fails, and where no folder is the user's own; `why_not` says which.
     """
-    return why_not() is None
+    return jax.default_backend() == "cpu" and why_not() is None
 
 
 @functools.cache

@@ -5,6 +5,7 @@ the sums of a few units in registers, in C++ that this machine's own compiler bu
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
         return False
     leaves = [*jax.tree.leaves((carry, inputs.probe)), inputs.u, *_weights(params).values()]
     single = all(jnp.result_type(leaf) == jnp.float32 for leaf in leaves)
-    return single and 0 not in inputs.u.shape and jax.default_backend() == "cpu" and building.load()
+    return single and 0 not in inputs.u.shape and building.load()
 
 
 def compiled(cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable) -> tuple[Carry, Array]:
@@ -135,7 +136,7 @@ def _forward(name: str, weights: Params, carry: Carry, xs: Array, probes: Carry)
     h, c = _parts(carry, kernels)
     units = h.shape[-1]
     shapes = [(steps, batch, units), (steps, batch, kernels.kept * -(-units // LANES) * LANES), c.shape]
-    ys, kept, c = _call(f"{name}_forward", shapes, xs, *_four(weights), h, c, *_parts(probes, kernels))
+    ys, kept, c = _call(f"{name}_forward", batch, shapes, xs, *_four(weights), h, c, *_parts(probes, kernels))
     return (_carry(ys[-1], c, kernels), ys), kept
 
 
@@ -146,15 +147,28 @@ def _backward(name: str, given: PyTree, ys: Array, kept: Array, gradients: PyTre
     entering = (*_parts(carry, kernels), *_parts(probes, kernels))
     wanted = [kernel, recurrent, *biases, *entering[:2], xs if with_xs else _nothing(), *entering[2:]]
     arrays = (xs, kernel, recurrent, *entering, ys, kept, dys, *_parts(dcarry, kernels))
-    *four, dh, dc, dxs, dprobe_h, dprobe_c = _call(f"{name}_backward", [x.shape for x in wanted], *arrays)
+    *four, dh, dc, dxs, dprobe_h, dprobe_c = _call(f"{name}_backward", xs.shape[1], [x.shape for x in wanted], *arrays)
     dweights = {name: d for name, d in zip(WEIGHTS, four, strict=True) if name in weights}
     dprobes = None if probes is None else _carry(dprobe_h, dprobe_c, kernels)
     return dweights, _carry(dh, dc, kernels), dxs if with_xs else jnp.zeros_like(xs), dprobes
 
 
-def _call(name: str, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
+def _call(name: str, rows: int, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
     outs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return jax.ffi.ffi_call(building.PREFIX + name, outs, vmap_method="sequential")(*given, threads=_threads())
+    run = jax.ffi.ffi_call(building.PREFIX + name, outs, vmap_method="sequential")
+    return run(*given, shares=count_shares(rows), threads=_threads())
+
+
+def count_shares(rows: int) -> int:
+    """How many threads can share a batch: two where there are some rows, more where there are many, since shares of
+    few rows read the weights too often."""
+    return max(1 if rows < 10 else 2, rows // 32)
+
+
+def all_compiled(function: Callable, *args: Any) -> bool:
+    """Whether compiled loops are all there is of loops in a function."""
+    text = str(jax.make_jaxpr(function)(*args))
+    return "ffi_call" in text and not re.search(r"\b(scan|while)\[", text)
 
 
 def _threads() -> int:

@@ -3,6 +3,8 @@
 The steps are dealt into blocks. All blocks are composed side by side, `block` products deep; their totals are composed
 by `jax.lax.associative_scan` (Blelloch 1990), logarithmically deep; and then all blocks are gone through side by side,
 each from the carry that those before it lead to. With block=1 the whole is logarithmic in t; larger ones do less work.
+
+On a CPU nothing is gained by that where one multiplication and one addition are a step: that is a compiled loop.
 """
 
 import functools
@@ -13,8 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import compose_affine, multiply_add
+from rnngen.engines import building
 from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
-from rnngen.types import Carry
+from rnngen.types import Array, Carry
 
 
 def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: int) -> Carry:
@@ -64,9 +67,23 @@ def _in_turn(act: Callable, elements: Any, carry: Carry) -> Carry:
 def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
     """c_t = a_t c_{t-1} + b_t elementwise, leaf by leaf: trees of `[t, ...]` and `[...]` -> `[t, ...]`.
 
+    block: as in `solve`, which runs it where it does not go `one_after_another`.
     Its gradient is the same recurrence run backwards, so that nothing but a and c is kept.
     """
+    if length(a) > 1 and one_after_another(carry):
+        return jax.tree.map(_loop, a, b, carry)
     return solve(compose_affine, multiply_add, (a, b), carry, block)
+
+
+def one_after_another(carry: Carry) -> bool:
+    """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, in float32."""
+    return all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(carry)) and building.load()
+
+
+def _loop(a: Array, b: Array, carry: Array) -> Array:
+    """c `[t, ...]` for a leaf; not for t = 1, where XLA loses in second derivatives what kind of call this is."""
+    out = jax.ShapeDtypeStruct(a.shape, a.dtype)
+    return jax.ffi.ffi_call(f"{building.PREFIX}linear_recurrence", out, vmap_method="sequential")(a, b, carry)
 
 
 def _forward(a, b, carry, block):

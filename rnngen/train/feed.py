@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnngen.tasks.task import Task, key_numbers
 from rnngen.train.experiment import Experiment
-from rnngen.types import PyTree
+from rnngen.types import Batch, PyTree
 
 
 class Feed:
@@ -50,6 +51,16 @@ def feed_shapes(experiment: Experiment, trials: int) -> PyTree:
     one = _one(experiment.task, key_numbers(jax.random.key(0)), 0, experiment.schedule.examples(experiment.task))
     count = experiment.schedule.log_every
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((trials, count, *x.shape), x.dtype), one)
+
+
+def batch_shapes(experiment: Experiment) -> Batch:
+    """The shapes of a training batch."""
+    task = experiment.task
+    drawn = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), feed_shapes(experiment, 1))
+    if task.on_device:
+        size = experiment.schedule.examples(task)
+        drawn = jax.eval_shape(lambda key: task.sample("train", key, jnp.int32(0), size), jax.random.key(0))
+    return jax.eval_shape(task.finish, drawn)
 
 
 def _drawn(experiment: Experiment, keys: Sequence[np.ndarray], first: int) -> PyTree:

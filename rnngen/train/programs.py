@@ -15,10 +15,12 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.engines.compiled import all_compiled, count_shares
 from rnngen.lookup import Kept
+from rnngen.process import count_cores
 from rnngen.train import sharding
 from rnngen.train.experiment import Experiment
-from rnngen.train.feed import feed_shapes
+from rnngen.train.feed import batch_shapes, feed_shapes
 from rnngen.train.state import (
     TrainState,
     evaluate,
@@ -102,13 +104,24 @@ def place(states: TrainState, experiment: Experiment) -> TrainState:
 
 
 def mesh_of_run(experiment: Experiment) -> Mesh:
-    """The devices that divide every batch of a run."""
-    schedule, diagnose = experiment.schedule, experiment.diagnose
+    """The devices that divide every batch of a run; one where that uses all cores by itself."""
     if experiment.regularizer.one_device:
         return sharding.mesh_of(1)
-    shared = jax.process_count() == 1 and any(d.batch_axis is not None for d in diagnose.what.values())
-    examples = [diagnose.examples] if shared else []
-    return sharding.mesh_for(schedule.examples(experiment.task), schedule.eval_batch_size, *examples)
+    batch_size = experiment.schedule.examples(experiment.task)
+    mesh = sharding.mesh_for(batch_size, experiment.schedule.eval_batch_size)
+    alone = mesh.size == 1 or jax.process_count() > 1 or count_shares(batch_size) < count_cores()
+    return mesh if alone or not _has_loops(experiment) else sharding.mesh_of(1)
+
+
+def _has_loops(experiment: Experiment) -> bool:
+    """Whether compiled loops run all layers of a training step."""
+    model, key = experiment.model, jax.random.key(0)
+
+    def look() -> bool:
+        params, batch = jax.eval_shape(model.init, key), batch_shapes(experiment)
+        return all_compiled(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
+
+    return look() if not experiment.program else _LOOPS.get(experiment.program, look)
 
 
 def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
@@ -118,7 +131,7 @@ def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
     return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
 
 
-_PROGRAMS = Kept(8)
+_PROGRAMS, _LOOPS = Kept(8), Kept(64)
 
 
 def _kept(name: tuple, make: Callable[[], Any]) -> Any:
@@ -143,7 +156,7 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
         {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
         jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),
-        {name: _diagnosing(experiment, what, inner, params) for name, what in experiment.diagnose.what.items()},
+        {name: _diagnosing(experiment, what, params) for name, what in experiment.diagnose.what.items()},
         how,
     )
 
@@ -208,13 +221,13 @@ def _blank(shape: jax.ShapeDtypeStruct) -> Array:
     return jnp.zeros(shape.shape, shape.dtype)
 
 
-def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, mesh: Mesh, params: Params) -> Callable:
+def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, params: Params) -> Callable:
     """The compiled program; one that does not share its examples between devices runs on the first alone.
 
     Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
     """
-    if diagnosis.batch_axis is None or jax.process_count() > 1:
-        mesh = sharding.mesh_of(1)
+    alone = diagnosis.batch_axis is None or jax.process_count() > 1
+    mesh = sharding.mesh_of(1) if alone else sharding.mesh_for(experiment.diagnose.examples)
     program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
     batch = sharding.replicate(first_batch(experiment.task, "valid", experiment.diagnose.examples), mesh)
     here = lambda params: sharding.replicate(sharding.local(params), mesh)  # noqa: E731

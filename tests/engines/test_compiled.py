@@ -14,6 +14,7 @@ from conftest import assert_close, double, noise, quick_jit, random_params
 
 from rnngen.cells import CELLS
 from rnngen.engines import building, compiled, unroll
+from rnngen.engines.recurrence import linear_recurrence
 
 built = pytest.mark.skipif(building.why_not() is not None, reason=str(building.why_not()))
 NAMES = sorted(compiled.KERNELS)
@@ -154,6 +155,46 @@ def test_what_is_no_number_stays_seen(name):
     assert np.isfinite(np.delete(ys.reshape(7, 6, -1), 4, axis=1)).all()
     gradient = jax.jit(jax.grad(loss_of(cell)))(params, with_nan, None)
     assert np.isnan(gradient["kernel"]).any()
+
+
+@built
+@pytest.mark.parametrize("shape", [(1, 1), (9, 2, 3), (700, 16), (6, 67)])
+def test_a_linear_recurrence_and_its_gradients_are_those_of_float64(shape):
+    given = {"a": 0.5 * noise(shape, 2), "b": noise(shape, 3), "c": noise(shape[1:], 4)}
+
+    def run(given):
+        return linear_recurrence(given["a"], given["b"], given["c"], 4)
+
+    def twice(given):
+        return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(lambda given: jnp.sum(jnp.sin(run(given))))(given)))
+
+    assert runs_compiled(run, given) == (shape[0] > 1)
+    program = lambda given: (run(given), jax.value_and_grad(twice)(given))  # noqa: E731
+    found = quick_jit(program)(given)
+    with jax.enable_x64(True):
+        assert not runs_compiled(run, double(given))
+        reference = quick_jit(program)(double(given))
+    assert_near(found, reference, 1e-5)
+
+
+@built
+def test_an_affine_cell_has_the_recurrence_compiled_with_mask_resets_and_models_at_once():
+    cell = CELLS["mingru"](5)
+    params, xs = random_params(cell, 3), noise((12, 2, 3), 1)
+    mask, resets = noise((12, 2), 2) < 0.8, noise((12, 2), 3) > 1
+    assert 0 < mask.sum() < mask.size
+    assert resets.any()
+
+    def ends(params, engine):
+        return unroll(cell, params, xs, mask=mask, resets=resets, engine=engine)
+
+    assert runs_compiled(functools.partial(ends, engine="auto"), params)
+    assert_near(ends(params, "auto"), ends(params, "scan"), 1e-6)
+    stacked = jax.tree.map(lambda p: jnp.stack([p, p * 0.5]), params)
+    together = jax.vmap(functools.partial(ends, engine="auto"))(stacked)
+    for i in range(2):
+        alone = ends(jax.tree.map(lambda p, i=i: p[i], stacked), "auto")
+        assert_near(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, 1e-6)
 
 
 def test_what_does_not_fit_is_run_by_jax():

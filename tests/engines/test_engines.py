@@ -10,7 +10,7 @@ from conftest import FOUR, assert_close, double, noise, quick_jit, random_params
 from my_lab import leaky
 
 from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
-from rnngen.engines import ENGINES, unroll, unroll_noted
+from rnngen.engines import ENGINES, building, unroll, unroll_noted
 from rnngen.engines.auto import pick
 from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput
@@ -347,18 +347,20 @@ def test_dependence_follows_operations():
 
 
 @pytest.mark.parametrize(
-    ("cell_name", "steps", "batch", "flags", "picked"),
+    ("cell_name", "steps", "batch", "flags", "loops", "picked"),
     [
-        ("lstm", 4, 2, True, "fused"),
-        ("mingru", 4096, 1, True, "associative"),
-        ("mingru", 40, 1, False, "fused"),
-        ("mingru", 4096, 100, False, "fused"),
-        ("mingru", 4096, 100, True, "scan"),
-        ("deltarule", 4096, 1, False, "scan"),
-        ("leaky", 50, 2, False, "scan"),
+        ("lstm", 4, 2, True, False, "fused"),
+        ("mingru", 4096, 1, True, False, "associative"),
+        ("mingru", 40, 1, False, False, "fused"),
+        ("mingru", 4096, 100, False, False, "fused"),
+        ("mingru", 4096, 100, True, False, "scan"),
+        ("mingru", 4, 100, True, True, "associative"),
+        ("deltarule", 4096, 1, False, True, "scan"),
+        ("leaky", 50, 2, False, True, "scan"),
     ],
 )
-def test_auto_picks_by_its_table(cell_name, steps, batch, flags, picked):
+def test_auto_picks_by_its_table(monkeypatch, cell_name, steps, batch, flags, loops, picked):
+    monkeypatch.setattr(building, "load", lambda: loops)
     cell = MAKERS[cell_name](H)
     carry = cell.init_carry(random_params(cell, D), (batch,))
     inputs = StepInput(jnp.zeros((steps, batch, D)), jnp.ones((steps, batch), bool) if flags else None)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import assert_close, make_experiment, make_model
 
+from rnngen.engines import building
 from rnngen.tasks import adding
-from rnngen.train import init_state
+from rnngen.train import init_state, programs
 from rnngen.train.programs import mesh_of_run, place, programs_for
 from rnngen.train.regularizers import flossing
 from rnngen.train.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
@@ -73,6 +74,25 @@ def test_evaluation_is_the_same_on_two_devices():
     items, batch_of = split_batches(task, "valid", 8)
     shared, alone = (means(jax.jit(evaluate(model, m, batch_of))(params, items)) for m in (mesh_of(2), ALONE))
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "batch_size", "cores", "loops", "devices"),
+    [
+        ("lstm", 16, 2, True, 1),
+        ("lstm", 16, 2, False, 2),  # no compiler
+        ("lstm", 16, 3, True, 2),  # loops for two threads alone
+        ("lstm", 4, 2, True, 2),
+        ("mgu", 16, 2, True, 2),  # a cell that they do not have
+        ("mingru", 16, 2, True, 2),  # a recurrence that is compiled among what is not
+    ],
+)
+def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, batch_size, cores, loops, devices):
+    if loops and not building.load():
+        pytest.skip(str(building.why_not()))
+    monkeypatch.setattr(building, "load", lambda: loops)
+    monkeypatch.setattr(programs, "count_cores", lambda: cores)
+    assert mesh_of_run(make_experiment(cell, batch_size=batch_size)).size == devices
 
 
 def test_linear_algebra_runs_on_one_device():

@@ -5,6 +5,13 @@
 
 namespace rnngen {
 
+// For what is kept of a block; far: that of all steps is more than a cache holds.
+struct Room {
+  float* start;
+  bool far;
+  void keep(int i, Vec v) const { far ? store_far(start + i * L, v) : store(start + i * L, v); }
+};
+
 // A cell computes the sums of a block of UNITS units in SLOTS vectors. UF and UN are the first slot and the number of
 // slots that the recurrent kernel adds to, XF and XN those of the input kernel. `column` is where number `unit` of a
 // slot stands in the weights `[., g * h]`, -1 beyond h. KEPT vectors a block are kept for the way back, which may read
@@ -14,10 +21,10 @@ struct Lstm {  // i, f, g, o; keeps their tanh, and c
   static constexpr bool READS_OLD = false, READS_NEW = false;
   static long column(int slot, long unit, long h) { return unit < h ? slot * h + unit : -1; }
 
-  static void forward(const Vec* sums, const float*, float* c, float* h_new, float* kept) {
+  static void forward(const Vec* sums, const float*, float* c, float* h_new, Room kept) {
     const Vec i = tanh_(sums[0]), f = tanh_(sums[1]), g = tanh_(sums[2]), o = tanh_(sums[3]);
     const Vec c_new = half(f) * load(c) + half(i) * g;
-    store(kept, i), store(kept + L, f), store(kept + 2 * L, g), store(kept + 3 * L, o), store(kept + 4 * L, c_new);
+    kept.keep(0, i), kept.keep(1, f), kept.keep(2, g), kept.keep(3, o), kept.keep(4, c_new);
     store(c, c_new);
     store(h_new, half(o) * tanh_(c_new));
   }
@@ -41,9 +48,9 @@ struct Gru {  // q = h U_n + c_n, r, z, and what the input adds to n; keeps q, t
     return unit < h ? (slot == 0 || slot == 3 ? 2 : slot - 1) * h + unit : -1;
   }
 
-  static void forward(const Vec* sums, const float* h, float*, float* h_new, float* kept) {
+  static void forward(const Vec* sums, const float* h, float*, float* h_new, Room kept) {
     const Vec r = tanh_(sums[1]), z = tanh_(sums[2]), n = tanh_(sums[3] + half(r) * sums[0]);
-    store(kept, sums[0]), store(kept + L, r), store(kept + 2 * L, z), store(kept + 3 * L, n);
+    kept.keep(0, sums[0]), kept.keep(1, r), kept.keep(2, z), kept.keep(3, n);
     store(h_new, n + half(z) * (load(h) - n));
   }
   static void backward(const float* kept, const float* h, const float*, Vec, float* dh, float*, Vec* dz) {
@@ -62,7 +69,7 @@ struct Rnn {  // tanh, N vectors of units a block; what leaves a step is all tha
   static constexpr bool READS_OLD = false, READS_NEW = true;
   static long column(int slot, long unit, long h) { return unit + slot * L < h ? unit + slot * L : -1; }
 
-  static void forward(const Vec* sums, const float*, float*, float* h_new, float*) {
+  static void forward(const Vec* sums, const float*, float*, float* h_new, Room) {
     for (int v = 0; v < N; v++) store(h_new + v * L, tanh_(sums[v]));
   }
   static void backward(const float*, const float*, const float* h_new, Vec, float* dh, float*, Vec* dz) {

@@ -123,12 +123,15 @@ inline const float* row(const float* array, const Sizes& s, long t, long first) 
   return array ? array + (t * s.b + first) * s.h : nullptr;
 }
 
+constexpr long FAR = 1 << 20;  // numbers that are more than a core's own cache holds
+
 // Rows [first, first + n) of the batch through all steps.
 template <class Cell>
 void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, const float* c0, Probes probes,
                    float* hs, float* kept, float* c_last, long first, long n) {
   const Sizes s = layer.size;
   const long wide = s.padded * A_UNIT(KEPT);
+  const bool far = s.t * s.b * wide > FAR;
   Floats before(n * s.padded), after(before), c(before);
   if (c_last) copy_rows(c.data(), s.padded, c0 + first * s.h, s.h, s.h, n);
   for (long t = 0; t < s.t; t++) {
@@ -153,7 +156,7 @@ void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, c
 #pragma GCC unroll 6
         for (int r = 0; r < R; r++) {
           const long at = (row + r) * s.padded + unit;
-          C::forward(sums[r], &h[at], &c[at], &h_new[at], keep + (row + r) * wide + unit * A_UNIT(KEPT));
+          C::forward(sums[r], &h[at], &c[at], &h_new[at], {keep + (row + r) * wide + unit * A_UNIT(KEPT), far});
         }
       });
     });

@@ -1,4 +1,5 @@
-// The rnn, gru and lstm of rnngen as compiled loops: one call runs a layer over all steps, forward or backward.
+// The rnn, gru and lstm of rnngen as compiled loops: one call runs a layer over all steps, forward or backward; and
+// the recurrence that affine cells come down to.
 //
 // A step multiplies a few rows of the batch by the gates of a few units at a time and applies the nonlinearities while
 // the sums are still in registers. Backward, a chunk of steps leaves the gradients of its sums behind, and one product
@@ -26,9 +27,6 @@ namespace ffi = xla::ffi;
 using namespace rnngen;
 namespace {
 
-// Two where there are some rows, more where there are many: shares of few rows read the weights too often.
-long count_shares(long b) { return std::max(b < 10 ? 1L : 2L, b / 32); }
-
 // Move a thread off this core, where a system may put it at first, to wait for the one that goes on; then let it run
 // anywhere.
 void send_away(std::thread& other) {
@@ -46,8 +44,8 @@ void send_away(std::thread& other) {
 // f(share, its first row, its rows), on so many threads, or as many as there may be, where they are worth starting.
 // False where memory ran out.
 template <class F>
-bool share_out(const Sizes& s, long threads, F f) {
-  const long b = s.b, shares = count_shares(b);
+bool share_out(const Sizes& s, long shares, long threads, F f) {
+  const long b = s.b;
   if (s.t * s.b * s.h * (s.d + s.h) < 1 << 21) threads = 1;
   std::atomic<long> next{0};
   std::atomic<bool> good{true};
@@ -86,11 +84,11 @@ const float* given(const In& in) { return in.element_count() ? in.typed_data() :
 
 template <class Cell>
 ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bias, In h0, In c0, In probes_h,
-                       In probes_c, Out hs, Out kept, Out c_last, int64_t threads) {
+                       In probes_c, Out hs, Out kept, Out c_last, int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
   const Weights weights{given(kernel), given(recurrent), given(bias), given(recurrent_bias)};
   const Layer<Cell> layer(s, weights);
-  return ended(share_out(s, threads, [&](long, long first, long n) {
+  return ended(share_out(s, shares, threads, [&](long, long first, long n) {
     forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)}, wanted(hs), wanted(kept),
                   wanted(c_last), first, n);
   }));
@@ -99,26 +97,41 @@ ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bia
 template <class Cell>
 ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_h, In probes_c, In hs, In kept, In dys,
                         In dh, In dc, Out dkernel, Out drecurrent, Out dbias, Out drecurrent_bias, Out dh0, Out dc0,
-                        Out dxs, Out dprobes_h, Out dprobes_c, int64_t threads) {
+                        Out dxs, Out dprobes_h, Out dprobes_c, int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
   const Floats back = transposed<Cell, false>(s, given(recurrent), s.h);
   const Floats input_back = wanted(dxs) ? transposed<Cell, true>(s, given(kernel), s.d) : Floats();
   const Backward io{given(xs),   given(h0),   given(c0),   given(hs),         given(kept),
                     given(dys),  given(dh),   given(dc),   {given(probes_h), given(probes_c)},
                     wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c)};
-  std::vector<Gradients> shares(count_shares(s.b));
-  const bool good = share_out(s, threads, [&](long i, long first, long n) {
-    backward_share<Cell>(s, back, input_back, io, shares[i], first, n);
+  std::vector<Gradients> parts(shares);
+  const bool good = share_out(s, shares, threads, [&](long i, long first, long n) {
+    backward_share<Cell>(s, back, input_back, io, parts[i], first, n);
   });
-  if (good) collect<Cell>(s, shares, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
+  if (good) collect<Cell>(s, parts, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
   return ended(good);
 }
+
+ffi::Error run_linear(In a, In b, In first, Out carries) {
+  const long n = first.element_count(), steps = n ? a.element_count() / n : 0;
+  const float* before = given(first);
+  for (long t = 0; t < steps; t++) {
+    const float *factor = given(a) + t * n, *offset = given(b) + t * n;
+    float* const now = wanted(carries) + t * n;
+    for (long j = 0; j < n; j++) now[j] = factor[j] * before[j] + offset[j];
+    before = now;
+  }
+  return ended(true);
+}
+
+// a [t, ...], b [t, ...], the first c [...] -> every c = a c + b.
+auto linear_binding() { return ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Ret<In>(); }
 
 // xs [t, b, d], kernel, recurrent kernel, bias, recurrent bias, h0, c0, probes of h and c [t, b, h] -> hs [t, b, h],
 // kept, the last c. Empty is what the cell does not have, and probes that are not given.
 auto forward_binding() {
   auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
-  return std::move(some).Arg<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("threads");
+  return std::move(some).Arg<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("shares").Attr<int64_t>("threads");
 }
 
 // xs, kernel, recurrent kernel, h0, c0, probes, hs, kept, dys, dh and dc of the last step -> gradients in kernel,
@@ -126,7 +139,8 @@ auto forward_binding() {
 auto backward_binding() {
   auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
   auto all = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
-  return std::move(all).Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("threads");
+  auto most = std::move(all).Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
+  return std::move(most).Attr<int64_t>("shares").Attr<int64_t>("threads");
 }
 
 }  // namespace
@@ -137,3 +151,4 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gru_forward, run_forward<Gru>, forward_binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gru_backward, run_backward<Gru>, backward_binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(rnn_forward, run_forward<Rnn<1>>, forward_binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(rnn_backward, run_backward<Rnn<1>>, backward_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(linear_recurrence, run_linear, linear_binding());

@@ -1,6 +1,11 @@
 // Vectors of numbers: as many as this processor takes at once, their tanh, and a product that stays in registers.
 #pragma once
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -22,6 +27,17 @@ inline Vec load(const float* from) {
   return v;
 }
 inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+// Past the caches: what is not read soon need not be fetched to be overwritten.
+inline void store_far(float* to, Vec v) {
+  if (reinterpret_cast<std::uintptr_t>(to) % sizeof v) return store(to, v);
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, (__m512)v);
+#elif defined(__AVX__)
+  _mm256_stream_ps(to, (__m256)v);
+#else
+  store(to, v);
+#endif
+}
 inline Vec all(float x) { return Vec{} + x; }
 inline Vec half(Vec t) { return t * 0.5f + 0.5f; }
 
