@@ -1,6 +1,6 @@
 """What no sweep can do without: import, compile the training steps of some cells, and run them, one seed after another.
 
-Arguments: the cells. Prints the loss of the last steps of each training. No trial's evaluation, folder or record.
+Arguments: a core, and the cells. Prints the loss of the last steps of each training. No evaluation, folder or record.
 """
 
 import functools
@@ -39,5 +39,5 @@ def main(cells: list[str], size: dict) -> list[float]:
 
 
 if __name__ == "__main__":
-    prepare_worker([], devices=1)
-    print(json.dumps(main(sys.argv[1:], json.loads(os.environ["RNNGEN_BENCH_SWEEP"]))))
+    prepare_worker([int(sys.argv[1])], devices=1)
+    print(json.dumps(main(sys.argv[2:], json.loads(os.environ["RNNGEN_BENCH_SWEEP"]))))

@@ -4,6 +4,7 @@ Two are no contenders but floors. "ideal": the time of the compiled steps of all
 cores. "bare steps": the same steps in two processes that import what they need, compile them and do nothing else.
 """
 
+import itertools
 import json
 import math
 import os
@@ -20,7 +21,7 @@ import jax
 
 from rnngen import report
 from rnngen.config import base_config, complete
-from rnngen.process import count_cores
+from rnngen.process import cores
 from rnngen.records import RunFolder
 from rnngen.sweep import axis
 from rnngen.sweep.driver import Listed, run_trials
@@ -115,11 +116,14 @@ def _flax(case: Sweep, kept: str) -> list[float]:
 
 
 def _bare_kept(case: Sweep, cache: str) -> list[float]:
-    """The last cell, which is the slowest, in a process of its own, the others in one beside it."""
+    """The last cell, which is the slowest, in a process and on a core of its own, the others in one beside it."""
     shares = [share for share in (case.cells[:-1], case.cells[-1:]) if share]
+
+    def start(core: int, share: tuple[str, ...]) -> str:
+        return _python(case, [str(HERE / "bare_steps.py"), str(core), *share], **_keeping(cache))
+
     with ThreadPoolExecutor() as pool:
-        start = lambda share: _python(case, [str(HERE / "bare_steps.py"), *share], **_keeping(cache))  # noqa: E731
-        return [loss for printed in pool.map(start, shares) for loss in json.loads(printed)]
+        return [loss for printed in pool.map(start, itertools.cycle(cores()), shares) for loss in json.loads(printed)]
 
 
 def _keeping(cache: str) -> dict[str, str]:
@@ -140,14 +144,18 @@ def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
 
 
 def _ideal(case: Sweep) -> float:
-    """Seconds of the trials' compiled training steps, one device each, over all cores."""
-    spent = 0.0
-    for cell in case.cells:
-        compiled, state = compiled_steps(cell, case._asdict())
-        began = time.perf_counter()
-        jax.block_until_ready(compiled(state))
-        spent += time.perf_counter() - began
-    return spent * case.seeds / count_cores()
+    """Seconds of the trials' compiled training steps, each on one core, over all cores."""
+    spent, all_cores = 0.0, cores()
+    os.sched_setaffinity(0, all_cores[:1])  # compiled loops take all that there are
+    try:
+        for cell in case.cells:
+            compiled, state = compiled_steps(cell, case._asdict())
+            began = time.perf_counter()
+            jax.block_until_ready(compiled(state))
+            spent += time.perf_counter() - began
+    finally:
+        os.sched_setaffinity(0, all_cores)
+    return spent * case.seeds / len(all_cores)
 
 
 class Empty:

@@ -97,7 +97,7 @@ def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, ba
 
 def test_linear_algebra_runs_on_one_device():
     """On two CPU devices at once LAPACK's calls wait for each other's threads for ever."""
-    experiment = make_experiment("rnn", diagnose=("lyapunov_spectrum",))
+    experiment = make_experiment("mgu", diagnose=("lyapunov_spectrum",))
     assert mesh_of_run(experiment._replace(regularizer=flossing(exponents=2))).size == 1
     assert mesh_of_run(experiment).size == 2
     state = init_state(experiment.model, experiment.optimizer, 0)
