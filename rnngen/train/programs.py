@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.diagnostics.diagnoses import Diagnosis
-from rnngen.engines.compiled import all_compiled, count_shares
+from rnngen.engines.calls import count_shares
+from rnngen.engines.compiled import all_compiled
 from rnngen.lookup import Kept
 from rnngen.process import count_cores
 from rnngen.train import sharding

@@ -13,11 +13,11 @@ import pytest
 from conftest import assert_close, double, noise, quick_jit, random_params
 
 from rnngen.cells import CELLS
-from rnngen.engines import building, compiled, unroll
+from rnngen.engines import building, calls, unroll
 from rnngen.engines.recurrence import linear_recurrence
 
 built = pytest.mark.skipif(building.why_not() is not None, reason=str(building.why_not()))
-NAMES = sorted(compiled.KERNELS)
+NAMES = sorted(calls.KERNELS)
 # t, batch, d, h: one of everything; several axes; units and inputs beyond a vector; two shares of a batch and more
 # rows and units than stay in registers at once.
 SHAPES = {"ones": (1, (1,), 1, 1), "axes": (7, (2, 3), 5, 20), "wide": (4, (5,), 17, 50), "shares": (5, (67,), 2, 144)}
@@ -25,7 +25,7 @@ PLAIN = {"name": "fused", "kwargs": {"kernels": False}}
 
 
 def draw(name, shape, probes=False):
-    """(cell, its parameters, xs, probes or None), float32."""
+    """(cell, its parameters, xs, probes or None), float32; the carry after a reset is a parameter."""
     t, batch, d, h = shape
     cell = CELLS[name](h, learned_carry=True)
     params = random_params(cell, d, scale=0.2)
@@ -34,11 +34,18 @@ def draw(name, shape, probes=False):
     return cell, params, noise((t, *batch, d), 1), given
 
 
-def loss_of(cell, engine="fused"):
+def draw_flags(xs, seed=6):
+    """mask and resets for xs, each True here and there, and in the first and the last step too where there are many."""
+    random = np.random.default_rng(seed)
+    mask, resets = (jnp.asarray(random.random(xs.shape[:-1]) < share) for share in (0.7, 0.3))
+    return {"mask": mask, "resets": resets}
+
+
+def loss_of(cell, engine="fused", **options):
     """A scalar of all outputs and the last carry, in (params, xs, probes)."""
 
     def loss(params, xs, probes):
-        last, ys = unroll(cell, params, xs, probes=probes, engine=engine)
+        last, ys = unroll(cell, params, xs, probes=probes, engine=engine, **options)
         weights = jnp.linspace(-1, 1, ys.size, dtype=ys.dtype).reshape(ys.shape)
         return jnp.sum(ys * weights) + sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(last))
 
@@ -64,18 +71,32 @@ def assert_same(actual, expected):
 
 
 @built
-@pytest.mark.parametrize("probes", [False, True])
+@pytest.mark.parametrize("around", ["nothing", "probes", "mask+resets", "mask+resets+probes"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_values_and_gradients_are_those_of_scan(name, shape, probes):
-    cell, params, xs, given = draw(name, SHAPES[shape], probes)
-    wanted = (0, 1, 2) if probes else (0, 1)
-    ours = jax.value_and_grad(loss_of(cell), wanted)
+def test_values_and_gradients_are_those_of_scan(name, shape, around):
+    cell, params, xs, given = draw(name, SHAPES[shape], "probes" in around)
+    options = draw_flags(xs) if "mask" in around else {}
+    wanted = (0, 1, 2) if given is not None else (0, 1)
+    ours = jax.value_and_grad(loss_of(cell, **options), wanted)
     assert runs_compiled(ours, params, xs, given)
     found = quick_jit(ours)(params, xs, given)
     with jax.enable_x64(True):
-        reference = quick_jit(jax.value_and_grad(loss_of(cell, "scan"), wanted))(*double((params, xs, given)))
+        reference = quick_jit(jax.value_and_grad(loss_of(cell, "scan", **options), wanted))(
+            *double((params, xs, given))
+        )
     assert_near(found, reference, 1e-5)
+
+
+@built
+@pytest.mark.parametrize("option", ["mask", "resets"])
+def test_one_flag_alone_and_the_other_way_through_time(option):
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    options = {option: draw_flags(xs)[option], "reverse": True}
+    both = [
+        quick_jit(jax.value_and_grad(loss_of(cell, e, **options), (0, 1)))(params, xs, None) for e in ("fused", PLAIN)
+    ]
+    assert_near(*both, 1e-5)
 
 
 @built
@@ -92,15 +113,17 @@ def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
 def test_a_second_derivative_goes_by_way_of_jax(name):
     cell, params, xs, _ = draw(name, (4, (2,), 3, 5))
 
+    options = draw_flags(xs)
+
     def size(loss):
         def squared(params, xs):
             return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss, (0, 1))(params, xs, None)))
 
         return quick_jit(jax.grad(squared, (0, 1)))
 
-    found = size(loss_of(cell))(params, xs)
+    found = size(loss_of(cell, **options))(params, xs)
     with jax.enable_x64(True):
-        expected = size(loss_of(cell, "scan"))(*double((params, xs)))
+        expected = size(loss_of(cell, "scan", **options))(*double((params, xs)))
     assert_near(found, expected, 1e-5)
 
 
@@ -110,7 +133,7 @@ def test_threads_change_no_bit(name, monkeypatch):
     cell, params, xs, _ = draw(name, (6, (70,), 2, 18))
     seen = []
     for cores in (1, 2, 8):
-        monkeypatch.setattr(compiled, "count_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(calls, "count_cores", lambda cores=cores: cores)
         program = jax.jit(jax.value_and_grad(loss_of(cell)))
         assert f"('threads', {cores})" in str(jax.make_jaxpr(program)(params, xs, None))
         seen.append(program(params, xs, None))
@@ -199,11 +222,10 @@ def test_an_affine_cell_has_the_recurrence_compiled_with_mask_resets_and_models_
 
 def test_what_does_not_fit_is_run_by_jax():
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
-    flags = jnp.ones(xs.shape[:-1], bool)
     run = functools.partial(unroll, cell, params)
     assert runs_compiled(lambda xs: run(xs), xs) == (building.why_not() is None)
-    for options in ({"mask": flags}, {"resets": flags}, {"engine": PLAIN}, {"engine": "scan"}):
-        assert not runs_compiled(lambda xs, options=options: run(xs, **options), xs)
+    for engine in (PLAIN, "scan"):
+        assert not runs_compiled(lambda xs, engine=engine: run(xs, engine=engine), xs)
     narrow = xs.astype(jnp.bfloat16)
     carry = jax.tree.map(lambda c: c.astype(jnp.bfloat16), cell.init_carry(params, xs.shape[1:-1]))
     assert not runs_compiled(lambda xs: run(xs, carry), narrow)

@@ -17,12 +17,13 @@ struct Gradients {
 struct Backward {
   const float *xs, *h0, *c0, *hs, *kept, *dys, *dh_last, *dc_last;
   Probes probes;
-  float *dh0, *dc0, *dxs, *dprobes_h, *dprobes_c;  // null where not wanted
+  Flags flags;
+  float *dh0, *dc0, *dxs, *dprobes_h, *dprobes_c, *dfresh_h, *dfresh_c;  // null where not wanted
 };
 
 constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
 
-// a(i): rows `[n, width]` of step i of a chunk, more(i): what is added to them (null: nothing); dz: its panels.
+// a(i, r): row r, of `width`, of the n of step i of a chunk, more(i): what is added to them (null: nothing); dz: its panels.
 // most: how many rows a panel has. Adds (a + more)^T dz to panels like those of the weights.
 template <class Cell, bool INPUT, class Step, class More>
 void add_product(const Sizes& s, Step a, More more, long n, long width, const Floats& dz, long most, long count,
@@ -34,7 +35,7 @@ void add_product(const Sizes& s, Step a, More more, long n, long width, const Fl
     float* to = &read[row * count];
     for (long i = 0; i < count / n; i++)
       for (long r = 0; r < n; r++, to += R) {
-        const float *from = a(i) + r * width + row, *add = more(i);
+        const float *from = a(i, r) + row, *add = more(i);
         std::memcpy(to, from, R * sizeof(float));
         for (int j = 0; add && j < R; j++) to[j] += add[r * width + row + j];
       }
@@ -94,6 +95,12 @@ void add_sum(const Sizes& s, const Floats& dz, long most, long count, Floats& ou
   });
 }
 
+// Rows of gradients `[n, h]` of which some are another's: added to it, and gone.
+inline void hand_over(float* to, float* from, const Sizes& s, long r) {
+  for (long i = 0; i < s.h; i++) to[r * s.h + i] += from[r * s.padded + i];
+  std::memset(from + r * s.padded, 0, s.padded * sizeof(float));
+}
+
 // Rows [first, first + n) of the batch back through all steps.
 template <class Cell>
 void backward_share(const Sizes& s, const Floats& back, const Floats& input_back, const Backward& io, Gradients& out,
@@ -105,7 +112,10 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
   out.bias.resize(p * A_UNIT(SLOTS));
   copy_rows(dh.data(), p, io.dh_last + first * s.h, s.h, s.h, n);
   if (io.dc0) copy_rows(dc.data(), p, io.dc_last + first * s.h, s.h, s.h, n);
-  const auto entering = [&](long t) { return t ? io.hs + ((t - 1) * s.b + first) * s.h : io.h0 + first * s.h; };
+  if (io.dfresh_h) std::memset(io.dfresh_h + first * s.h, 0, n * s.h * sizeof(float));
+  if (io.dfresh_c) std::memset(io.dfresh_c + first * s.h, 0, n * s.h * sizeof(float));
+  Floats fresh_c(io.dfresh_c ? n * p : 0);
+  if (io.dfresh_c) copy_rows(fresh_c.data(), p, io.flags.c + first * s.h, s.h, s.h, n);
   for (long end = s.t; end > 0;) {
     const long start = std::max(0L, end - steps), count = (end - start) * n;
     for (long t = end - 1; t >= start; t--) {
@@ -113,7 +123,8 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
       const float* dy = whole_rows(io.dys + place * s.h, s, n, rooms[0]);
       const float* h = Cell::READS_NEW ? whole_rows(io.hs + place * s.h, s, n, rooms[1]) : dy;
       const float* more = row(io.probes.h, s, t, first);
-      const float* h_old = Cell::READS_OLD ? whole_rows(entering(t), s, n, rooms[2], more) : dy;
+      const auto before = [&](long r) { return entering(io.flags, io.h0, io.hs, s, t, first + r); };
+      const float* h_old = Cell::READS_OLD ? whole_rows(before, io.flags.resets, s, n, rooms[2], more) : dy;
       const float* c0 = io.dc0 && t == 0 ? whole_rows(io.c0 + first * s.h, s, n, rooms[3]) : nullptr;
       const float* more_c = row(io.probes.c, s, t, first);
       if (more_c) more_c = whole_rows(more_c, s, n, rooms[4]);
@@ -123,10 +134,11 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
           const long i = r * p + unit;
           for (int v = 0; v < C::UNITS / L; v++) store(&dh[i + v * L], load(&dh[i + v * L]) + load(&dy[i + v * L]));
           const float* kept = io.kept + (place + r) * wide + unit * A_UNIT(KEPT);
-          Vec c{}, parts[C::SLOTS];
-          if (io.dc0) c = load(t ? kept - s.b * wide + 4 * L : c0 + i);
+          Vec c{}, parts[C::SLOTS] = {};
+          if (io.dc0) c = load(t ? kept - s.b * wide + C_KEPT * L : c0 + i);
+          if (io.dfresh_c && starts(io.flags, s, t, first + r)) c = load(&fresh_c[i]);
           if (more_c) c += load(more_c + i);
-          C::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
+          if (!idle(io.flags, s, t, first + r)) C::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
           float* to = &dz[most * unit * A_UNIT(SLOTS)] + (at + r) * C::SLOTS * L;
           for (int v = 0; v < C::SLOTS; v++) store(to + v * L, parts[v]);
         }
@@ -134,11 +146,16 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
       add_through<Cell, false>(s, dz, most, at, n, back, s.h, dh.data());
       if (io.dprobes_h) copy_rows(io.dprobes_h + place * s.h, s.h, dh.data(), p, s.h, n);
       if (io.dprobes_c) copy_rows(io.dprobes_c + place * s.h, s.h, dc.data(), p, s.h, n);
+      for (long r = 0; r < n; r++)
+        if (starts(io.flags, s, t, first + r)) {
+          hand_over(io.dfresh_h + first * s.h, dh.data(), s, r);
+          if (io.dfresh_c) hand_over(io.dfresh_c + first * s.h, dc.data(), s, r);
+        }
     }
-    const auto h = [&](long i) { return entering(start + i); };
+    const auto h = [&](long i, long r) { return entering(io.flags, io.h0, io.hs, s, start + i, first + r); };
     const auto probe = [&](long i) { return row(io.probes.h, s, start + i, first); };
     add_product<Cell, false>(s, h, probe, n, s.h, dz, most, count, out.recurrent);
-    const auto x = [&](long i) { return io.xs + ((start + i) * s.b + first) * s.d; };
+    const auto x = [&](long i, long r) { return io.xs + ((start + i) * s.b + first + r) * s.d; };
     add_product<Cell, true>(s, x, [](long) { return (const float*)nullptr; }, n, s.d, dz, most, count, out.kernel);
     add_sum<Cell>(s, dz, most, count, out.bias);
     if (io.dxs) {

@@ -12,6 +12,8 @@ struct Room {
   void keep(int i, Vec v) const { far ? store_far(start + i * L, v) : store(start + i * L, v); }
 };
 
+constexpr int C_KEPT = 4;  // which of the vectors kept of a block is the c that left the step
+
 // A cell computes the sums of a block of UNITS units in SLOTS vectors. UF and UN are the first slot and the number of
 // slots that the recurrent kernel adds to, XF and XN those of the input kernel. `column` is where number `unit` of a
 // slot stands in the weights `[., g * h]`, -1 beyond h. KEPT vectors a block are kept for the way back, which may read
@@ -24,14 +26,14 @@ struct Lstm {  // i, f, g, o; keeps their tanh, and c
   static void forward(const Vec* sums, const float*, float* c, float* h_new, Room kept) {
     const Vec i = tanh_(sums[0]), f = tanh_(sums[1]), g = tanh_(sums[2]), o = tanh_(sums[3]);
     const Vec c_new = half(f) * load(c) + half(i) * g;
-    kept.keep(0, i), kept.keep(1, f), kept.keep(2, g), kept.keep(3, o), kept.keep(4, c_new);
+    kept.keep(0, i), kept.keep(1, f), kept.keep(2, g), kept.keep(3, o), kept.keep(C_KEPT, c_new);
     store(c, c_new);
     store(h_new, half(o) * tanh_(c_new));
   }
   // dh holds the gradient in the new h; what reaches the old h but not by the recurrent kernel is left there.
   static void backward(const float* kept, const float*, const float*, Vec c, float* dh, float* dc, Vec* dz) {
     const Vec i = load(kept), f = load(kept + L), g = load(kept + 2 * L), o = load(kept + 3 * L);
-    const Vec t = tanh_(load(kept + 4 * L)), d = load(dh), e = load(dc) + d * half(o) * (1.0f - t * t);
+    const Vec t = tanh_(load(kept + C_KEPT * L)), d = load(dh), e = load(dc) + d * half(o) * (1.0f - t * t);
     dz[0] = e * g * 0.5f * (1.0f - i * i);
     dz[1] = e * c * 0.5f * (1.0f - f * f);
     dz[2] = e * half(i) * (1.0f - g * g);

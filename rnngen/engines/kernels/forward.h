@@ -106,13 +106,22 @@ inline void copy_rows(float* to, long to_row, const float* from, long from_row, 
   for (long r = 0; r < count; r++) std::memcpy(to + r * to_row, from + r * from_row, width * sizeof(float));
 }
 
-// n rows of h numbers, with those of `more` (null: none) added, as rows of whole vectors: where they are, or in `room`.
-inline const float* whole_rows(const float* from, const Sizes& s, long n, Floats& room, const float* more = nullptr) {
-  if (s.h == s.padded && !more) return from;
-  copy_rows(room.data(), s.padded, from, s.h, s.h, n);
-  for (long r = 0; more && r < n; r++)
-    for (long i = 0; i < s.h; i++) room[r * s.padded + i] += more[r * s.h + i];
+inline void add_rows(float* to, long to_row, const float* more, long width, long count) {
+  for (long r = 0; more && r < count; r++)
+    for (long i = 0; i < width; i++) to[r * to_row + i] += more[r * width + i];
+}
+
+// n rows of h numbers, row r of them at from(r), with those of `more` (null: none) added, as rows of whole vectors:
+// where they are, if they are there one after another and not `apart`, or in `room`.
+template <class Row>
+const float* whole_rows(Row from, bool apart, const Sizes& s, long n, Floats& room, const float* more = nullptr) {
+  if (s.h == s.padded && !more && !apart) return from(0);
+  for (long r = 0; r < n; r++) copy_rows(&room[r * s.padded], s.padded, from(r), s.h, s.h, 1);
+  add_rows(room.data(), s.padded, more, s.h, n);
   return room.data();
+}
+inline const float* whole_rows(const float* from, const Sizes& s, long n, Floats& room) {
+  return whole_rows([&](long r) { return from + r * s.h; }, false, s, n, room);
 }
 
 // What is added to the carry that enters each step, `[t, b, h]`; null: nothing.
@@ -123,25 +132,44 @@ inline const float* row(const float* array, const Sizes& s, long t, long first) 
   return array ? array + (t * s.b + first) * s.h : nullptr;
 }
 
+// Flags `[t, b]`, null: none. Where `mask` is 0 a step leaves the carry that entered it; where `resets` is not, what
+// enters is a row of h and c `[b, h]` in place of what left the step before.
+struct Flags {
+  const float *mask, *resets, *h, *c;
+};
+inline bool starts(const Flags& flags, const Sizes& s, long t, long row) {
+  return flags.resets && flags.resets[t * s.b + row];
+}
+inline bool idle(const Flags& flags, const Sizes& s, long t, long row) {
+  return flags.mask && !flags.mask[t * s.b + row];
+}
+// Row `row` of the h that enters step t, but for probes.
+inline const float* entering(const Flags& flags, const float* h0, const float* hs, const Sizes& s, long t, long row) {
+  if (starts(flags, s, t, row)) return flags.h + row * s.h;
+  return t ? hs + ((t - 1) * s.b + row) * s.h : h0 + row * s.h;
+}
+
 constexpr long FAR = 1 << 20;  // numbers that are more than a core's own cache holds
 
 // Rows [first, first + n) of the batch through all steps.
 template <class Cell>
 void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, const float* c0, Probes probes,
-                   float* hs, float* kept, float* c_last, long first, long n) {
+                   Flags flags, float* hs, float* kept, float* c_last, long first, long n) {
   const Sizes s = layer.size;
   const long wide = s.padded * A_UNIT(KEPT);
   const bool far = s.t * s.b * wide > FAR;
-  Floats before(n * s.padded), after(before), c(before);
+  Floats before(n * s.padded), after(before), c(before), c_before;
   if (c_last) copy_rows(c.data(), s.padded, c0 + first * s.h, s.h, s.h, n);
   for (long t = 0; t < s.t; t++) {
     const float* x = xs + (t * s.b + first) * s.d;
     float *keep = kept + (t * s.b + first) * wide, *out = hs + (t * s.b + first) * s.h;
-    const float* h = whole_rows(t ? out - s.b * s.h : h0 + first * s.h, s, n, before, row(probes.h, s, t, first));
+    const auto from = [&](long r) { return entering(flags, h0, hs, s, t, first + r); };
+    const float* h = whole_rows(from, flags.resets, s, n, before, row(probes.h, s, t, first));
     float* h_new = s.h == s.padded ? out : after.data();
-    if (const float* more = row(probes.c, s, t, first))
-      for (long r = 0; r < n; r++)
-        for (long i = 0; i < s.h; i++) c[r * s.padded + i] += more[r * s.h + i];
+    for (long r = 0; c_last && r < n; r++)
+      if (starts(flags, s, t, first + r)) copy_rows(&c[r * s.padded], 0, flags.c + (first + r) * s.h, 0, s.h, 1);
+    add_rows(c.data(), s.padded, row(probes.c, s, t, first), s.h, n);
+    if (flags.mask) c_before = c;
     blocks(Cell{}, s.padded, [&](auto cell, long unit) {
       using C = decltype(cell);
       const float *bias = &layer.bias[unit * A_UNIT(SLOTS)], *u = layer.recurrent.data() + s.h * unit * A_UNIT(UN);
@@ -160,6 +188,13 @@ void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, c
         }
       });
     });
+    for (long r = 0; r < n; r++)
+      if (idle(flags, s, t, first + r)) {
+        copy_rows(h_new + r * s.padded, 0, h + r * s.padded, 0, s.padded, 1);
+        copy_rows(&c[r * s.padded], 0, &c_before[r * s.padded], 0, s.padded, 1);
+        for (long unit = 0; c_last && unit < s.padded; unit += L)
+          store(keep + r * wide + unit * A_UNIT(KEPT) + C_KEPT * L, load(&c[r * s.padded + unit]));
+      }
     if (h_new != out) copy_rows(out, s.h, h_new, s.padded, s.h, n);
   }
   if (c_last) copy_rows(c_last + first * s.h, s.h, c.data(), s.padded, s.h, n);

@@ -84,26 +84,31 @@ const float* given(const In& in) { return in.element_count() ? in.typed_data() :
 
 template <class Cell>
 ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bias, In h0, In c0, In probes_h,
-                       In probes_c, Out hs, Out kept, Out c_last, int64_t shares, int64_t threads) {
+                       In probes_c, In mask, In resets, In fresh_h, In fresh_c, Out hs, Out kept, Out c_last,
+                       int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
   const Weights weights{given(kernel), given(recurrent), given(bias), given(recurrent_bias)};
   const Layer<Cell> layer(s, weights);
   return ended(share_out(s, shares, threads, [&](long, long first, long n) {
-    forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)}, wanted(hs), wanted(kept),
+    forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)},
+                  {given(mask), given(resets), given(fresh_h), given(fresh_c)}, wanted(hs), wanted(kept),
                   wanted(c_last), first, n);
   }));
 }
 
 template <class Cell>
-ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_h, In probes_c, In hs, In kept, In dys,
-                        In dh, In dc, Out dkernel, Out drecurrent, Out dbias, Out drecurrent_bias, Out dh0, Out dc0,
-                        Out dxs, Out dprobes_h, Out dprobes_c, int64_t shares, int64_t threads) {
+ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_h, In probes_c, In mask, In resets,
+                        In fresh_h, In fresh_c, In hs, In kept, In dys, In dh, In dc, Out dkernel, Out drecurrent,
+                        Out dbias, Out drecurrent_bias, Out dh0, Out dc0, Out dxs, Out dprobes_h, Out dprobes_c,
+                        Out dfresh_h, Out dfresh_c, int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
   const Floats back = transposed<Cell, false>(s, given(recurrent), s.h);
   const Floats input_back = wanted(dxs) ? transposed<Cell, true>(s, given(kernel), s.d) : Floats();
-  const Backward io{given(xs),   given(h0),   given(c0),   given(hs),         given(kept),
-                    given(dys),  given(dh),   given(dc),   {given(probes_h), given(probes_c)},
-                    wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c)};
+  const Backward io{given(xs), given(h0), given(c0), given(hs), given(kept), given(dys), given(dh), given(dc),
+                    {given(probes_h), given(probes_c)},
+                    {given(mask), given(resets), given(fresh_h), given(fresh_c)},
+                    wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c), wanted(dfresh_h),
+                    wanted(dfresh_c)};
   std::vector<Gradients> parts(shares);
   const bool good = share_out(s, shares, threads, [&](long i, long first, long n) {
     backward_share<Cell>(s, back, input_back, io, parts[i], first, n);
@@ -127,18 +132,22 @@ ffi::Error run_linear(In a, In b, In first, Out carries) {
 // a [t, ...], b [t, ...], the first c [...] -> every c = a c + b.
 auto linear_binding() { return ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Ret<In>(); }
 
-// xs [t, b, d], kernel, recurrent kernel, bias, recurrent bias, h0, c0, probes of h and c [t, b, h] -> hs [t, b, h],
-// kept, the last c. Empty is what the cell does not have, and probes that are not given.
+// xs [t, b, d], kernel, recurrent kernel, bias, recurrent bias, h0, c0, probes of h and c [t, b, h], mask and resets
+// [t, b], h and c after a reset [b, h] -> the h [t, b, h] that leaves each step, kept, the last c. Empty is what the
+// cell does not have, and what is not given.
 auto forward_binding() {
   auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
-  return std::move(some).Arg<In>().Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("shares").Attr<int64_t>("threads");
+  auto all = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
+  return std::move(all).Ret<In>().Ret<In>().Ret<In>().Attr<int64_t>("shares").Attr<int64_t>("threads");
 }
 
-// xs, kernel, recurrent kernel, h0, c0, probes, hs, kept, dys, dh and dc of the last step -> gradients in kernel,
-// recurrent kernel, bias, recurrent bias, h0, c0, xs, probes; an empty one is not wanted.
+// xs, kernel, recurrent kernel, h0, c0, probes, mask, resets, h and c after a reset, hs, kept, dys, dh and dc of the
+// last step -> gradients in kernel, recurrent kernel, bias, recurrent bias, h0, c0, xs, probes, h and c after a reset; an
+// empty one is not wanted.
 auto backward_binding() {
   auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
-  auto all = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
+  auto more = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
+  auto all = std::move(more).Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
   auto most = std::move(all).Ret<In>().Ret<In>().Ret<In>().Ret<In>().Ret<In>();
   return std::move(most).Attr<int64_t>("shares").Attr<int64_t>("threads");
 }
