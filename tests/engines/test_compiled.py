@@ -89,6 +89,14 @@ def test_values_and_gradients_are_those_of_scan(name, shape, around):
 
 
 @built
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_what_is_kept_past_the_caches_is_read_back(name):
+    cell, params, xs, _ = draw(name, (50, (40,), 1, 144))  # more than a million numbers are kept
+    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1)))(params, xs, None) for e in ("fused", PLAIN)]
+    assert_near(*both, 1e-5)
+
+
+@built
 @pytest.mark.parametrize("option", ["mask", "resets"])
 def test_one_flag_alone_and_the_other_way_through_time(option):
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
