@@ -66,7 +66,14 @@ bool share_out(const Sizes& s, long shares, long threads, F f) {
   return good;
 }
 
-ffi::Error ended(bool good) {
+// f(), which says whether there was memory enough for it, or throws.
+template <class F>
+ffi::Error guarded(F f) {
+  bool good = false;
+  try {
+    good = f();
+  } catch (const std::bad_alloc&) {
+  }
   return good ? ffi::Error::Success() : ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory in a layer");
 }
 
@@ -88,12 +95,14 @@ ffi::Error run_forward(In xs, In kernel, In recurrent, In bias, In recurrent_bia
                        int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
   const Weights weights{given(kernel), given(recurrent), given(bias), given(recurrent_bias)};
-  const Layer<Cell> layer(s, weights);
-  return ended(share_out(s, shares, threads, [&](long, long first, long n) {
-    forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)},
-                  {given(mask), given(resets), given(fresh_h), given(fresh_c)}, wanted(hs), wanted(kept),
-                  wanted(c_last), first, n);
-  }));
+  return guarded([&] {
+    const Layer<Cell> layer(s, weights);
+    return share_out(s, shares, threads, [&](long, long first, long n) {
+      forward_share(layer, given(xs), given(h0), given(c0), {given(probes_h), given(probes_c)},
+                    {given(mask), given(resets), given(fresh_h), given(fresh_c)}, wanted(hs), wanted(kept),
+                    wanted(c_last), first, n);
+    });
+  });
 }
 
 template <class Cell>
@@ -102,19 +111,21 @@ ffi::Error run_backward(In xs, In kernel, In recurrent, In h0, In c0, In probes_
                         Out dbias, Out drecurrent_bias, Out dh0, Out dc0, Out dxs, Out dprobes_h, Out dprobes_c,
                         Out dfresh_h, Out dfresh_c, int64_t shares, int64_t threads) {
   const Sizes s = sizes(xs, h0);
-  const Floats back = transposed<Cell, false>(s, given(recurrent), s.h);
-  const Floats input_back = wanted(dxs) ? transposed<Cell, true>(s, given(kernel), s.d) : Floats();
   const Backward io{given(xs), given(h0), given(c0), given(hs), given(kept), given(dys), given(dh), given(dc),
                     {given(probes_h), given(probes_c)},
                     {given(mask), given(resets), given(fresh_h), given(fresh_c)},
                     wanted(dh0), wanted(dc0), wanted(dxs), wanted(dprobes_h), wanted(dprobes_c), wanted(dfresh_h),
                     wanted(dfresh_c)};
-  std::vector<Gradients> parts(shares);
-  const bool good = share_out(s, shares, threads, [&](long i, long first, long n) {
-    backward_share<Cell>(s, back, input_back, io, parts[i], first, n);
+  return guarded([&] {
+    const Floats back = transposed<Cell, false>(s, given(recurrent), s.h);
+    const Floats input_back = wanted(dxs) ? transposed<Cell, true>(s, given(kernel), s.d) : Floats();
+    std::vector<Gradients> parts(shares);
+    const bool good = share_out(s, shares, threads, [&](long i, long first, long n) {
+      backward_share<Cell>(s, back, input_back, io, parts[i], first, n);
+    });
+    if (good) collect<Cell>(s, parts, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
+    return good;
   });
-  if (good) collect<Cell>(s, parts, wanted(dkernel), wanted(drecurrent), wanted(dbias), wanted(drecurrent_bias));
-  return ended(good);
 }
 
 ffi::Error run_linear(In a, In b, In first, Out carries) {
@@ -126,7 +137,7 @@ ffi::Error run_linear(In a, In b, In first, Out carries) {
     for (long j = 0; j < n; j++) now[j] = factor[j] * before[j] + offset[j];
     before = now;
   }
-  return ended(true);
+  return ffi::Error::Success();
 }
 
 // a [t, ...], b [t, ...], the first c [...] -> every c = a c + b.
