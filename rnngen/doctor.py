@@ -15,7 +15,8 @@ from rnngen import locks, process
 from rnngen.configcheck import ConfigError
 from rnngen.engines import building
 from rnngen.jsonfiles import DamagedFile
-from rnngen.records import OVER, TABLES, RunFolder, provenance, runs, sweep
+from rnngen.provenance import provenance
+from rnngen.records import OVER, TABLES, RunFolder, runs, sweep
 from rnngen.train import checkpoint
 
 GIGABYTE = 2**30

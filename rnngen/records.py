@@ -19,12 +19,7 @@ strings "nan", "inf" and "-inf".
 import gzip
 import itertools
 import os
-import platform
-import subprocess
-import sys
 import zlib
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +27,8 @@ import pandas as pd
 
 from rnngen import jsonfiles
 from rnngen.jsonfiles import DamagedFile, append_row, dumps, parse, read_json, read_rows, replace, write_json
+from rnngen.provenance import provenance
 
-_PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy")
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
 # is "failed", and a run without a result is unfinished.
 TRAINED = ("finished", "diverged")
@@ -267,33 +262,3 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def provenance() -> dict[str, Any]:
-    """What a reviewer asks: versions, git commit and whether the tree was dirty, command line, machine, flags."""
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [*sys.argv],
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {name: _version(name) for name in _PACKAGES},
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git(*arguments: str) -> str | None:
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rnngen"
 FLOORS = [
-    {"types", "lookup", "jsonfiles", "records", "process", "sinks", "locks", "stopping"},
+    {"types", "lookup", "jsonfiles", "provenance", "records", "process", "sinks", "locks", "stopping"},
     {"cells"},
     {"engines"},
     {"heads", "data", "adapters"},
@@ -55,8 +55,9 @@ def test_no_floor_imports_a_higher_one():
 
 
 def test_records_import_nothing_of_ours_but_how_files_are_written():
-    assert ours(ROOT / "records.py") == {"jsonfiles"}
+    assert ours(ROOT / "records.py") == {"jsonfiles", "provenance"}
     assert not ours(ROOT / "jsonfiles.py")
+    assert not ours(ROOT / "provenance.py")
 
 
 def test_orbax_flax_and_config_dicts_stay_where_they_belong():

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnngen import process, records
+from rnngen import process
+from rnngen.provenance import provenance
 
 COMPARED = ("torch", "dm-haiku", "equinox")
 
@@ -19,7 +20,7 @@ def facts(keeps_memory: bool) -> dict[str, Any]:
 
     `ram_bytes` is None where the system does not tell, a version is None where a package is not installed.
     """
-    known = records.provenance()
+    known = provenance()
     versions = known["versions"] | {name: _version(name) for name in COMPARED}
     return known | {
         "versions": versions,
