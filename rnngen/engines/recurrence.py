@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import building
 from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
-from rnngen.types import Array, Carry
+from rnngen.types import Array, Carry, PyTree
 
 
 def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: int) -> Carry:
@@ -70,14 +70,14 @@ def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
     block: as in `solve`, which runs it where it does not go `one_after_another`.
     Its gradient is the same recurrence run backwards, so that nothing but a and c is kept.
     """
-    if length(a) > 1 and one_after_another(carry):
+    if length(a) > 1 and one_after_another((a, b, carry)):
         return jax.tree.map(_loop, a, b, carry)
     return solve(compose_affine, multiply_add, (a, b), carry, block)
 
 
-def one_after_another(carry: Carry) -> bool:
-    """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, in float32."""
-    return all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(carry)) and building.load()
+def one_after_another(given: PyTree) -> bool:
+    """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, all that is given in float32."""
+    return all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(given)) and building.load()
 
 
 def _loop(a: Array, b: Array, carry: Array) -> Array:

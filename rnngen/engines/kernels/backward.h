@@ -23,8 +23,8 @@ struct Backward {
 
 constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
 
-// a(i, r): row r, of `width`, of the n of step i of a chunk, more(i): what is added to them (null: nothing); dz: its panels.
-// most: how many rows a panel has. Adds (a + more)^T dz to panels like those of the weights.
+// a(i, r): row r, of `width`, of the n of step i of a chunk, more(i): what is added to them (null: nothing), dz: its
+// panels, most: how many rows a panel has. Adds (a + more)^T dz to panels like those of the weights.
 template <class Cell, bool INPUT, class Step, class More>
 void add_product(const Sizes& s, Step a, More more, long n, long width, const Floats& dz, long most, long count,
                  Floats& out) {
@@ -95,7 +95,7 @@ void add_sum(const Sizes& s, const Floats& dz, long most, long count, Floats& ou
   });
 }
 
-// Rows of gradients `[n, h]` of which some are another's: added to it, and gone.
+// Row r of the gradients `from` moves to those of `to`, where it is added.
 inline void hand_over(float* to, float* from, const Sizes& s, long r) {
   for (long i = 0; i < s.h; i++) to[r * s.h + i] += from[r * s.padded + i];
   std::memset(from + r * s.padded, 0, s.padded * sizeof(float));

@@ -198,6 +198,7 @@ void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, c
     if (h_new != out) copy_rows(out, s.h, h_new, s.padded, s.h, n);
   }
   if (c_last) copy_rows(c_last + first * s.h, s.h, c.data(), s.padded, s.h, n);
+  settle();
 }
 
 }  // namespace rnngen

@@ -153,8 +153,8 @@ auto forward_binding() {
 }
 
 // xs, kernel, recurrent kernel, h0, c0, probes, mask, resets, h and c after a reset, hs, kept, dys, dh and dc of the
-// last step -> gradients in kernel, recurrent kernel, bias, recurrent bias, h0, c0, xs, probes, h and c after a reset; an
-// empty one is not wanted.
+// last step -> gradients in kernel, recurrent kernel, bias, recurrent bias, h0, c0, xs, probes, h and c after a reset;
+// an empty one is not wanted.
 auto backward_binding() {
   auto some = ffi::Ffi::Bind().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();
   auto more = std::move(some).Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>().Arg<In>();

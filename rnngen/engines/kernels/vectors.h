@@ -38,6 +38,12 @@ inline void store_far(float* to, Vec v) {
   store(to, v);
 #endif
 }
+// What was stored past the caches is there for other cores, too.
+inline void settle() {
+#ifdef __AVX__
+  _mm_sfence();
+#endif
+}
 inline Vec all(float x) { return Vec{} + x; }
 inline Vec half(Vec t) { return t * 0.5f + 0.5f; }
 
