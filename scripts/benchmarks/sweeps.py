@@ -37,7 +37,7 @@ HERE = Path(__file__).parent
 
 
 class Sweep(NamedTuple):
-    """Cells times seeds on the adding problem."""
+    """Cells times seeds on the adding problem. alone: without what users write instead."""
 
     cells: tuple[str, ...]
     seeds: int
@@ -45,6 +45,7 @@ class Sweep(NamedTuple):
     hidden_dim: int
     batch_size: int
     steps: int
+    alone: bool = False
 
 
 class Driver(NamedTuple):
@@ -54,10 +55,11 @@ class Driver(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Any]:
-    """A sweep of some trials, and a driver of many empty ones."""
+    """A sweep of some trials, the same with ten times the steps, and a driver of many empty trials."""
     if options.quick:
         return {"sweep": Sweep(("rnn",), 1, 8, 4, 4, 3), "driver": Driver(20)}
-    return {"sweep": Sweep(("rnn", "gru", "lstm"), 8, 100, 64, 20, 300), "driver": Driver(10_000)}
+    sweep = Sweep(("rnn", "gru", "lstm"), 8, 100, 64, 20, 300)
+    return {"sweep": sweep, "longer trials": sweep._replace(steps=3000, alone=True), "driver": Driver(10_000)}
 
 
 def measure(case: Sweep | Driver, options: Options) -> list[Row]:
@@ -65,8 +67,9 @@ def measure(case: Sweep | Driver, options: Options) -> list[Row]:
     if isinstance(case, Driver):
         return _driver(case, options)
     repeats = options.repeats_or(3)
-    calls = {"rnngen sweep": _cold(_rnngen_kept), "rnngen sweep, programs kept": _rnngen_kept, "flax": _flax}
-    calls |= {"torch": _torch} if installed(["torch"])[0] else {}
+    calls = {"rnngen sweep": _cold(_rnngen_kept), "rnngen sweep, programs kept": _rnngen_kept}
+    if not case.alone:
+        calls |= {"flax": _flax} | ({"torch": _torch} if installed(["torch"])[0] else {})
     calls |= {"bare steps": _cold(_bare_kept), "bare steps, programs kept": _bare_kept}
     with tempfile.TemporaryDirectory() as kept:
         _rnngen_kept(case, kept)
