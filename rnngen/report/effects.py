@@ -1,5 +1,6 @@
 """What each axis of a sweep does to the test loss, over all that the other axes hold."""
 
+import itertools
 import os
 import textwrap
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from rnngen.report.tables import is_search, results, settings
 
 LOSS = "metrics.test.loss"
 _MOST_WORDS = 40  # values of an axis of words, beyond which nobody could read them
-_SHORT, _LINE = 12, 30  # letters of a line below an axis, level or upright
+_SHORT, _LINE, _PANEL = 12, 30, 36  # letters of a line below an axis, level or upright, and of all that are level
 _RASTER = 2000  # points, beyond which a vector file of them is larger than a picture
 _POINTS, _MEDIANS = "#0072B2", "#000000"
 
@@ -100,13 +101,15 @@ def _ticks(names: list[str]) -> list[str]:
 def _upright(names: Sequence[str]) -> bool:
     """Whether words are too many or too long to stand beside each other."""
     room = _room(names)
-    longest = max((len(word) for name in names for word in name.split()), default=0)
-    return len(names) > 4 or longest > room or any(len(textwrap.wrap(name, room)) > 2 for name in names)
+    lines = [textwrap.wrap(name, room, break_long_words=False) for name in names]
+    longest = [max(map(len, some), default=0) for some in lines]
+    touching = any(a + b > 2 * _PANEL / len(names) for a, b in itertools.pairwise(longest))
+    return len(names) > 4 or touching or max(longest, default=0) > room or any(len(some) > 2 for some in lines)
 
 
 def _room(names: Sequence[str]) -> int:
     """Letters that fit on a level line: two names have half of the panel each."""
-    return max(_SHORT, 3 * _SHORT // max(len(names), 1))
+    return max(_SHORT, _PANEL // max(len(names), 1))
 
 
 def _height(values: pd.Series) -> float:

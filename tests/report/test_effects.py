@@ -43,8 +43,13 @@ def test_effects_are_medians_over_everything_else(sweep):
     plt.close("all")
 
 
-@pytest.mark.parametrize(("names", "rotation"), [(("gru", "multiplicative"), 0), (("multiplicative", *"abc"), 90)])
-def test_a_word_is_not_cut_across_lines(search, names, rotation):
+TRAININGS = ("SGD", "SGD + clip", "SGD + clip + Omega", "Adam + clip")
+
+
+@pytest.mark.parametrize(
+    ("names", "rotation"), [(("gru", "multiplicative"), 0), (("multiplicative", *"abc"), 90), (TRAININGS, 90)]
+)
+def test_words_are_not_cut_across_lines_nor_touch(search, names, rotation):
     planned = read_json(search / "sweep.json")
     for trial, name in zip(planned["trials"], names * (12 // len(names)), strict=True):
         trial["overrides"]["cell.name"] = name
