@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
-from rnngen.engines import building
+from rnngen.engines import building, trees
+from rnngen.engines.steps import start_gradient
 from rnngen.process import count_cores
 from rnngen.types import Array, Carry, Params, PyTree
 
@@ -62,8 +63,8 @@ def backward(cell: Cell, given: Given, hs: Array, kept: Array, gradients: PyTree
     dparams = jax.tree.map(jnp.zeros_like, given.params)
     dparams |= {name: d for name, d in zip(WEIGHTS, four, strict=True) if name in dparams}
     if given.resets is not None:
-        dstart = _fresh(cell, given, _carry(dfresh_h, dfresh_c, kernels))
-        dparams = jax.tree.map(jnp.add, dparams, dstart)
+        dfresh = _carry(dfresh_h, dfresh_c, kernels)
+        dparams = trees.add(dparams, start_gradient(cell, given.params, given.xs.shape[1:-1], dfresh))
     return Given(
         dparams,
         _carry(dh, dc, kernels),
@@ -72,11 +73,6 @@ def backward(cell: Cell, given: Given, hs: Array, kept: Array, gradients: PyTree
         jax.tree.map(jnp.zeros_like, given.resets),
         None if given.probes is None else _carry(dprobe_h, dprobe_c, kernels),
     )
-
-
-def _fresh(cell: Cell, given: Given, gradient: Carry) -> Params:
-    """The gradient in the parameters, of one in the carry after a reset."""
-    return jax.vjp(lambda params: cell.init_carry(params, given.xs.shape[1:-1]), given.params)[1](gradient)[0]
 
 
 def _around(cell: Cell, given: Given, kernels: Kernels) -> list[Array]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rnngen.cells import Cell
 from rnngen.engines import trees
 from rnngen.engines.reverse import Gradient, Kept
-from rnngen.engines.steps import StepInput, enter, leave, project, where
+from rnngen.engines.steps import StepInput, enter, leave, project, start_gradient, where
 from rnngen.types import Array, Carry, Params, PyTree
 
 
@@ -53,8 +53,7 @@ class Sharpened:
         dparams = _sum(dprojection, dparams | {"recurrent_kernel": _outer(self.hidden(entering), da)})
         if inputs.reset is not None:
             dfresh = where(inputs.reset, dentering, 0)
-            (dstart,) = trees.vjp(lambda p: self.cell.init_carry(p, inputs.reset.shape), params)[1](dfresh)
-            dparams = trees.add(dparams, dstart)
+            dparams = trees.add(dparams, start_gradient(self.cell, params, inputs.reset.shape, dfresh))
         dprobe = None if inputs.probe is None else dentering
         return Gradient(dcarry, trees.add(gradient.params, dparams)), StepInput(du, None, None, dprobe)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
+from rnngen.engines import trees
 from rnngen.types import Array, Carry, Params, PyTree
 
 
@@ -41,6 +42,11 @@ def enter(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> Carry:
     if inputs.reset is not None:
         carry = where(inputs.reset, cell.init_carry(params, inputs.reset.shape), carry)
     return carry if inputs.probe is None else jax.tree.map(jnp.add, carry, inputs.probe)
+
+
+def start_gradient(cell: Cell, params: Params, batch: tuple[int, ...], dfresh: Carry) -> Params:
+    """The gradient in the parameters, of one in the carry after a reset, in floats alone."""
+    return trees.vjp(lambda p: cell.init_carry(p, batch), params)[1](dfresh)[0]
 
 
 def leave(inputs: StepInput, entering: Carry, carry: Carry, y: PyTree) -> tuple[Carry, PyTree]:

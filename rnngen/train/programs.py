@@ -122,7 +122,7 @@ def _has_loops(experiment: Experiment) -> bool:
         params, batch = jax.eval_shape(model.init, key), batch_shapes(experiment)
         return all_compiled(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
 
-    return look() if not experiment.program else _LOOPS.get(experiment.program, look)
+    return _kept((experiment.program,), look, _LOOPS)
 
 
 def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
@@ -135,9 +135,9 @@ def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
 _PROGRAMS, _LOOPS = Kept(8), Kept(64)
 
 
-def _kept(name: tuple, make: Callable[[], Any]) -> Any:
+def _kept(name: tuple, make: Callable[[], Any], keeper: Kept = _PROGRAMS) -> Any:
     """What was made under this name before, or is now; experiments without a `program` have no name."""
-    return make() if "" in name else _PROGRAMS.get(name, make)
+    return make() if "" in name else keeper.get(name, make)
 
 
 def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> Programs:

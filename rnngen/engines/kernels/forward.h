@@ -169,7 +169,7 @@ void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, c
     for (long r = 0; c_last && r < n; r++)
       if (starts(flags, s, t, first + r)) copy_rows(&c[r * s.padded], 0, flags.c + (first + r) * s.h, 0, s.h, 1);
     add_rows(c.data(), s.padded, row(probes.c, s, t, first), s.h, n);
-    if (flags.mask) c_before = c;
+    if (flags.mask && c_last) c_before = c;
     blocks(Cell{}, s.padded, [&](auto cell, long unit) {
       using C = decltype(cell);
       const float *bias = &layer.bias[unit * A_UNIT(SLOTS)], *u = layer.recurrent.data() + s.h * unit * A_UNIT(UN);
@@ -191,7 +191,7 @@ void forward_share(const Layer<Cell>& layer, const float* xs, const float* h0, c
     for (long r = 0; r < n; r++)
       if (idle(flags, s, t, first + r)) {
         copy_rows(h_new + r * s.padded, 0, h + r * s.padded, 0, s.padded, 1);
-        copy_rows(&c[r * s.padded], 0, &c_before[r * s.padded], 0, s.padded, 1);
+        if (c_last) copy_rows(&c[r * s.padded], 0, &c_before[r * s.padded], 0, s.padded, 1);
         for (long unit = 0; c_last && unit < s.padded; unit += L)
           store(keep + r * wide + unit * A_UNIT(KEPT) + C_KEPT * L, load(&c[r * s.padded + unit]));
       }
