@@ -13,7 +13,8 @@ import jax
 
 from rnngen import locks, process
 from rnngen.configcheck import ConfigError
-from rnngen.engines import building
+from rnngen.engines import building, calibration
+from rnngen.engines.calibration import LOOPS
 from rnngen.jsonfiles import DamagedFile
 from rnngen.provenance import provenance
 from rnngen.records import OVER, TABLES, RunFolder, runs, sweep
@@ -40,7 +41,7 @@ def installation() -> Iterator[Finding]:
     yield Finding(True, f"{len(devices)} {devices[0].platform} devices: {devices[0].device_kind}")
     yield Finding(True, "freed memory is kept" if process.keep_memory() else "no allocator that keeps freed memory")
     yield from _cache()
-    yield _kernels()
+    yield from _loops()
     data = os.environ.get("RNNGEN_DATA")
     yield Finding(data is None or Path(data).is_dir(), f"RNNGEN_DATA: {data or 'not set, sets are downloaded'}")
     yield from _place(Path.cwd())
@@ -55,12 +56,30 @@ def _cache() -> Iterator[Finding]:
         yield Finding(not _open_to_others(folder), f"compiled programs in {folder}")
 
 
-def _kernels() -> Finding:
-    """Whether recurrent layers run as compiled loops; without, they are right and slower, which is nothing to mend."""
+def _loops() -> Iterator[Finding]:
+    """How recurrent layers run; without compiled loops they are right and slower, which is nothing to mend."""
     if jax.default_backend() != "cpu":
-        return Finding(True, "compiled loops of recurrent layers: for a CPU only")
-    reason = building.why_not()
-    return Finding(True, "compiled loops of recurrent layers: " + (f"none, {reason}" if reason else "built"))
+        yield Finding(True, "compiled loops of recurrent layers: for a CPU only")
+        return
+    cores = process.count_cores()
+    for name in building.LIBRARIES:
+        found = calibration.find(name, cores)
+        what = f"compiled loops of {name}, {cores} cores"
+        if found.why_not is not None:
+            again = f" (delete {found.record} to try again)" if found.record else ""
+            yield Finding(True, f"{what}: none, {found.why_not}{again}")
+        else:
+            yield Finding(True, f"{what}: time over the fastest in JAX, forward and with gradients: {_ratios(found)}")
+
+
+def _ratios(found: calibration.Found) -> str:
+    """Of each shape that was timed; where it is above 1, JAX runs such layers."""
+    shown = []
+    for row in found.rows:
+        parts = [row[part] for part in ("forward", "both")]
+        ratios = [part[LOOPS] / min(seconds for way, seconds in part.items() if way != LOOPS) for part in parts]
+        shown.append(f"{ratios[0]:.2f} and {ratios[1]:.2f} at {row['shape'][-1]} units")
+    return ", ".join(shown)
 
 
 def _place(folder: Path) -> Iterator[Finding]:

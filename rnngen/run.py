@@ -15,7 +15,7 @@ from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
 from rnngen.records import OVER, Follower, RunFolder
 from rnngen.sinks import Sinks
-from rnngen.train import Experiment, alike, fit, fit_pack
+from rnngen.train import Experiment, alike, fit, fit_pack, ways_of
 
 Member = tuple[Experiment, RunFolder, dict]
 
@@ -103,7 +103,7 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
     facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
-    folder.start(config, seed=config["seed"], device=device(), **facts)
+    folder.start(config, seed=config["seed"], device=device(), ways=ways_of(experiment), **facts)
     folder.describe(experiment.task.medium)
 
 

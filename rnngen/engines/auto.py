@@ -1,27 +1,33 @@
-"""The engine that is measured to be fastest for a cell's structure and shapes, never one with other results.
+"""The engine that is fastest here for a cell's structure and shapes, never one with other results.
 
 | cell | where | engine |
 |---|---|---|
-| with a hand-written `Backward` | any | `fused`; on a CPU its compiled loops, where there are some |
-| `Affine`, elementwise | in float32 on a CPU, where there are compiled loops | `associative` |
+| with a hand-written `Backward` | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
+| with a hand-written `Backward` | elsewhere | `fused` |
+| `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
 | `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes | `fused` |
 | any other | any | `scan` |
 
-`scripts/bench.py lengths` and `layers` measure what this table says.
+What is timed is in `calibration.py`; `rnngen doctor` prints what came out. Naming an engine, and for `fused` its
+`kernels`, pins the choice.
 """
 
 import jax
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
+from rnngen.engines import calibration
 from rnngen.engines.associative import associative
-from rnngen.engines.fused import fused
+from rnngen.engines.calibration import LOOPS, SCAN
+from rnngen.engines.calls import count_threads
+from rnngen.engines.compiled import suits
+from rnngen.engines.fused import by_ways, fastest, fused
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
 from rnngen.engines.trees import length
-from rnngen.types import Carry
+from rnngen.types import Carry, Params
 
 FEWEST_STEPS, LARGEST_CARRY = 64, 128
 
@@ -30,20 +36,35 @@ def auto():
     """Whichever of the others is fastest here; the same values and gradients to rounding."""
 
     def run(cell, params, carry, inputs):
-        return pick(cell, carry, inputs)(cell, params, carry, inputs)
+        return pick(cell, params, carry, inputs)(cell, params, carry, inputs)
 
     return run
 
 
-def pick(cell: Cell, carry: Carry, inputs: StepInput):
+def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
     """The engine of the table above."""
     structure = cell.structure
     if isinstance(structure, Gated) and structure.backward is not None:
-        return fused()
-    plain = isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)
+        if not suits(cell, params, carry, inputs):
+            return fused()
+        ways = fastest(cell, carry)
+        return scan() if ways.both == SCAN else by_ways(ways)
+    if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
+        return scan()
+    may_fuse = inputs.mask is inputs.reset is inputs.probe is None
+    if one_after_another(carry):
+        return _timed(carry, may_fuse)
     small = sum(leaf.size for leaf in jax.tree.leaves(carry)) <= LARGEST_CARRY
-    if plain and (one_after_another(carry) or (small and length(inputs) >= FEWEST_STEPS)):
+    if small and length(inputs) >= FEWEST_STEPS:
         return associative()
-    if plain and inputs.mask is inputs.reset is inputs.probe is None:
-        return fused()
-    return scan()
+    return fused() if may_fuse else scan()
+
+
+def _timed(carry: Carry, may_fuse: bool):
+    """What is fastest forward and backward for an elementwise affine cell, whose forward pass follows it."""
+    leaf = jax.tree.leaves(carry)[0]
+    units = leaf.shape[-1] if leaf.ndim else 1
+    batch = max(1, leaf.size // max(1, units))
+    among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
+    way = calibration.ways("linear", count_threads(), batch, max(1, units), among).both
+    return {LOOPS: associative, SCAN: scan}.get(way, fused)()

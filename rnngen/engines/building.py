@@ -1,6 +1,9 @@
-"""The library of compiled loops: built once by the machine's own C++ compiler, kept, and handed to JAX."""
+"""Compiled loops as libraries: one a cell, built by the machine's own C++ compiler, kept, and handed to JAX.
 
-import contextlib
+A library is kept under a name that says all it depends on: our sources, JAX's headers, the compiler and its version,
+the instruction set, and the processor. So machines of other kinds may share a folder, and none runs another's.
+"""
+
 import ctypes
 import functools
 import hashlib
@@ -8,7 +11,6 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import jax
@@ -17,65 +19,111 @@ from rnngen.process import cache_folder
 
 SOURCES = Path(__file__).parent / "kernels"
 PREFIX = "rnngen_"
-NAMES = (*(f"{cell}_{way}" for cell in ("rnn", "gru", "lstm") for way in ("forward", "backward")), "linear_recurrence")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
-SECONDS = 300
+# name -> its source, what is defined there, and the calls that it has.
+LIBRARIES = {
+    "gru": ("layer.cc", "-DCELL=Gru", ("forward", "backward")),
+    "lstm": ("layer.cc", "-DCELL=Lstm", ("forward", "backward")),
+    "rnn": ("layer.cc", "-DCELL=Rnn", ("forward", "backward")),
+    "linear": ("linear.cc", "-DLINEAR", ("recurrence",)),
+}
+FLAGS = (
+    "-O2",  # -O3 takes a second longer and gives nothing: what must be unrolled is said to be
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-pthread",
+)
+SECONDS = 120  # a compiler that takes longer is ended
+MARCH = "RNNGEN_MARCH"  # overrules `native`, such as x86-64-v3; for tests and benches
 
 
-def load() -> bool:
-    """Whether JAX has the loops and runs on a CPU: found, or built now, which takes some seconds once a machine.
+class CannotBuild(Exception):  # noqa: N818, no error: the same runs in JAX
+    """There are no compiled loops here; the message says why."""
 
-    False too where there is no compiler, where it fails, and where no folder is the user's own; `why_not` says which.
-    """
-    return jax.default_backend() == "cpu" and why_not() is None
+
+def march() -> str:
+    """The instruction set that the loops are compiled for, as compilers name it."""
+    return os.environ.get(MARCH) or "native"
+
+
+def place(name: str) -> Path:
+    """Where a library is kept, without a suffix. Raises CannotBuild where there is no such folder."""
+    folder = cache_folder()
+    if folder is None:
+        raise CannotBuild("no folder that is yours alone to keep them in")
+    return folder.parent / f"loops-{name}-{_digest(_compiler() or '', march(), _xla_flags())}"
+
+
+def _compiler() -> str | None:
+    """The C++ compiler: what CXX says, or the first that is found."""
+    return os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
 
 
 @functools.cache
-def why_not() -> str | None:
-    """Why there are no compiled loops here; None where there are."""
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
-    folder = cache_folder()
-    if compiler is None or shutil.which(compiler) is None:
-        return f"no C++ compiler {compiler or ''}".strip()
-    if folder is None:
-        return "no folder that is yours alone to keep them in"
-    path = folder.parent / f"kernels-{_digest(compiler)}.so"
+def _digest(compiler: str, march: str, xla_flags: str) -> str:
+    parts = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
+    facts = (jax.__version__, compiler, _version(compiler), FLAGS, march, xla_flags, processor())
+    return hashlib.sha256(b"\0".join([*parts, str(facts).encode()])).hexdigest()[:16]
+
+
+def _version(compiler: str) -> str:
+    if shutil.which(compiler) is None:
+        return ""
     try:
-        if not path.exists():
-            _build(compiler, path)
-        _register(path)
+        done = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30, errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        return f"{compiler}: {' '.join(str(reason).split())[:200]}"
+        return str(error)
+    return done.stdout
+
+
+def _xla_flags() -> str:
+    """XLA_FLAGS as far as it says how programs are compiled: JAX's own pass is what the loops are compared with."""
+    return " ".join(flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag)
+
+
+def processor() -> str:
+    """What this processor is and can do, as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    # As x86 and as ARM call them.
+    said = {
+        line for line in lines if line.startswith(("flags", "model name", "Features", "CPU implementer", "CPU part"))
+    }
+    return "\n".join([platform.machine(), *sorted(said)])
+
+
+def build(name: str, path: Path) -> None:
+    """Compile a library into the file `path`. Raises CannotBuild with what the compiler says."""
+    (source, define, _), compiler = LIBRARIES[name], _compiler()
+    if compiler is None or shutil.which(compiler) is None:
+        raise CannotBuild(f"no C++ compiler {compiler or ''}".strip())
+    command = [compiler, *FLAGS, define, f"-I{jax.ffi.include_dir()}", str(SOURCES / source), "-o", str(path)]
+    said = _run([*command, f"-march={march()}"])
+    if said is not None and march() == "native":  # which not every compiler knows
+        said = _run(command)
+    if said is not None:
+        raise CannotBuild(f"{command[0]}: {said}")
+
+
+def _run(command: list[str]) -> str | None:
+    """What went wrong, in a line; None where nothing did."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS, errors="replace")
+    except (OSError, subprocess.SubprocessError) as error:
+        return " ".join(str(getattr(error, "stderr", None) or error).split())[:200]
     return None
 
 
-def _digest(compiler: str) -> str:
-    """What the library depends on: our sources, JAX's headers, the compiler, and what this processor can do."""
-    parts = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
-    parts += [str((jax.__version__, compiler, FLAGS, platform.machine())).encode()]
-    with contextlib.suppress(OSError):
-        flags = [
-            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("flags", "model name"))
-        ]
-        parts += [line.encode() for line in sorted(set(flags))]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+REGISTERED: set[str] = set()
 
 
-def _build(compiler: str, path: Path) -> None:
-    """Compile into a file beside `path`, and move it there whole: several processes may do so at once."""
-    handle, name = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(handle)
-    source = str(SOURCES / "kernels.cc")
-    try:
-        command = [compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", source, "-o", name]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _register(path: Path) -> None:
+def register(name: str, path: Path) -> None:
+    """Hand the calls of a library to JAX, as `PREFIX + name + _ + call`, once. Raises OSError where it does not load."""
+    if name in REGISTERED:
+        return
     library = ctypes.CDLL(str(path))
-    for name in NAMES:
-        jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    for call in LIBRARIES[name][2]:
+        jax.ffi.register_ffi_target(f"{PREFIX}{name}_{call}", jax.ffi.pycapsule(getattr(library, call)), platform="cpu")
+    REGISTERED.add(name)

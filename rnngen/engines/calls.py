@@ -39,12 +39,13 @@ class Given(NamedTuple):
     probes: Carry | None
 
 
-def forward(cell: Cell, given: Given) -> tuple[tuple[Carry, Array], Array]:
-    """((last carry, the h that leaves each step `[t, b, h]`), kept)."""
+def forward(cell: Cell, given: Given, keep: bool) -> tuple[tuple[Carry, Array], Array]:
+    """((last carry, the h that leaves each step `[t, b, h]`), kept); keep: something for the way back."""
     (name, kernels), (steps, batch, _) = _kernels(cell), given.xs.shape
     h, c = _parts(given.carry, kernels)
     units = h.shape[-1]
-    shapes = [(steps, batch, units), (steps, batch, kernels.kept * -(-units // LANES) * LANES), c.shape]
+    numbers = kernels.kept * -(-units // LANES) * LANES
+    shapes = [(steps, batch, units), (steps, batch, numbers) if keep else (0,), c.shape]
     arrays = (given.xs, *_four(given.params), *_around(cell, given, kernels))
     hs, kept, c = _call(f"{name}_forward", batch, shapes, *arrays)
     return (_carry(hs[-1], c, kernels), hs), kept
@@ -91,7 +92,7 @@ def _kernels(cell: Cell) -> tuple[str, Kernels]:
 def _call(name: str, rows: int, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
     outs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     run = jax.ffi.ffi_call(building.PREFIX + name, outs, vmap_method="sequential")
-    return run(*given, shares=count_shares(rows), threads=_threads())
+    return run(*given, shares=count_shares(rows), threads=count_threads())
 
 
 def count_shares(rows: int) -> int:
@@ -100,7 +101,7 @@ def count_shares(rows: int) -> int:
     return max(1 if rows < 10 else 2, rows // 32)
 
 
-def _threads() -> int:
+def count_threads() -> int:
     """As many as there are cores; where several devices made of them run this side by side, a device's share."""
     mesh = jax.sharding.get_abstract_mesh()
     beside = math.prod(mesh.shape[axis] for axis in mesh.manual_axes)

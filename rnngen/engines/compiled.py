@@ -1,11 +1,11 @@
 """Compiled loops for the rnn, gru and lstm on a CPU: what `fused` runs where they fit.
 
 XLA runs a recurrent step as a chain of small array programs; `kernels/` has the same mathematics as one loop that keeps
-the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`).
+the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`), where that is
+faster (`calibration.py`).
 """
 
 import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,34 +15,47 @@ from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 from rnngen.cells import Cell, Gated
 from rnngen.cells.cell import project_input
-from rnngen.engines import building, calls
-from rnngen.engines.calls import KERNELS, Given
+from rnngen.engines import calibration, calls
+from rnngen.engines.calls import KERNELS, Given, count_threads
 from rnngen.engines.steps import StepInput, where
 from rnngen.types import Array, Carry, Params
 
 
-def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
-    """Whether there are kernels for all of this: a cell that names its own, float32, a CPU and a compiler."""
+def loops_of(cell: Cell) -> str | None:
+    """The name of the library that has a cell's loops; None where there is none."""
     structure: Any = cell.structure
     known = isinstance(structure, Gated) and structure.backward is not None and structure.backward.kernels in KERNELS
-    if not known or cell.project is not project_input:
+    return structure.backward.kernels if known and cell.project is project_input else None
+
+
+def suits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
+    """Whether loops could run all of this: of a cell that has some, in float32, on a CPU."""
+    if loops_of(cell) is None or jax.default_backend() != "cpu":
         return False
     leaves = jax.tree.leaves((params, carry, inputs.probe, inputs.u))
-    single = all(jnp.result_type(leaf) == jnp.float32 for leaf in leaves)
-    return single and 0 not in inputs.u.shape and building.load()
+    return all(jnp.result_type(leaf) == jnp.float32 for leaf in leaves) and 0 not in inputs.u.shape
 
 
-def compiled(cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable) -> tuple[Carry, Array]:
-    """(last carry, ys), and gradients, by the kernels, where it `fits`.
+def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
+    """Whether there are loops that run all of this: it `suits` them, and they could be built."""
+    return suits(cell, params, carry, inputs) and calibration.load(loops_of(cell) or "", count_threads())
 
-    in_jax: (params, carry, inputs) -> (carry, ys), the same in JAX, for the gradients of gradients.
+
+def compiled(
+    cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable, alone: Callable | None
+) -> tuple[Carry, Array]:
+    """(last carry, ys), and gradients, by the loops, where it `fits`.
+
+    in_jax: (params, carry, inputs) -> (carry, ys), the same in JAX, for the gradients of gradients. alone: the same,
+    for where there are no gradients; None: the loops.
     """
     steps, *batch, _ = inputs.u.shape
     rows = lambda tree, lead: jax.tree.map(lambda x: x.reshape(*lead, x.shape[-1]), tree)  # noqa: E731
     xs, probes = rows((inputs.u, inputs.probe), [steps, -1])
     flag = lambda x: None if x is None else x.reshape(steps, -1).astype(jnp.float32)  # noqa: E731
     given = Given(params, rows(carry, [-1]), xs, flag(inputs.mask), flag(inputs.reset), probes)
-    last, hs = _layer(cell, functools.partial(_in_jax, in_jax))(given)
+    without = None if alone is None else functools.partial(_in_jax, alone)
+    last, hs = _layer(cell, functools.partial(_in_jax, in_jax), without)(given)
     ys = rows(hs, [steps, *batch])
     return rows(last, batch), ys if inputs.mask is None else where(inputs.mask, ys, 0)
 
@@ -52,12 +65,12 @@ def _in_jax(in_jax: Callable, given: Given) -> tuple[Carry, Array]:
     return in_jax(given.params, given.carry, StepInput(given.xs, mask, resets, given.probes))
 
 
-def _layer(cell: Cell, in_jax: Callable) -> Callable:
+def _layer(cell: Cell, in_jax: Callable, alone: Callable | None) -> Callable:
     """Given -> (carry, the h that leaves each step `[t, b, h]`), differentiable."""
 
     @jax.custom_vjp
     def run(given):
-        return calls.forward(cell, given)[0]
+        return calls.forward(cell, given, keep=False)[0] if alone is None else alone(given)
 
     def forward(given):
         # The gradient in xs is as much work as that in the kernel, and the lowest layer of a model has no use for it.
@@ -87,7 +100,7 @@ def _keeping(cell: Cell, in_jax: Callable) -> Callable:
 
     @jax.custom_vjp
     def run(given):
-        return calls.forward(cell, given)
+        return calls.forward(cell, given, keep=True)
 
     def backward(given, gradients):
         return jax.vjp(in_jax, given)[1](gradients[0])
@@ -113,9 +126,3 @@ def _gradient(cell: Cell, in_jax: Callable, with_xs: bool) -> Callable:
 
     run.defvjp(forward, backward)
     return run
-
-
-def all_compiled(function: Callable, *args: Any) -> bool:
-    """Whether compiled loops are all there is of loops in a function."""
-    text = str(jax.make_jaxpr(function)(*args))
-    return "ffi_call" in text and not re.search(r"\b(scan|while)\[", text)

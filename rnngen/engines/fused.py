@@ -3,17 +3,23 @@
 In each chunk, from the last to the first, what does not depend on the gradient is computed for all steps at once, then
 a thin reverse scan carries the gradient through them, and then the parameters get theirs from one product over the
 whole chunk instead of one a step. What to keep and how to go back is derived from `step` alone (`derived.py`), or read
-off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, rnn, gru and lstm are compiled loops (`compiled.py`).
+off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, rnn, gru and lstm are compiled loops (`compiled.py`)
+wherever these were timed to be faster (`calibration.py`).
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells import Gated
-from rnngen.engines import trees
-from rnngen.engines.compiled import compiled, fits
+from rnngen.cells import Cell, Gated
+from rnngen.engines import calibration, telling, trees
+from rnngen.engines.calibration import LOOPS, PASS, SCAN, Ways
+from rnngen.engines.calls import count_threads
+from rnngen.engines.compiled import compiled, fits, loops_of
 from rnngen.engines.derived import Derived
 from rnngen.engines.reverse import Gradient, Kept
+from rnngen.engines.scan import scan
 from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
 from rnngen.types import Carry
@@ -21,14 +27,15 @@ from rnngen.types import Carry
 SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
 
-def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True, kernels: bool = True):
+def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True, kernels: bool | None = None):
     """`scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
 
     chunk: steps a chunk, about; default 8 to 25, so that its carries are about a quarter of a megabyte.
     recompute: keep the carries alone, and compute the rest again in each chunk: less memory, about as fast.
     by_hand: use the cell's hand-written `Backward` if it has one.
-    kernels: use compiled loops where there are some (`compiled.py`), which have chunks of their own and recompute
-      nothing; with `chunk` or `recompute` given they are not.
+    kernels: run compiled loops (`compiled.py`), which have chunks of their own and recompute nothing: None: where they
+      are faster here than the pass in JAX; True: where there are some; False: not. With `chunk` or `recompute` given
+      they are not run.
     Raises ValueError for a chunk below one.
     """
     if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
@@ -36,13 +43,44 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
 
     def run(cell, params, carry, inputs):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
+        ways = Ways(PASS, PASS)
+        may = sharp and kernels is not False and not chunk and not recompute
+        if may and fits(cell, params, carry, inputs):
+            ways = Ways(LOOPS, LOOPS) if kernels else fastest(cell, carry, among=(LOOPS, PASS))
         method = Sharpened(cell, recompute) if sharp else Derived(cell)
-        in_jax = _differentiable(method, chunk or _chunk(carry))
-        if sharp and kernels and not chunk and not recompute and fits(cell, params, carry, inputs):
-            return *compiled(cell, params, carry, inputs, in_jax), {}
-        return *in_jax(params, carry, inputs), {}
+        return *_run(cell, params, carry, inputs, method, chunk or _chunk(carry), ways), {}
 
     return run
+
+
+def by_ways(ways: Ways):
+    """`fused` for a cell with loops, with the way of each pass given; gradients by loops or the pass in JAX."""
+
+    def run(cell, params, carry, inputs):
+        return *_run(cell, params, carry, inputs, Sharpened(cell, False), _chunk(carry), ways), {}
+
+    return run
+
+
+def fastest(cell: Cell, carry: Carry, among: tuple[str, ...] = calibration.WAYS) -> Ways:
+    """The ways that are fastest here for a cell with loops and a carry of this size."""
+    leaf = jax.tree.leaves(carry)[0]
+    units = leaf.shape[-1]
+    return calibration.ways(loops_of(cell) or "", count_threads(), leaf.size // units, units, among)
+
+
+def _run(cell: Cell, params, carry, inputs: StepInput, method, chunk: int, ways: Ways):
+    """(carry, ys), forward alone and with gradients by the ways named, the latter by loops or the pass."""
+    in_jax = _differentiable(method, chunk)
+    plain = lambda params, carry, inputs: scan()(cell, params, carry, inputs)[:2]  # noqa: E731
+    if ways.both == LOOPS:
+        telling.tell(LOOPS)
+        alone = {LOOPS: None, PASS: in_jax, SCAN: plain}[ways.forward]
+        return compiled(cell, params, carry, inputs, in_jax, alone)
+    if ways.forward == PASS:
+        return in_jax(params, carry, inputs)
+    loops = lambda params, carry, inputs: compiled(cell, params, carry, inputs, in_jax, None)  # noqa: E731
+    return _differentiable(method, chunk, plain if ways.forward == SCAN else loops)(params, carry, inputs)
 
 
 def _chunk(carry: Carry) -> int:
@@ -50,12 +88,12 @@ def _chunk(carry: Carry) -> int:
     return min(max(NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(carry)), SHORTEST), LONGEST)
 
 
-def _differentiable(method, chunk: int):
-    """(params, carry, inputs) -> (carry, ys) with the method's own gradient."""
+def _differentiable(method, chunk: int, alone: Callable | None = None):
+    """(params, carry, inputs) -> (carry, ys) with the method's own gradient; alone: the same, where there is none."""
 
     @jax.custom_vjp
     def run(params, carry, inputs):
-        return forward(params, carry, inputs)[0]
+        return forward(params, carry, inputs)[0] if alone is None else alone(params, carry, inputs)
 
     def forward(params, carry, inputs):
         last, ys, kept = method.forward(params, carry, inputs)

@@ -12,6 +12,7 @@ from rnngen.engines.checks import check_inputs, check_width
 from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput, where
 from rnngen.engines.table import get_engine
+from rnngen.engines.telling import one_unroll
 from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
@@ -65,7 +66,9 @@ def unroll_noted(
 ) -> tuple[Carry, PyTree, dict[str, Array]]:
     """`unroll`, and what its engine has to say: for `newton` its iterations, its error and whether it fell back."""
     run = get_engine(engine)
-    last, ys, notes = run(*prepare_unroll(cell, params, xs, carry, reverse=reverse, **options))
+    prepared = prepare_unroll(cell, params, xs, carry, reverse=reverse, **options)
+    with one_unroll():
+        last, ys, notes = run(*prepared)
     return last, _flip(ys) if reverse else ys, notes
 
 

@@ -16,7 +16,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.engines.calls import count_shares
-from rnngen.engines.compiled import all_compiled
+from rnngen.engines.calibration import LOOPS
+from rnngen.engines.telling import listening
 from rnngen.lookup import Kept
 from rnngen.process import count_cores
 from rnngen.train import sharding
@@ -111,18 +112,20 @@ def mesh_of_run(experiment: Experiment) -> Mesh:
     batch_size = experiment.schedule.examples(experiment.task)
     mesh = sharding.mesh_for(batch_size, experiment.schedule.eval_batch_size)
     alone = mesh.size == 1 or jax.process_count() > 1 or count_shares(batch_size) < count_cores()
-    return mesh if alone or not _has_loops(experiment) else sharding.mesh_of(1)
+    return mesh if alone or set(ways_of(experiment)) != {LOOPS} else sharding.mesh_of(1)
 
 
-def _has_loops(experiment: Experiment) -> bool:
-    """Whether compiled loops run all layers of a training step."""
+def ways_of(experiment: Experiment) -> list[str]:
+    """Which way the layers of a training step run, in the order in which they are unrolled: "loops" or "jax"."""
     model, key = experiment.model, jax.random.key(0)
 
-    def look() -> bool:
+    def look() -> list[str]:
         params, batch = jax.eval_shape(model.init, key), batch_shapes(experiment)
-        return all_compiled(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
+        with listening() as said:
+            jax.eval_shape(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
+        return said
 
-    return _kept((experiment.program,), look, _LOOPS)
+    return _kept((experiment.program,), look, _WAYS)
 
 
 def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
@@ -132,7 +135,7 @@ def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
     return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
 
 
-_PROGRAMS, _LOOPS = Kept(8), Kept(64)
+_PROGRAMS, _WAYS = Kept(8), Kept(64)
 
 
 def _kept(name: tuple, make: Callable[[], Any], keeper: Kept = _PROGRAMS) -> Any:

@@ -13,15 +13,24 @@ import pytest
 from conftest import assert_close, double, noise, quick_jit, random_params
 
 from rnngen.cells import CELLS
-from rnngen.engines import building, calls, unroll
+from rnngen.engines import building, calibration, calls, unroll
+from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.recurrence import linear_recurrence
+from rnngen.engines.telling import listening
 
-built = pytest.mark.skipif(building.why_not() is not None, reason=str(building.why_not()))
+
+def why_none(name="lstm"):
+    """Why there are no loops here; None where there are."""
+    return calibration.find(name, calls.count_threads()).why_not
+
+
+built = pytest.mark.skipif(why_none() is not None, reason=str(why_none()))
 NAMES = sorted(calls.KERNELS)
 # t, batch, d, h: one of everything; several axes; units and inputs beyond a vector; two shares of a batch and more
 # rows and units than stay in registers at once.
 SHAPES = {"ones": (1, (1,), 1, 1), "axes": (7, (2, 3), 5, 20), "wide": (4, (5,), 17, 50), "shares": (5, (67,), 2, 144)}
 PLAIN = {"name": "fused", "kwargs": {"kernels": False}}
+COMPILED = {"name": "fused", "kwargs": {"kernels": True}}  # whether they are faster here or not
 
 
 def draw(name, shape, probes=False):
@@ -41,7 +50,7 @@ def draw_flags(xs, seed=6):
     return {"mask": mask, "resets": resets}
 
 
-def loss_of(cell, engine="fused", **options):
+def loss_of(cell, engine=COMPILED, **options):
     """A scalar of all outputs and the last carry, in (params, xs, probes)."""
 
     def loss(params, xs, probes):
@@ -92,7 +101,7 @@ def test_values_and_gradients_are_those_of_scan(name, shape, around):
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_what_is_kept_past_the_caches_is_read_back(name):
     cell, params, xs, _ = draw(name, (50, (40,), 1, 144))  # more than a million numbers are kept
-    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1)))(params, xs, None) for e in ("fused", PLAIN)]
+    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)]
     assert_near(*both, 1e-5)
 
 
@@ -102,7 +111,7 @@ def test_one_flag_alone_and_the_other_way_through_time(option):
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
     options = {option: draw_flags(xs)[option], "reverse": True}
     both = [
-        quick_jit(jax.value_and_grad(loss_of(cell, e, **options), (0, 1)))(params, xs, None) for e in ("fused", PLAIN)
+        quick_jit(jax.value_and_grad(loss_of(cell, e, **options), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)
     ]
     assert_near(*both, 1e-5)
 
@@ -170,7 +179,7 @@ def test_its_tanh_is_good_to_the_last_bits():
     params = {"kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}
     xs = np.concatenate([np.linspace(-10, 10, 20_001), np.logspace(-30, 0, 301), [50, -50, np.inf, -np.inf]])
     xs = xs.astype(np.float32)
-    ys = np.asarray(unroll(cell, params, jnp.asarray(xs)[None, :, None], engine="fused")[1])[0, :, 0]
+    ys = np.asarray(unroll(cell, params, jnp.asarray(xs)[None, :, None], engine=COMPILED)[1])[0, :, 0]
     exact = np.tanh(xs.astype(np.float64))
     assert np.all(np.abs(ys - exact) <= 5e-7 * np.abs(exact))
     assert np.abs(ys).max() <= 1
@@ -181,7 +190,7 @@ def test_its_tanh_is_good_to_the_last_bits():
 def test_what_is_no_number_stays_seen(name):
     cell, params, xs, _ = draw(name, SHAPES["axes"])
     with_nan = xs.at[3, 1, 1, 0].set(jnp.nan)
-    ys = np.asarray(jax.jit(lambda xs: unroll(cell, params, xs, engine="fused")[1])(with_nan))
+    ys = np.asarray(jax.jit(lambda xs: unroll(cell, params, xs, engine=COMPILED)[1])(with_nan))
     assert np.isnan(ys[3:, 1, 1]).all()
     assert np.isfinite(np.delete(ys.reshape(7, 6, -1), 4, axis=1)).all()
     gradient = jax.jit(jax.grad(loss_of(cell)))(params, with_nan, None)
@@ -231,65 +240,148 @@ def test_an_affine_cell_has_the_recurrence_compiled_with_mask_resets_and_models_
 def test_what_does_not_fit_is_run_by_jax():
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
     run = functools.partial(unroll, cell, params)
-    assert runs_compiled(lambda xs: run(xs), xs) == (building.why_not() is None)
+    assert runs_compiled(lambda xs: run(xs, engine=COMPILED), xs) == (why_none() is None)
     for engine in (PLAIN, "scan"):
         assert not runs_compiled(lambda xs, engine=engine: run(xs, engine=engine), xs)
     narrow = xs.astype(jnp.bfloat16)
     carry = jax.tree.map(lambda c: c.astype(jnp.bfloat16), cell.init_carry(params, xs.shape[1:-1]))
-    assert not runs_compiled(lambda xs: run(xs, carry), narrow)
+    assert not runs_compiled(lambda xs: run(xs, carry, engine=COMPILED), narrow)
     for other in (
         CELLS["rnn"](4, activation="relu"),
         CELLS["lstm"](4, peepholes=True),
         CELLS["gru"](4, reset="before"),
     ):
-        assert not runs_compiled(lambda xs, other=other: unroll(other, random_params(other, 5), xs), xs)
+        params = random_params(other, 5)
+        assert not runs_compiled(lambda xs, c=other, p=params: unroll(c, p, xs, engine=COMPILED), xs)
 
 
 def test_double_precision_is_run_by_jax(x64):
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
-    assert not runs_compiled(lambda xs: unroll(cell, double(params), xs), double(xs))
+    assert not runs_compiled(lambda xs: unroll(cell, double(params), xs, engine=COMPILED), double(xs))
 
 
 @built
 def test_it_agrees_with_the_pass_in_jax():
     cell, params, xs, probes = draw("lstm", SHAPES["wide"], probes=True)
-    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1, 2)))(params, xs, probes) for e in ("fused", PLAIN)]
+    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1, 2)))(params, xs, probes) for e in (COMPILED, PLAIN)]
     assert_close(*both, 1e-4)
 
 
-def why_not(monkeypatch, tmp_path, compiler):
-    """What is said with this compiler and an empty cache."""
+def chosen(monkeypatch, seconds):
+    """The program of `auto` where these were the seconds of each way, and what it says of itself."""
+    rows = [{"shape": [1, 1, 1, 1], "forward": seconds[0], "both": seconds[1]}]
+    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None, rows, ""))
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    with listening() as said:
+        alone = str(jax.make_jaxpr(lambda xs: unroll(cell, params, xs)[1])(xs))
+        both = str(jax.make_jaxpr(jax.grad(loss_of(cell, "auto")))(params, xs, None))
+    return "ffi_call" in alone, "ffi_call" in both, said
+
+
+@built
+@pytest.mark.parametrize("forward", calibration.WAYS)
+@pytest.mark.parametrize("both", calibration.WAYS)
+def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypatch, forward, both):
+    seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (forward, both)]
+    alone, with_gradient, said = chosen(monkeypatch, seconds)
+    # A plain scan differentiates by itself, so where it has the gradient it has the forward pass, too.
+    assert alone == (forward == LOOPS and both != SCAN)
+    assert with_gradient == (both == LOOPS)
+    assert said == [LOOPS if both == LOOPS else "jax"] * 2
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    results = [jax.value_and_grad(loss_of(cell, e))(params, xs, None) for e in ("auto", "scan")]
+    assert_near(*results, 1e-5)
+    assert_near(*[unroll(cell, params, xs, engine=e) for e in ("auto", "scan")], 1e-5)
+
+
+def test_the_nearest_shape_decides_and_a_tie_goes_to_the_loops(monkeypatch):
+    small = {
+        "shape": [1, 32, 1, 32],
+        "forward": {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0},
+        "both": {LOOPS: 1, PASS: 2, SCAN: 3},
+    }
+    large = {"shape": [1, 32, 1, 512], "forward": {LOOPS: 3, PASS: 2, SCAN: 1}, "both": {LOOPS: 2, PASS: 1, SCAN: 1.2}}
+    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None, [small, large], ""))
+    assert calibration.ways("lstm", 1, 64, 64) == Ways(LOOPS, LOOPS)
+    assert calibration.ways("lstm", 1, 64, 400) == Ways(SCAN, PASS)
+    assert calibration.ways("lstm", 1, 64, 400, (LOOPS, PASS)) == Ways(PASS, PASS)
+    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", "no compiler", [small], ""))
+    assert calibration.ways("lstm", 1, 64, 64) == Ways(PASS, PASS)
+
+
+def found_with(monkeypatch, tmp_path, compiler):
+    """What is found with this compiler and an empty cache."""
     monkeypatch.setenv("CXX", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return building.why_not.__wrapped__()
+    calibration._find.cache_clear()
+    return calibration.find("linear", 1)
 
 
-def test_without_a_compiler_it_says_so(monkeypatch, tmp_path):
-    assert why_not(monkeypatch, tmp_path, "no-such-compiler") == "no C++ compiler no-such-compiler"
+def test_without_a_compiler_it_says_so_and_times_what_jax_has(monkeypatch, tmp_path):
+    found = found_with(monkeypatch, tmp_path, "no-such-compiler")
+    assert found.why_not == "no C++ compiler no-such-compiler"
+    assert all(set(row["both"]) == {PASS, SCAN} for row in found.rows)
+    assert found.rows
 
 
-def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path):
+def test_a_compiler_that_fails_leaves_no_library_and_is_not_tried_again(monkeypatch, tmp_path):
     broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    broken.write_text(f"#!/bin/sh\necho x >> {tmp_path}/tried\necho out of order >&2\nexit 1\n")
     broken.chmod(0o700)
-    assert why_not(monkeypatch, tmp_path, str(broken)) == f"{broken}: out of order"
+    assert found_with(monkeypatch, tmp_path, str(broken)).why_not == f"{broken}: out of order"
     assert not list(tmp_path.rglob("*.so"))
+    tried = (tmp_path / "tried").read_text()
+    record = found_with(monkeypatch, tmp_path, str(broken))
+    assert record.why_not == f"{broken}: out of order"
+    # Asked for its version, but not to build.
+    assert (tmp_path / "tried").read_text().count("x") <= tried.count("x")
+
+
+def test_loops_that_end_their_process_are_not_run_and_say_how_it_ended(monkeypatch, tmp_path):
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    real = subprocess.run
+
+    def run(command, **options):
+        measuring = "rnngen.engines.measuring" in command
+        return real([sys.executable, "-c", crash] if measuring else command, **options)
+
+    monkeypatch.setattr(calibration.subprocess, "run", run)
+    found = found_with(monkeypatch, tmp_path, "no-such-compiler")
+    assert found.why_not == "building and timing them ended in a signal, SIGILL"
+    monkeypatch.setattr(calibration, "_measure", None)  # what is kept is enough
+    assert found_with(monkeypatch, tmp_path, "no-such-compiler").why_not == found.why_not
 
 
 def test_a_folder_that_others_can_write_is_passed_over(monkeypatch, tmp_path):
     (tmp_path / "cache" / "rnngen").mkdir(parents=True)
     (tmp_path / "cache" / "rnngen").chmod(0o777)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    said = building.why_not.__wrapped__()
-    assert said == "no folder that is yours alone to keep them in" or "no C++ compiler" in said
+    assert found_with(monkeypatch, tmp_path, "c++").why_not == "no folder that is yours alone to keep them in"
+
+
+@built
+def test_a_library_of_another_checksum_is_not_loaded(tmp_path):
+    place = tmp_path / "loops-x"
+    record = tmp_path / "loops-x-1.json"
+    calibration.library_of(place).write_bytes(b"whole")
+    said = {"library": calibration.checksum(calibration.library_of(place)), "why_not": None, "rows": []}
+    calibration.write_json(record, said)
+    assert calibration._read(record, place) is not None
+    calibration.library_of(place).write_bytes(b"who")
+    assert calibration._read(record, place) is None
 
 
 @built
 @pytest.mark.slow
-def test_processes_that_build_at_once_share_one_library(tmp_path):
+def test_processes_that_start_at_once_build_one_library_and_time_it_once(tmp_path):
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", "from rnngen.engines import building; print(building.why_not())"]
+    command = [
+        sys.executable,
+        "-c",
+        "from rnngen.engines import calibration; print(calibration.find('rnn', 1).why_not)",
+    ]
     start = lambda _: subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: E731
     with ThreadPoolExecutor() as pool:
-        assert [done.stdout.strip() for done in pool.map(start, range(3))] == ["None"] * 3
+        done = list(pool.map(start, range(3)))
+    assert [process.stdout.strip() for process in done] == ["None"] * 3
+    assert sum("building the compiled loops" in process.stderr for process in done) == 1
     assert len(list(tmp_path.rglob("*.so"))) == 1

@@ -1,15 +1,11 @@
 // The gradients of a layer, the steps gone through from the last to the first.
 #pragma once
 
-#include <algorithm>
-#include <cstring>
-#include <vector>
-
 #include "forward.h"
 
 namespace rnngen {
 
-// What a share of the batch adds to the gradients of the weights, panel after panel as in `Layer`.
+// What a share of the batch adds to the gradients of the weights, block after block as in `Layer`.
 struct Gradients {
   Floats recurrent, kernel, bias;
 };
@@ -23,74 +19,77 @@ struct Backward {
 
 constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
 
-// a(i, r): row r, of `width`, of the n of step i of a chunk, more(i): what is added to them (null: nothing), dz: its
-// panels, most: how many rows a panel has. Adds (a + more)^T dz to panels like those of the weights.
-template <class Cell, bool INPUT, class Step, class More>
-void add_product(const Sizes& s, Step a, More more, long n, long width, const Floats& dz, long most, long count,
-                 Floats& out) {
-  // In the order in which it is read: a few columns of a at a time, one step after another.
-  Floats read(count * width);
-  rows(width, [&](auto many, long row) {
-    constexpr int R = decltype(many)::value;
-    float* to = &read[row * count];
-    for (long i = 0; i < count / n; i++)
-      for (long r = 0; r < n; r++, to += R) {
-        const float *from = a(i, r) + row, *add = more(i);
-        std::memcpy(to, from, R * sizeof(float));
-        for (int j = 0; add && j < R; j++) to[j] += add[r * width + row + j];
+// The gradients of the sums in a chunk of steps, block after block, `most` rows in each: `[most, SLOTS * vectors * L]`.
+struct Chunk {
+  Floats dz;
+  long most;
+};
+
+// Some rows, one beside the other, in the order in which a product with as many vectors as it takes at once reads them.
+// a(i, r): row r, of `width`, of the n of step i of `count` rows in all; more(i): what is added to them (null: nothing).
+template <class Step, class More>
+void interleave(Step a, More more, long n, long width, long count, long most, Floats& out) {
+  out.resize(count * width);
+  groups(width, most, [&](long first, long many) {
+    float* to = &out[first * count];
+    for (long i = 0; i < count / n; i++) {
+      const float* add = more(i);
+      for (long r = 0; r < n; r++, to += many) {
+        const float* from = a(i, r) + first;
+        for (long j = 0; j < many; j++) to[j] = from[j];
+        for (long j = 0; add && j < many; j++) to[j] += add[r * width + first + j];
       }
+    }
   });
-  blocks(Cell{}, s.padded, [&](auto cell, long unit) {
-    using C = decltype(cell);
-    constexpr int F = INPUT ? C::XF : C::UF, N = INPUT ? C::XN : C::UN;
-    rows(width, [&](auto many, long row) {
-      constexpr int R = decltype(many)::value;
-      float* to = &out[width * unit * N * L / C::UNITS + row * N * L];
-      Vec sums[R][N];
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < N; v++) sums[r][v] = load(to + (r * N + v) * L);
-      const float* right = &dz[most * unit * A_UNIT(SLOTS)] + F * L;
-      multiply<R, N, 0, N>(sums, &read[row * count], 1, R, right, C::SLOTS * L, count);
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < N; v++) store(to + (r * N + v) * L, sums[r][v]);
+}
+
+// Adds (a + more)^T dz to blocks like those of the weights, see `interleave`; slots [FIRST, FIRST + N).
+template <class Cell, int FIRST, int N, class Step, class More>
+void add_outer(const Sizes& s, Step a, More more, long n, long width, const Chunk& chunk, long count, Floats& out) {
+  constexpr long most = rows_at_once(vectors_at_once(N * Cell::VECTORS));
+  Floats read;
+  interleave(a, more, n, width, count, most, read);
+  blocks<Cell>(s, [&](long unit, long vectors) {
+    const float* right = &chunk.dz[chunk.most * unit * Cell::SLOTS] + FIRST * vectors * L;
+    float* const to = &out[width * unit * N];
+    const long wide = N * vectors * L;
+    groups(width, most, [&](long first, long many) {
+      const Product product{&read[first * count], 1, many, 0, right, Cell::SLOTS * vectors * L, 0, count, 1};
+      add_product(to + first * wide, wide, many, N * vectors, product);
     });
   });
 }
 
-// to `[n, whole(width)]` += dz W^T, for n rows of the chunk from `at` on.
-template <class Cell, bool INPUT>
-void add_through(const Sizes& s, const Floats& dz, long most, long at, long n, const Floats& back, long width,
-                 float* to) {
-  constexpr long a_unit = INPUT ? A_UNIT(XN) : A_UNIT(UN);
-  vectors(whole(width), [&](auto many, long first) {
-    constexpr int N = decltype(many)::value;
-    rows(n, [&](auto count, long row) {
-      constexpr int R = decltype(count)::value;
-      Vec sums[R][N];
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < N; v++) sums[r][v] = load(to + (row + r) * whole(width) + first + v * L);
-      blocks(Cell{}, s.padded, [&](auto cell, long unit) {
-        using C = decltype(cell);
-        constexpr int F = INPUT ? C::XF : C::UF, M = INPUT ? C::XN : C::UN, S = C::SLOTS;
-        multiply<R, N, 0, N>(sums, &dz[most * unit * A_UNIT(SLOTS)] + ((at + row) * S + F) * L, S * L, 1,
-                             &back[(first * s.padded + unit * N * L) * a_unit], N * L, M * L);
-      });
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < N; v++) store(to + (row + r) * whole(width) + first + v * L, sums[r][v]);
-    });
+// to `[n, whole(width)]` += dz W^T, for n rows of the chunk from `at` on; slots [FIRST, FIRST + N).
+template <class Cell, int FIRST, int N>
+void add_through(const Sizes& s, const Chunk& chunk, long at, long n, const Floats& back, long width, float* to) {
+  constexpr long V = Cell::VECTORS, unit_numbers = Cell::SLOTS;
+  packs(whole(width), [&](long first, long pack) {
+    const long bytes = N * V * L * pack * L * sizeof(float), together = std::max(1L, NEAR / bytes), step = V * L;
+    const auto add = [&](long unit, long vectors, long many) {
+      const long wide = unit_numbers * vectors * L, count = N * vectors * L;
+      const float* left = &chunk.dz[chunk.most * unit * unit_numbers] + at * wide + FIRST * vectors * L;
+      const float* right = &back[(first * s.padded + unit * pack * L) * N];
+      const Product product{left, wide, 1, chunk.most * wide, right, pack * L, count * pack * L, count, many};
+      add_product(to + first, whole(width), n, pack, product);
+    };
+    const long full = s.padded / step, rest = (s.padded - full * step) / L;
+    for (long i = 0; i < full; i += together) add(i * step, V, std::min(together, full - i));
+    if (rest) add(full * step, rest, 1);
   });
 }
 
-// Adds the sum of dz over a chunk to the bias's panels.
+// Adds the sum of dz over a chunk to the bias's blocks.
 template <class Cell>
-void add_sum(const Sizes& s, const Floats& dz, long most, long count, Floats& out) {
-  blocks(Cell{}, s.padded, [&](auto cell, long unit) {
-    using C = decltype(cell);
-    float* to = &out[unit * A_UNIT(SLOTS)];
-    for (int v = 0; v < C::SLOTS; v++) {
-      Vec sum = load(to + v * L);
-      for (long k = 0; k < count; k++) sum += load(&dz[most * unit * A_UNIT(SLOTS)] + (k * C::SLOTS + v) * L);
-      store(to + v * L, sum);
+void add_sum(const Sizes& s, const Chunk& chunk, long count, Floats& out) {
+  blocks<Cell>(s, [&](long unit, long vectors) {
+    const long wide = Cell::SLOTS * vectors * L;
+    const float* from = &chunk.dz[chunk.most * unit * Cell::SLOTS];
+    for (long v = 0; v < wide; v += L) {
+      float* const to = &out[unit * Cell::SLOTS + v];
+      Vec sum = load(to);
+      for (long k = 0; k < count; k++) sum += load(from + k * wide + v);
+      store(to, sum);
     }
   });
 }
@@ -101,15 +100,15 @@ inline void hand_over(float* to, float* from, const Sizes& s, long r) {
   std::memset(from + r * s.padded, 0, s.padded * sizeof(float));
 }
 
-// Rows [first, first + n) of the batch back through all steps.
+// Rows [first, first + n) of the batch back through all steps. back, input_back: the transposed kernels.
 template <class Cell>
 void backward_share(const Sizes& s, const Floats& back, const Floats& input_back, const Backward& io, Gradients& out,
                     long first, long n) {
-  const long p = s.padded, wide = p * A_UNIT(KEPT), steps = std::max(1L, std::min(s.t, CHUNK / n)), most = steps * n;
-  Floats dh(n * p), dc(dh), rooms[5] = {dh, dh, dh, dh, dh}, dz(most * p * A_UNIT(SLOTS));
-  Floats dx(io.dxs ? most * whole(s.d) : 0);
-  out.recurrent.resize(s.h * p * A_UNIT(UN)), out.kernel.resize(s.d * p * A_UNIT(XN));
-  out.bias.resize(p * A_UNIT(SLOTS));
+  const long p = s.padded, wide = p * Cell::KEPT, steps = std::max(1L, std::min(s.t, CHUNK / n));
+  Floats dh(n * p), dc(dh), rooms[5] = {dh, dh, dh, dh, dh};
+  Chunk chunk{Floats(steps * n * p * Cell::SLOTS), steps * n};
+  Floats dx(io.dxs ? chunk.most * whole(s.d) : 0);
+  out.recurrent.resize(s.h * p * Cell::UN), out.kernel.resize(s.d * p * Cell::XN), out.bias.resize(p * Cell::SLOTS);
   copy_rows(dh.data(), p, io.dh_last + first * s.h, s.h, s.h, n);
   if (io.dc0) copy_rows(dc.data(), p, io.dc_last + first * s.h, s.h, s.h, n);
   if (io.dfresh_h) std::memset(io.dfresh_h + first * s.h, 0, n * s.h * sizeof(float));
@@ -128,22 +127,25 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
       const float* c0 = io.dc0 && t == 0 ? whole_rows(io.c0 + first * s.h, s, n, rooms[3]) : nullptr;
       const float* more_c = row(io.probes.c, s, t, first);
       if (more_c) more_c = whole_rows(more_c, s, n, rooms[4]);
-      blocks(Cell{}, p, [&](auto cell, long unit) {
-        using C = decltype(cell);
-        for (long r = 0; r < n; r++) {
-          const long i = r * p + unit;
-          for (int v = 0; v < C::UNITS / L; v++) store(&dh[i + v * L], load(&dh[i + v * L]) + load(&dy[i + v * L]));
-          const float* kept = io.kept + (place + r) * wide + unit * A_UNIT(KEPT);
-          Vec c{}, parts[C::SLOTS] = {};
-          if (io.dc0) c = load(t ? kept - s.b * wide + C_KEPT * L : c0 + i);
-          if (io.dfresh_c && starts(io.flags, s, t, first + r)) c = load(&fresh_c[i]);
-          if (more_c) c += load(more_c + i);
-          if (!idle(io.flags, s, t, first + r)) C::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
-          float* to = &dz[most * unit * A_UNIT(SLOTS)] + (at + r) * C::SLOTS * L;
-          for (int v = 0; v < C::SLOTS; v++) store(to + v * L, parts[v]);
-        }
+      blocks<Cell>(s, [&](long unit, long vectors) {
+        float* const dz = &chunk.dz[chunk.most * unit * Cell::SLOTS] + at * Cell::SLOTS * vectors * L;
+        for (long r = 0; r < n; r++)
+          for (long v = 0; v < vectors; v++) {
+            const long u = unit + v * L, i = r * p + u;
+            const Slots<float> parts{dz + r * Cell::SLOTS * vectors * L + v * L, vectors * L};
+            store(&dh[i], load(&dh[i]) + load(&dy[i]));
+            const float* kept = io.kept + (place + r) * wide + u * Cell::KEPT;
+            Vec c{};
+            if (io.dc0) c = load(t ? kept - s.b * wide + C_KEPT * L : c0 + i);
+            if (io.dfresh_c && starts(io.flags, s, t, first + r)) c = load(&fresh_c[i]);
+            if (more_c) c += load(more_c + i);
+            if (idle(io.flags, s, t, first + r))
+              for (int slot = 0; slot < Cell::SLOTS; slot++) parts.set(slot, Vec{});
+            else
+              Cell::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
+          }
       });
-      add_through<Cell, false>(s, dz, most, at, n, back, s.h, dh.data());
+      add_through<Cell, Cell::UF, Cell::UN>(s, chunk, at, n, back, s.h, dh.data());
       if (io.dprobes_h) copy_rows(io.dprobes_h + place * s.h, s.h, dh.data(), p, s.h, n);
       if (io.dprobes_c) copy_rows(io.dprobes_c + place * s.h, s.h, dc.data(), p, s.h, n);
       for (long r = 0; r < n; r++)
@@ -154,13 +156,14 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
     }
     const auto h = [&](long i, long r) { return entering(io.flags, io.h0, io.hs, s, start + i, first + r); };
     const auto probe = [&](long i) { return row(io.probes.h, s, start + i, first); };
-    add_product<Cell, false>(s, h, probe, n, s.h, dz, most, count, out.recurrent);
+    add_outer<Cell, Cell::UF, Cell::UN>(s, h, probe, n, s.h, chunk, count, out.recurrent);
     const auto x = [&](long i, long r) { return io.xs + ((start + i) * s.b + first + r) * s.d; };
-    add_product<Cell, true>(s, x, [](long) { return (const float*)nullptr; }, n, s.d, dz, most, count, out.kernel);
-    add_sum<Cell>(s, dz, most, count, out.bias);
+    const auto nothing = [](long) { return static_cast<const float*>(nullptr); };
+    add_outer<Cell, Cell::XF, Cell::XN>(s, x, nothing, n, s.d, chunk, count, out.kernel);
+    add_sum<Cell>(s, chunk, count, out.bias);
     if (io.dxs) {
       std::fill(dx.begin(), dx.end(), 0.0f);
-      add_through<Cell, true>(s, dz, most, 0, count, input_back, s.d, dx.data());
+      add_through<Cell, Cell::XF, Cell::XN>(s, chunk, 0, count, input_back, s.d, dx.data());
       for (long t = start; t < end; t++)
         copy_rows(io.dxs + (t * s.b + first) * s.d, s.d, &dx[(t - start) * n * whole(s.d)], whole(s.d), s.d, n);
     }
@@ -178,16 +181,19 @@ void collect(const Sizes& s, const std::vector<Gradients>& shares, float* dkerne
   std::memset(dkernel, 0, s.d * g * sizeof(float)), std::memset(drecurrent, 0, s.h * g * sizeof(float));
   std::memset(dbias, 0, g * sizeof(float));
   if (drecurrent_bias) std::memset(drecurrent_bias, 0, s.h * sizeof(float));
+  const auto add = [&](float* rows, const float* from, long count, int first, int many, long unit, long vectors) {
+    for (long k = 0; k < count; k++, rows += g, from += many * vectors * L)
+      slots<Cell>(s, first, many, unit, vectors, [&](long at, long to, long n) {
+        for (long l = 0; l < n; l++) rows[to + l] += from[at + l];
+      });
+  };
   for (const Gradients& share : shares)
-    blocks(Cell{}, s.padded, [&](auto cell, long unit) {
-      using C = decltype(cell);
-      const float *u = &share.recurrent[s.h * unit * A_UNIT(UN)], *x = &share.kernel[s.d * unit * A_UNIT(XN)];
-      const float* bias = &share.bias[unit * A_UNIT(SLOTS)];
-      for (long k = 0; k < s.h; k++) add_back<C, C::UF, C::UN>(drecurrent + k * g, u, k, unit, s.h);
-      for (long k = 0; k < s.d; k++) add_back<C, C::XF, C::XN>(dkernel + k * g, x, k, unit, s.h);
-      add_back<C, C::XF, C::XN>(dbias, bias + C::XF * L, 0, unit, s.h);
-      if (drecurrent_bias)
-        for (long l = 0; l < L && unit + l < s.h; l++) drecurrent_bias[unit + l] += bias[l];
+    blocks<Cell>(s, [&](long unit, long vectors) {
+      add(drecurrent, &share.recurrent[s.h * unit * Cell::UN], s.h, Cell::UF, Cell::UN, unit, vectors);
+      add(dkernel, share.kernel.data() + s.d * unit * Cell::XN, s.d, Cell::XF, Cell::XN, unit, vectors);
+      const float* bias = &share.bias[unit * Cell::SLOTS];
+      add(dbias, bias + Cell::XF * vectors * L, 1, Cell::XF, Cell::XN, unit, vectors);
+      if (drecurrent_bias) add(drecurrent_bias - Cell::gate(0) * s.h, bias, 1, 0, 1, unit, vectors);
     });
 }
 
