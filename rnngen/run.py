@@ -102,8 +102,11 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 
 def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
+    # Where a step cannot be traced, training says so, after the run has begun.
+    with contextlib.suppress(Exception):
+        facts["ways"] = ways_of(experiment)
     facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
-    folder.start(config, seed=config["seed"], device=device(), ways=ways_of(experiment), **facts)
+    folder.start(config, seed=config["seed"], device=device(), **facts)
     folder.describe(experiment.task.medium)
 
 

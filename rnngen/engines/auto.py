@@ -67,4 +67,6 @@ def _timed(carry: Carry, may_fuse: bool):
     batch = max(1, leaf.size // max(1, units))
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
     way = calibration.ways("linear", count_threads(), batch, max(1, units), among).both
-    return {LOOPS: associative, SCAN: scan}.get(way, fused)()
+    if way == LOOPS:
+        return associative()
+    return scan() if way == SCAN else fused()

@@ -19,12 +19,12 @@ from rnngen.process import cache_folder
 
 SOURCES = Path(__file__).parent / "kernels"
 PREFIX = "rnngen_"
-# name -> its source, what is defined there, and the calls that it has.
+# name -> its source, what is defined there or how it is compiled, and the calls that it has.
 LIBRARIES = {
     "gru": ("layer.cc", "-DCELL=Gru", ("forward", "backward")),
     "lstm": ("layer.cc", "-DCELL=Lstm", ("forward", "backward")),
     "rnn": ("layer.cc", "-DCELL=Rnn", ("forward", "backward")),
-    "linear": ("linear.cc", "-DLINEAR", ("recurrence",)),
+    "linear": ("linear.cc", "-O3", ("recurrence",)),
 }
 FLAGS = (
     "-O2",  # -O3 takes a second longer and gives nothing: what must be unrolled is said to be
@@ -120,7 +120,7 @@ REGISTERED: set[str] = set()
 
 
 def register(name: str, path: Path) -> None:
-    """Hand the calls of a library to JAX, as `PREFIX + name + _ + call`, once. Raises OSError where it does not load."""
+    """Hand a library to JAX, once, its calls as `PREFIX + name + _ + call`. Raises OSError where it does not load."""
     if name in REGISTERED:
         return
     library = ctypes.CDLL(str(path))

@@ -120,7 +120,7 @@ def _read(record: Path, place: Path) -> Found | None:
         return None
     if said is None:
         return None
-    found = Found(**said, record=str(record))
+    found = Found(said["library"], said["why_not"], said["rows"], str(record))
     library = library_of(place)
     whole = found.why_not is not None or (library.exists() and checksum(library) == found.library)
     return found if whole else None
@@ -140,9 +140,9 @@ def _measure(name: str, threads: int, place: Path, record: Path) -> Found:
     except subprocess.TimeoutExpired:
         wrong = f"nothing within {SECONDS} s"
     # Kept as well, so that no other process tries the same.
-    failed = {"library": "", "why_not": f"building and timing them ended in {wrong}", "rows": []}
-    write_json(record, failed)
-    return Found(**failed, record=str(record))
+    failed = Found("", f"building and timing them ended in {wrong}", [], str(record))
+    write_json(record, {"library": "", "why_not": failed.why_not, "rows": []})
+    return failed
 
 
 def _signal(number: int) -> str:

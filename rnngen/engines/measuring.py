@@ -80,9 +80,11 @@ def _programs(cell_name: str, shape: tuple[int, ...], way: str, pool: ThreadPool
 
 
 def _engine(cell_name: str, way: str) -> Callable:
+    if way == SCAN:
+        return scan()
     if cell_name == "mingru":
-        return {LOOPS: associative, PASS: fused, SCAN: scan}[way]()
-    return scan() if way == SCAN else fused(kernels=way == LOOPS)
+        return associative() if way == LOOPS else fused()
+    return fused(kernels=way == LOOPS)
 
 
 def _inputs(cell_name: str, shape: tuple[int, ...]) -> tuple:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rnngen.diagnostics.diagnoses import Diagnosis
-from rnngen.engines.calls import count_shares
 from rnngen.engines.calibration import LOOPS
+from rnngen.engines.calls import count_shares
 from rnngen.engines.telling import listening
 from rnngen.lookup import Kept
 from rnngen.process import count_cores

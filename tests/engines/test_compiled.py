@@ -13,7 +13,7 @@ import pytest
 from conftest import assert_close, double, noise, quick_jit, random_params
 
 from rnngen.cells import CELLS
-from rnngen.engines import building, calibration, calls, unroll
+from rnngen.engines import calibration, calls, unroll
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.recurrence import linear_recurrence
 from rnngen.engines.telling import listening
