@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(parser, flags)
     chosen = _chosen(parser, flags, options)
     facts = machine.facts(_prepare(flags.default_malloc, options.devices))
-    print(f"{facts['cpu']}, {facts['cores']} cores, JAX devices: {len(facts['devices'])}")
+    if flags.out and facts["vectors"] is None:
+        parser.error("argument --out: this processor's vectors are not known, and a record has to name them")
+    print(f"{facts['cpu']}, {facts['vectors']}, {facts['cores']} cores, JAX devices: {len(facts['devices'])}")
     try:
         rows, summary = _run(chosen, options)
     except BenchError as error:

@@ -221,3 +221,26 @@ def test_a_table_lines_up():
         "a       1.500  2.00 [1.50, 2.50]",
         "longer      -                  -",
     ]
+
+
+@pytest.mark.parametrize(
+    ("march", "processor", "level"),
+    [
+        ("native", "flags : sse4_2 avx2 avx512f", "AVX-512"),
+        ("native", "flags : sse4_2 avx2", "AVX2"),
+        ("x86-64-v3", "flags : sse4_2 avx2 avx512f", "AVX2"),
+        ("x86-64-v2", "flags : sse4_2 avx2 avx512f", "SSE4"),
+    ],
+)
+def test_a_record_names_the_vectors_that_the_loops_have(monkeypatch, march, processor, level):
+    monkeypatch.setenv("RNNGEN_MARCH", march)
+    monkeypatch.setattr(machine.building, "processor", lambda: processor)
+    assert machine.vector_level() == level
+
+
+def test_no_record_without_the_vectors_being_known(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(machine, "vector_level", lambda: None)
+    with pytest.raises(SystemExit):
+        bench.main(["layers", "--quick", f"--out={tmp_path / 'x.json'}"])
+    assert "this processor's vectors are not known" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnngen import process
+from rnngen.engines import building
 from rnngen.provenance import provenance
 
 COMPARED = ("torch", "dm-haiku", "equinox")
@@ -25,6 +26,7 @@ def facts(keeps_memory: bool) -> dict[str, Any]:
     return known | {
         "versions": versions,
         "cpu": cpu_model(),
+        "vectors": vector_level(),
         "cores": process.count_cores(),
         "ram_bytes": _ram(),
         "devices": [str(device) for device in jax.devices()],
@@ -41,6 +43,19 @@ def cpu_model() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+# Of a processor by what it can do, and of the loops by what they are compiled for; the widest first.
+LEVELS = {"AVX-512": ("avx512f", "x86-64-v4"), "AVX2": ("avx2", "x86-64-v3"), "SSE4": ("sse4_2", "x86-64-v2")}
+
+
+def vector_level() -> str | None:
+    """The vectors that the loops are compiled for: of RNNGEN_MARCH, or the processor's widest; None: not known."""
+    march, can = building.march(), building.processor().split()
+    for level, (flag, name) in LEVELS.items():
+        if march == name or (march == "native" and flag in can):
+            return level
+    return "NEON" if platform.machine() in ("aarch64", "arm64") else None
 
 
 class Used(NamedTuple):
