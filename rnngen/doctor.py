@@ -69,17 +69,15 @@ def _loops() -> Iterator[Finding]:
             again = f" (delete {found.record} to try again)" if found.record else ""
             yield Finding(True, f"{what}: none, {found.why_not}{again}")
         else:
-            yield Finding(True, f"{what}: time over the fastest in JAX, forward and with gradients: {_ratios(found)}")
+            sizes = {size: calibration.find(name, cores, size) for size in calibration.SIZES}
+            shown = [f"{_ratio(f.forward)} and {_ratio(f.both)} in {size} layers" for size, f in sizes.items()]
+            yield Finding(True, f"{what}: time over JAX's, forward and with gradients, {', '.join(shown)}")
 
 
-def _ratios(found: calibration.Found) -> str:
-    """Of each shape that was timed; where it is above 1, JAX runs such layers."""
-    shown = []
-    for row in found.rows:
-        parts = [row[part] for part in ("forward", "both")]
-        ratios = [part[LOOPS] / min(seconds for way, seconds in part.items() if way != LOOPS) for part in parts]
-        shown.append(f"{ratios[0]:.2f} and {ratios[1]:.2f} at {row['shape'][-1]} units")
-    return ", ".join(shown)
+def _ratio(seconds: dict[str, float]) -> str:
+    """Of the loops' time to that of the fastest in JAX; where it is above 1, JAX runs such layers."""
+    others = [spent for way, spent in seconds.items() if way != LOOPS]
+    return f"{seconds[LOOPS] / min(others):.2f}" if LOOPS in seconds and others else "not known"
 
 
 def _place(folder: Path) -> Iterator[Finding]:

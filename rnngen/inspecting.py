@@ -18,7 +18,7 @@ from rnngen.diagnostics.properties import input_properties, text_properties
 from rnngen.diagnostics.selectivity import selectivity
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.engines import trees
-from rnngen.generate import as_batch
+from rnngen.generation import as_batch
 from rnngen.making import Maker, instead, make_medium, trained_params
 from rnngen.media import Medium
 from rnngen.models import Model

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnngen.config import model_for
 from rnngen.configcheck import ConfigError, at_place, check_kwargs
-from rnngen.generate import generate, score, stream
+from rnngen.generation import generate, score, stream
 from rnngen.lookup import find
 from rnngen.media import MEDIA, Medium
 from rnngen.models import Model

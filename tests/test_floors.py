@@ -11,7 +11,7 @@ FLOORS = [
     {"heads", "data", "adapters"},
     {"media"},
     {"tasks", "layers", "models", "latent"},
-    {"diagnostics", "generate", "testing"},
+    {"diagnostics", "generation", "testing"},
     {"train"},
     {"configcheck", "configkeys", "config"},
     {"run", "making", "inspecting"},

@@ -17,7 +17,7 @@ from rnngen.cli import main
 from rnngen.data.corpus import SPLITS, Corpus
 from rnngen.diagnostics import gradient_flow
 from rnngen.diagnostics.diagnoses import DIAGNOSES
-from rnngen.generate import generate, score
+from rnngen.generation import generate, score
 from rnngen.heads import bernoulli
 from rnngen.latent import LATENTS, SMALLEST, VRNN, Gaussian, Sizes, vrnn
 from rnngen.media import MEDIA

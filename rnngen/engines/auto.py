@@ -62,11 +62,9 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
 
 def _timed(carry: Carry, may_fuse: bool):
     """What is fastest forward and backward for an elementwise affine cell, whose forward pass follows it."""
-    leaf = jax.tree.leaves(carry)[0]
-    units = leaf.shape[-1] if leaf.ndim else 1
-    batch = max(1, leaf.size // max(1, units))
+    units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    way = calibration.ways("linear", count_threads(), batch, max(1, units), among).both
+    way = calibration.ways("linear", count_threads(), units, among).both
     if way == LOOPS:
         return associative()
     return scan() if way == SCAN else fused()

@@ -1,9 +1,9 @@
 """Which way of running a layer is the fastest on this machine: timed where it runs, once, and kept.
 
 When a cell's compiled loops are first asked for, a process of its own builds them and times them beside the pass in JAX
-and a plain scan (`measuring.py`), for the number of cores that a layer has here. What it found is kept beside the
-library, and from then on the choice is fixed: it depends on nothing but what is kept. A layer takes the ways of the
-measured shape that is nearest to its own. In a process of its own, since loops that end it must not end a training.
+and a plain scan (`measuring.py`), for the number of cores that a layer has here and a layer about as large. What it
+found is kept beside the library, and from then on the choice is fixed: it depends on nothing but what is kept. In a
+process of its own, since loops that end it must not end a training.
 """
 
 import contextlib
@@ -26,7 +26,11 @@ from rnngen.engines import building
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
 
 LOOPS, PASS, SCAN = WAYS = ("loops", "pass", "scan")  # in the order of preference where two are as fast
-ROW = {"shape": [int], "forward": {...: float}, "both": {...: float}}
+SHAPE = {"library": str, "why_not": (str, NoneType), "forward": {...: float}, "both": {...: float}}
+# How a layer is timed, t, b, d, h, by its size: whether a core's own cache holds its weights. A step costs the same
+# however many there are; few, so that all this takes seconds.
+SIZES = {"small": (32, 64, 2, 128), "large": (8, 32, 64, 512)}
+LARGE = 256  # units from which a layer is large
 ALIKE = 1.05  # ways whose times differ by less count as equally fast
 SECONDS = 300
 
@@ -39,15 +43,16 @@ class Ways(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is kept of a library. library: its SHA-256; why_not: why there is none, else None.
+    """What is kept of a library, for layers of one size on some cores.
 
-    rows: of each shape `[t, b, d, h]` that was measured, seconds by way for `forward` and `both`.
-    record: the file that says so.
+    library: its SHA-256; why_not: why there is none, else None. forward, both: seconds by way, of those that were
+    timed, forward alone and with the gradient. record: the file that says so.
     """
 
     library: str
     why_not: str | None
-    rows: list[dict[str, Any]]
+    forward: dict[str, float]
+    both: dict[str, float]
     record: str
 
 
@@ -56,20 +61,11 @@ def load(name: str, threads: int) -> bool:
     return jax.default_backend() == "cpu" and (name in building.REGISTERED or find(name, threads).why_not is None)
 
 
-def ways(name: str, threads: int, batch: int, units: int, among: tuple[str, ...] = WAYS) -> Ways:
+def ways(name: str, threads: int, units: int, among: tuple[str, ...] = WAYS) -> Ways:
     """The fastest ways on so many threads, of those named; the first of them where nothing was measured."""
-    found = find(name, threads)
+    found = find(name, threads, "large" if units >= LARGE else "small")
     possible = [way for way in among if way != LOOPS or found.why_not is None]
-    if not found.rows:
-        return Ways(possible[0], possible[0])
-    row = min(found.rows, key=lambda row: _distance(row["shape"], batch, units))
-    return Ways(_fastest(row["forward"], possible), _fastest(row["both"], possible))
-
-
-def _distance(shape: list[int], batch: int, units: int) -> float:
-    """Between sizes, by factors; the units say most of what a step costs."""
-    _, b, _, h = shape
-    return 2 * abs(math.log(units / h)) + abs(math.log(batch / b))
+    return Ways(_fastest(found.forward, possible), _fastest(found.both, possible))
 
 
 def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
@@ -78,27 +74,32 @@ def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
     return next((way for way in known if seconds.get(way, math.inf) <= ALIKE * least), known[0])
 
 
-def find(name: str, threads: int) -> Found:
-    """What is kept of a library and its timing, made now where it is not there yet."""
+def find(name: str, threads: int, size: str = "small") -> Found:
+    """What is kept of a library and its timing, made now where it is not there yet. size: one of `SIZES`."""
     # The environment is asked each time: a test or a bench may have set another instruction set.
     try:
-        return _find(name, threads, building.place(name))
+        return _find(name, threads, size, building.place(name))
     except building.CannotBuild as reason:
-        return Found("", str(reason), [], "")
+        return none(str(reason))
+
+
+def none(why_not: str, record: str = "") -> Found:
+    """What is found where nothing could be built or timed."""
+    return Found("", why_not, {}, {}, record)
 
 
 @functools.cache
-def _find(name: str, threads: int, place: Path) -> Found:
-    record = Path(f"{place}-{threads}.json")
+def _find(name: str, threads: int, size: str, place: Path) -> Found:
+    record = Path(f"{place}-{threads}-{size}.json")
     try:
         found = _read(record, place)
         if found is None:
             with _alone(place.parent / "loops.lock", name):
-                found = _read(record, place) or _measure(name, threads, place, record)
+                found = _read(record, place) or _measure(name, threads, size, place, record)
         if found.why_not is None:
             building.register(name, library_of(place))
     except OSError as error:  # a folder that is full or cannot be written, a lock that cannot be had
-        return Found("", str(error), [], "")
+        return none(str(error))
     return found
 
 
@@ -115,20 +116,20 @@ def checksum(library: Path) -> str:
 def _read(record: Path, place: Path) -> Found | None:
     """What a record says; None where there is none, or the library beside it is not the one it speaks of."""
     try:
-        said = read_json(record, {"library": str, "why_not": (str, NoneType), "rows": [ROW]})
+        said = read_json(record, SHAPE)
     except DamagedFile:
         return None
     if said is None:
         return None
-    found = Found(said["library"], said["why_not"], said["rows"], str(record))
+    found = Found(**said, record=str(record))
     library = library_of(place)
     whole = found.why_not is not None or (library.exists() and checksum(library) == found.library)
     return found if whole else None
 
 
-def _measure(name: str, threads: int, place: Path, record: Path) -> Found:
-    _tell(f"building the compiled loops of {name} and timing them, once on this machine")
-    command = [sys.executable, "-m", "rnngen.engines.measuring", name, str(threads), str(place), str(record)]
+def _measure(name: str, threads: int, size: str, place: Path, record: Path) -> Found:
+    _tell(f"building the compiled loops of {name} and timing them, once on this machine, for {size} layers")
+    command = [sys.executable, "-m", "rnngen.engines.measuring", name, str(threads), size, str(place), str(record)]
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     try:
         done = subprocess.run(command, env=plain, capture_output=True, text=True, errors="replace", timeout=SECONDS)
@@ -140,9 +141,20 @@ def _measure(name: str, threads: int, place: Path, record: Path) -> Found:
     except subprocess.TimeoutExpired:
         wrong = f"nothing within {SECONDS} s"
     # Kept as well, so that no other process tries the same.
-    failed = Found("", f"building and timing them ended in {wrong}", [], str(record))
-    write_json(record, {"library": "", "why_not": failed.why_not, "rows": []})
+    failed = none(f"building and timing them ended in {wrong}", str(record))
+    write_json(record, as_json(failed))
     return failed
+
+
+def is_built(place: Path) -> bool:
+    """Whether the library of a place is there and was seen to be right, for layers of some size."""
+    records = place.parent.glob(f"{place.name}-*.json")
+    return any((found := _read(record, place)) is not None and found.why_not is None for record in records)
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """What a record says."""
+    return {name: value for name, value in found._asdict().items() if name != "record"}
 
 
 def _signal(number: int) -> str:

@@ -64,9 +64,7 @@ def by_ways(ways: Ways):
 
 def fastest(cell: Cell, carry: Carry, among: tuple[str, ...] = calibration.WAYS) -> Ways:
     """The ways that are fastest here for a cell with loops and a carry of this size."""
-    leaf = jax.tree.leaves(carry)[0]
-    units = leaf.shape[-1]
-    return calibration.ways(loops_of(cell) or "", count_threads(), leaf.size // units, units, among)
+    return calibration.ways(loops_of(cell) or "", count_threads(), jax.tree.leaves(carry)[0].shape[-1], among)
 
 
 def _run(cell: Cell, params, carry, inputs: StepInput, method, chunk: int, ways: Ways):

@@ -1,6 +1,6 @@
 """Build a library of compiled loops and time it beside JAX, in a process of its own; what `calibration` starts.
 
-python -m rnngen.engines.measuring lstm 2 PLACE RECORD
+python -m rnngen.engines.measuring lstm 2 small PLACE RECORD
 """
 
 import os
@@ -8,8 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,35 +20,40 @@ from rnngen import process
 from rnngen.cells import CELLS
 from rnngen.engines import building, calibration, unroll
 from rnngen.engines.associative import associative
-from rnngen.engines.calibration import LOOPS, PASS, SCAN
+from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found
 from rnngen.engines.fused import fused
 from rnngen.engines.scan import scan
 from rnngen.jsonfiles import write_json
 
-# t, b, d, h. A step costs what it costs however many there are; few, so that all this takes seconds.
-SHAPES = ((32, 64, 2, 128), (8, 32, 64, 512))
-REPEATS, ENOUGH = 9, 0.3  # of each way at a shape, or so many seconds in all
-TOLERANCE = 1e-4  # of the largest entry of what a plain scan gives
+REPEATS, ENOUGH = 9, 0.3  # of each way, or so many seconds in all
+TOLERANCE = 1e-4  # of the largest entry of what JAX gives
+CLEAR = 0.75  # loops that take less of the pass's time need not be compared with a plain scan
 
 
-def main(name: str, threads: int, place: Path, record: Path) -> None:
+def main(name: str, threads: int, size: str, place: Path, record: Path) -> None:
     """Write the record, and the library where it is right."""
-    _take_cores(threads)
-    process.keep_memory()
-    cell = "mingru" if name == "linear" else name
-    with ThreadPoolExecutor(2) as pool:
-        building_it = pool.submit(_build, name, place)
-        programs = {shape: {way: _programs(cell, shape, way, pool) for way in (PASS, SCAN)} for shape in SHAPES}
-        why_not = building_it.result()
-        if why_not is None:
-            for shape, ways in programs.items():
-                programs[shape] = {LOOPS: _programs(cell, shape, LOOPS, pool)} | ways
-        ready = {s: {w: tuple(p.result() for p in pair) for w, pair in ways.items()} for s, ways in programs.items()}
-    rows = [_row(cell, shape, ways) for shape, ways in ready.items()]
-    if not all(row.pop("same") for row in rows):
-        why_not = "they do not compute what a plain scan does"
-    library = "" if why_not else calibration.checksum(calibration.library_of(place))
-    write_json(record, {"library": library, "why_not": why_not, "rows": rows})
+    library = calibration.library_of(place)
+    with ThreadPoolExecutor(1) as beside:
+        why_not: Future = beside.submit(_build, name, place)
+        _take_cores(threads)
+        process.keep_memory()
+        timing = Timing("mingru" if name == "linear" else name, calibration.SIZES[size])
+        timing.prepare(PASS)
+        reason = why_not.result()
+    if reason is None:
+        timing.prepare(LOOPS)
+        times = timing.seconds()
+        if max(part[LOOPS] / part[PASS] for part in times) < CLEAR:
+            return _write(record, library, timing, times)
+    timing.prepare(SCAN)
+    _write(record, library, timing, timing.seconds(), reason)
+
+
+def _write(record: Path, library: Path, timing: "Timing", times: list[dict], why_not: str | None = None) -> None:
+    if why_not is None and not timing.same:
+        why_not = "they do not compute what JAX does"
+    checksum = "" if why_not else calibration.checksum(library)
+    write_json(record, calibration.as_json(Found(checksum, why_not, times[0], times[1], "")))
 
 
 def _take_cores(threads: int) -> None:
@@ -57,6 +63,9 @@ def _take_cores(threads: int) -> None:
 
 def _build(name: str, place: Path) -> str | None:
     """Why there is no library; None where there is one now, which is handed to JAX."""
+    if calibration.is_built(place):
+        building.register(name, calibration.library_of(place))
+        return None
     handle, new = tempfile.mkstemp(suffix=".so", dir=place.parent)
     os.close(handle)
     try:
@@ -70,45 +79,44 @@ def _build(name: str, place: Path) -> str | None:
     return None
 
 
-def _programs(cell_name: str, shape: tuple[int, ...], way: str, pool: ThreadPoolExecutor) -> list:
-    """Futures of the compiled programs, (params, xs) -> ys and the gradient of mean(ys^2) in params."""
-    cell, (params, xs) = CELLS[cell_name](shape[-1]), _inputs(cell_name, shape)
-    engine = _engine(cell_name, way)
-    run: Callable = lambda params, xs: unroll(cell, params, xs, engine=engine)[1]  # noqa: E731
-    both = jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2))
-    return [pool.submit(jax.jit(program).lower(params, xs).compile) for program in (run, both)]
+class Timing:
+    """One layer by several ways. same: whether all of them gave the same."""
+
+    def __init__(self, cell: str, shape: tuple[int, ...]):
+        t, b, d, h = shape
+        self.affine, self.same = cell == "mingru", True
+        self._cell, draw = CELLS[cell](h), np.random.default_rng(0)
+        drawn = jax.eval_shape(lambda: self._cell.init(jax.random.key(0), d))
+        number = lambda x: jnp.asarray(x.shape[0] ** -0.5 * draw.standard_normal(x.shape), x.dtype)  # noqa: E731
+        self._inputs = jax.tree.map(number, drawn), jnp.asarray(draw.standard_normal((t, b, d)), jnp.float32)
+        self._programs: dict[str, list[Callable]] = {}
+
+    def prepare(self, way: str) -> None:
+        """Compile a way's forward pass, and its gradient of mean(ys^2) in the parameters."""
+        engine = self._engine(way)
+        run = lambda params, xs: unroll(self._cell, params, xs, engine=engine)[1]  # noqa: E731
+        both = jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2))
+        lowered = [jax.jit(program).lower(*self._inputs) for program in (run, both)]
+        with ThreadPoolExecutor(2) as pool:
+            self._programs[way] = list(pool.map(lambda program: program.compile(), lowered))
+        results, expected = ([p(*self._inputs) for p in self._programs[w]] for w in (way, PASS))
+        self.same &= _near(results, expected)
+
+    def _engine(self, way: str) -> Callable:
+        if way == SCAN:
+            return scan()
+        if self.affine:
+            return associative() if way == LOOPS else fused()
+        return fused(kernels=way == LOOPS)
+
+    def seconds(self) -> list[dict[str, float]]:
+        """Of each way that was prepared, forward and with the gradient."""
+        parts = range(2)
+        return [_seconds({way: pair[part] for way, pair in self._programs.items()}, self._inputs) for part in parts]
 
 
-def _engine(cell_name: str, way: str) -> Callable:
-    if way == SCAN:
-        return scan()
-    if cell_name == "mingru":
-        return associative() if way == LOOPS else fused()
-    return fused(kernels=way == LOOPS)
-
-
-def _inputs(cell_name: str, shape: tuple[int, ...]) -> tuple:
-    t, b, d, h = shape
-    draw, drawn = np.random.default_rng(0), jax.eval_shape(lambda: CELLS[cell_name](h).init(jax.random.key(0), d))
-    size = lambda x: x.shape[0] ** -0.5  # noqa: E731
-    params = jax.tree.map(lambda x: jnp.asarray(size(x) * draw.standard_normal(x.shape), x.dtype), drawn)
-    return params, jnp.asarray(draw.standard_normal((t, b, d)), jnp.float32)
-
-
-def _row(cell_name: str, shape: tuple[int, ...], ways: dict) -> dict:
-    """Least seconds of each way, and whether all gave the same."""
-    inputs = _inputs(cell_name, shape)
-    row: dict = {"shape": list(shape), "same": True}
-    for number, what in enumerate(("forward", "both")):
-        programs = {way: pair[number] for way, pair in ways.items()}
-        results = {way: jax.device_get(program(*inputs)) for way, program in programs.items()}
-        row["same"] &= all(_near(result, results[SCAN]) for result in results.values())
-        row[what] = _seconds(programs, inputs)
-    return row
-
-
-def _near(result, expected) -> bool:
-    pairs = zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True)
+def _near(result: Any, expected: Any) -> bool:
+    pairs = zip(*(map(np.asarray, jax.tree.leaves(tree)) for tree in (result, expected)), strict=True)
     return all(np.abs(a - e).max() <= TOLERANCE * (1e-3 + np.abs(e).max()) for a, e in pairs)
 
 
@@ -127,4 +135,4 @@ def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:]))

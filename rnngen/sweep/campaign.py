@@ -9,6 +9,7 @@ from rnngen.configcheck import ConfigError, at_place
 from rnngen.records import OVER, RunFolder, flatten, proposals
 from rnngen.sweep.driver import Listed, Source, job_of, run_trials
 from rnngen.sweep.executors import Executor
+from rnngen.sweep.executors.local import Local
 from rnngen.sweep.launch import make_executor
 from rnngen.sweep.packs import deal
 from rnngen.sweep.plan import Trial, claim, claim_search, pending, plan, run_folder
@@ -60,6 +61,8 @@ def begin(
     with _ended_on_error(executor):
         claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
+    if isinstance(executor, Local):
+        executor.build_loops({trial.config["cell"]["name"] for trial in todo})
     packs = deal(todo, launch["pack"], executor)
     return Campaign(folder, Listed(packs), executor, job_options(launch), len(trials), len(todo))
 

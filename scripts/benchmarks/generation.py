@@ -14,7 +14,7 @@ import numpy as np
 from rnngen import process
 from rnngen.cells import CELLS
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.generate import stream
+from rnngen.generation import stream
 from rnngen.media import MEDIA
 from rnngen.models import Model, build_model
 from rnngen.records import RunFolder

@@ -267,46 +267,37 @@ def test_it_agrees_with_the_pass_in_jax():
     assert_close(*both, 1e-4)
 
 
-def chosen(monkeypatch, seconds):
-    """The program of `auto` where these were the seconds of each way, and what it says of itself."""
-    rows = [{"shape": [1, 1, 1, 1], "forward": seconds[0], "both": seconds[1]}]
-    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None, rows, ""))
-    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
-    with listening() as said:
-        alone = str(jax.make_jaxpr(lambda xs: unroll(cell, params, xs)[1])(xs))
-        both = str(jax.make_jaxpr(jax.grad(loss_of(cell, "auto")))(params, xs, None))
-    return "ffi_call" in alone, "ffi_call" in both, said
-
-
 @built
 @pytest.mark.parametrize("forward", calibration.WAYS)
 @pytest.mark.parametrize("both", calibration.WAYS)
 def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypatch, forward, both):
     seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (forward, both)]
-    alone, with_gradient, said = chosen(monkeypatch, seconds)
+    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": Found("", None, *seconds, ""))
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    with listening() as said:
+        alone = runs_compiled(lambda xs: unroll(cell, params, xs)[1], xs)
+        with_gradient = runs_compiled(jax.grad(loss_of(cell, "auto")), params, xs, None)
     # A plain scan differentiates by itself, so where it has the gradient it has the forward pass, too.
     assert alone == (forward == LOOPS and both != SCAN)
     assert with_gradient == (both == LOOPS)
     assert said == [LOOPS if both == LOOPS else "jax"] * 2
-    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
     results = [jax.value_and_grad(loss_of(cell, e))(params, xs, None) for e in ("auto", "scan")]
     assert_near(*results, 1e-5)
     assert_near(*[unroll(cell, params, xs, engine=e) for e in ("auto", "scan")], 1e-5)
 
 
-def test_the_nearest_shape_decides_and_a_tie_goes_to_the_loops(monkeypatch):
-    small = {
-        "shape": [1, 32, 1, 32],
-        "forward": {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0},
-        "both": {LOOPS: 1, PASS: 2, SCAN: 3},
-    }
-    large = {"shape": [1, 32, 1, 512], "forward": {LOOPS: 3, PASS: 2, SCAN: 1}, "both": {LOOPS: 2, PASS: 1, SCAN: 1.2}}
-    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None, [small, large], ""))
-    assert calibration.ways("lstm", 1, 64, 64) == Ways(LOOPS, LOOPS)
-    assert calibration.ways("lstm", 1, 64, 400) == Ways(SCAN, PASS)
-    assert calibration.ways("lstm", 1, 64, 400, (LOOPS, PASS)) == Ways(PASS, PASS)
-    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", "no compiler", [small], ""))
-    assert calibration.ways("lstm", 1, 64, 64) == Ways(PASS, PASS)
+def test_a_layer_takes_what_is_fastest_at_its_size_and_a_tie_goes_to_the_loops(monkeypatch):
+    small = Found("", None, {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0}, {LOOPS: 1, PASS: 2}, "")
+    large = Found("", None, {LOOPS: 3, PASS: 2, SCAN: 1}, {LOOPS: 2, PASS: 1, SCAN: 1.2}, "")
+    found = {"small": small, "large": large}
+    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": found[size])
+    assert calibration.ways("lstm", 1, 64) == Ways(LOOPS, LOOPS)
+    assert calibration.ways("lstm", 1, 256) == Ways(SCAN, PASS)
+    assert calibration.ways("lstm", 1, 256, (LOOPS, PASS)) == Ways(PASS, PASS)
+    found["small"] = small._replace(why_not="no compiler")
+    assert calibration.ways("lstm", 1, 64) == Ways(PASS, PASS)
+    found["small"] = calibration.none("no folder")
+    assert calibration.ways("lstm", 1, 64) == Ways(PASS, PASS)
 
 
 def found_with(monkeypatch, tmp_path, compiler):
@@ -320,8 +311,7 @@ def found_with(monkeypatch, tmp_path, compiler):
 def test_without_a_compiler_it_says_so_and_times_what_jax_has(monkeypatch, tmp_path):
     found = found_with(monkeypatch, tmp_path, "no-such-compiler")
     assert found.why_not == "no C++ compiler no-such-compiler"
-    assert all(set(row["both"]) == {PASS, SCAN} for row in found.rows)
-    assert found.rows
+    assert set(found.forward) == set(found.both) == {PASS, SCAN}
 
 
 def test_a_compiler_that_fails_leaves_no_library_and_is_not_tried_again(monkeypatch, tmp_path):
@@ -363,9 +353,10 @@ def test_a_library_of_another_checksum_is_not_loaded(tmp_path):
     place = tmp_path / "loops-x"
     record = tmp_path / "loops-x-1.json"
     calibration.library_of(place).write_bytes(b"whole")
-    said = {"library": calibration.checksum(calibration.library_of(place)), "why_not": None, "rows": []}
-    calibration.write_json(record, said)
-    assert calibration._read(record, place) is not None
+    found = Found(calibration.checksum(calibration.library_of(place)), None, {LOOPS: 1.0}, {LOOPS: 2.0}, str(record))
+    calibration.write_json(record, calibration.as_json(found))
+    assert calibration._read(record, place) == found
+    assert calibration.is_built(place)
     calibration.library_of(place).write_bytes(b"who")
     assert calibration._read(record, place) is None
 

@@ -362,7 +362,7 @@ def test_dependence_follows_operations():
 )
 def test_auto_picks_by_its_table(monkeypatch, cell_name, steps, batch, flags, loops, picked):
     # Nothing is timed, so that loops are taken where there are some.
-    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None if loops else "none", [], ""))
+    monkeypatch.setattr(calibration, "find", lambda *_: Found("", None if loops else "none", {}, {}, ""))
     monkeypatch.setattr(building, "REGISTERED", set())
     cell = MAKERS[cell_name](H)
     params = random_params(cell, D)

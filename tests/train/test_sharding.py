@@ -93,7 +93,7 @@ def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, ba
     if loops and why_not:
         pytest.skip(why_not)
     # Nothing timed, so that loops are taken where there are some.
-    monkeypatch.setattr(calibration, "find", lambda name, threads: Found("", None if loops else "none", [], ""))
+    monkeypatch.setattr(calibration, "find", lambda *_: Found("", None if loops else "none", {}, {}, ""))
     monkeypatch.setattr(programs, "count_cores", lambda: cores)
     assert mesh_of_run(make_experiment(cell, batch_size=batch_size)).size == devices
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnngen import process, stopping
+from rnngen.engines import building, calibration
 from rnngen.sweep.job import CannotGoOn, Job, JobLost, perform_logged
 
 
@@ -58,7 +59,7 @@ class Local:
 
     def __init__(self, slots: list[Slot], retries: int = 0):
         self.slots, self.accelerated = len(slots), any(slot.gpu is not None for slot in slots)
-        self._retries = retries
+        self._retries, self._given = retries, slots
         self._jobs: list[tuple[Job, Future]] = []
         self._held: dict[int, str] = {}  # which key each slot's process has compiled last
         self._changed = threading.Condition()
@@ -67,6 +68,12 @@ class Local:
         self._threads = [threading.Thread(target=self._serve, args=(i,), daemon=True) for i in range(self.slots)]
         for thread in self._threads:
             thread.start()
+
+    def build_loops(self, cells: set[str]) -> None:
+        """Have the compiled loops of these cells built here, which says so, and not by each worker in its log."""
+        cores = [] if self.accelerated else self._given[0].cores
+        for name in sorted(cells & building.LIBRARIES.keys()) if cores else ():
+            calibration.find(name, len(cores))
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
         """See `Executor`."""

@@ -11,7 +11,7 @@ import pytest
 from conftest import FOUR, assert_close, noise, quick_jit
 
 from rnngen.cells import CELLS
-from rnngen.generate import PIECE, generate, score, stream
+from rnngen.generation import PIECE, generate, score, stream
 from rnngen.media import MEDIA
 from rnngen.models import build_model
 from rnngen.tasks import TASKS
