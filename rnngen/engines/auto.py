@@ -61,10 +61,33 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
 
 
 def _timed(carry: Carry, may_fuse: bool):
-    """What is fastest forward and backward for an elementwise affine cell, whose forward pass follows it."""
+    """What is fastest for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    way = calibration.ways("linear", count_threads(), units, among).both
+    ways = calibration.ways("linear", count_threads(), units, among)
+    # What a plain scan has forward, it has with its gradient, too, and forwards as well.
+    same = ways.forward == ways.both or ways.both == SCAN
+    return _by(ways.both) if same else _split(_by(ways.forward), _by(ways.both))
+
+
+def _by(way: str):
     if way == LOOPS:
         return associative()
     return scan() if way == SCAN else fused()
+
+
+def _split(alone, both):
+    """One engine where there is no gradient, and another where there is one."""
+
+    def run(cell, params, carry, inputs):
+        @jax.custom_vjp
+        def layer(params, carry, inputs):
+            return alone(cell, params, carry, inputs)[:2]
+
+        def forward(params, carry, inputs):
+            return jax.vjp(lambda *given: both(cell, *given)[:2], params, carry, inputs)
+
+        layer.defvjp(forward, lambda pull, gradients: pull(gradients))
+        return *layer(params, carry, inputs), {}
+
+    return run

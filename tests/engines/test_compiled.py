@@ -286,6 +286,26 @@ def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypat
     assert_near(*[unroll(cell, params, xs, engine=e) for e in ("auto", "scan")], 1e-5)
 
 
+@built
+@pytest.mark.parametrize("forward", calibration.WAYS)
+@pytest.mark.parametrize("both", calibration.WAYS)
+def test_an_affine_cell_takes_the_fastest_way_of_each_pass(monkeypatch, forward, both):
+    assert calibration.load("linear", calls.count_threads())
+    seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (forward, both)]
+    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": Found("", None, *seconds, ""))
+    cell, (_, _, xs, _) = CELLS["mingru"](5), draw("rnn", SHAPES["axes"])
+    params = random_params(cell, 5)
+    loss = lambda engine: loss_of(cell, engine)  # noqa: E731
+    assert runs_compiled(lambda xs: unroll(cell, params, xs)[1], xs) == (forward == LOOPS and both != SCAN)
+    assert runs_compiled(jax.grad(loss("auto")), params, xs, None) == (both == LOOPS)
+    results = [jax.value_and_grad(loss(engine), (0, 1))(params, xs, None) for engine in ("auto", "scan")]
+    assert_near(*results, 1e-5)
+    # With a mask there is no fused pass for these cells, and its booleans have no gradient.
+    flags = {"mask": draw_flags(xs)["mask"]}
+    masked = [jax.grad(loss_of(cell, engine, **flags))(params, xs, None) for engine in ("auto", "scan")]
+    assert_near(*masked, 1e-5)
+
+
 def test_a_layer_takes_what_is_fastest_at_its_size_and_a_tie_goes_to_the_loops(monkeypatch):
     small = Found("", None, {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0}, {LOOPS: 1, PASS: 2}, "")
     large = Found("", None, {LOOPS: 3, PASS: 2, SCAN: 1}, {LOOPS: 2, PASS: 1, SCAN: 1.2}, "")
