@@ -1,0 +1,66 @@
+"""The compiled loops at every instruction set that compiles here: each makes the same calls again, see replay.cc."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from test_compiled import SHAPES, built, draw, draw_flags, loss_of
+
+from rnngen.engines import building, calls
+
+REPLAY = Path(__file__).parent / "replay.cc"
+CAN = building.processor().split()
+# The processor's flag that a level needs, its compiler and options, and what runs its programs.
+LEVELS = {
+    "x86-64-v2": ("sse4_2", ["c++", "-march=x86-64-v2"], []),
+    "x86-64-v3": ("avx2", ["c++", "-march=x86-64-v3"], []),
+    "x86-64-v4": ("avx512f", ["c++", "-march=x86-64-v4"], []),
+    "clang": ("avx2", ["clang++", "-march=x86-64-v3"], []),
+    "aarch64": ("", ["aarch64-linux-gnu-g++", "-static"], ["qemu-aarch64"]),
+}
+CELLS = ["gru", pytest.param("lstm", marks=pytest.mark.slow), pytest.param("rnn", marks=pytest.mark.slow)]
+
+
+def recorded(monkeypatch, name, shape, path):
+    """Write the calls of a layer's gradient, with mask, resets and probes, and what they gave to a file."""
+    cell, params, xs, probes = draw(name, shape, probes=True)
+    made, real = [], calls._call
+
+    def call(called, rows, shapes, *given):
+        made.append((rows, given, results := real(called, rows, shapes, *given)))
+        return results
+
+    monkeypatch.setattr(calls, "_call", call)
+    jax.grad(loss_of(cell, **draw_flags(xs)), (0, 1, 2))(params, xs, probes)
+    monkeypatch.undo()
+    assert len(made) == 2
+    with path.open("wb") as file:
+        for rows, *both in made:
+            file.write(np.array([calls.count_shares(rows), 2], np.int64).tobytes())
+            for arrays in both:
+                file.write(np.int64(len(arrays)).tobytes())
+                for array in map(np.asarray, arrays):
+                    file.write(np.array([array.ndim, *array.shape], np.int64).tobytes())
+                    file.write(array.astype(np.float32).tobytes())
+
+
+@built
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", CELLS)
+def test_a_layer_has_the_numbers_that_it_has_here(monkeypatch, tmp_path, name, level):
+    flag, (compiler, *options), emulator = LEVELS[level]
+    missing = [tool for tool in (compiler, *emulator[:1]) if shutil.which(tool) is None]
+    if missing or (flag and flag not in CAN):
+        pytest.skip(f"without {', '.join(missing) or flag}")
+    program = tmp_path / "replay"
+    where = [f"-I{building.SOURCES}", f"-I{jax.ffi.include_dir()}"]
+    define = building.LIBRARIES[name][1]
+    command = [compiler, *options, "-O2", "-std=c++17", "-pthread", define, *where, str(REPLAY), "-o", str(program)]
+    subprocess.run(command, check=True)
+    for shape in ("axes", "wide", "shares"):
+        recorded(monkeypatch, name, SHAPES[shape], tmp_path / shape)
+        done = subprocess.run([*emulator, str(program), str(tmp_path / shape), "2e-5"], capture_output=True, text=True)
+        assert done.returncode == 0, (shape, done.stdout)
