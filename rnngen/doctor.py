@@ -61,17 +61,16 @@ def _loops() -> Iterator[Finding]:
     if jax.default_backend() != "cpu":
         yield Finding(True, "compiled loops of recurrent layers: for a CPU only")
         return
-    cores = process.count_cores()
     for name in building.LIBRARIES:
-        found = calibration.find(name, cores)
-        what = f"compiled loops of {name}, {cores} cores"
+        found = calibration.find(name)
+        what = f"compiled loops of {name}"
         if found.why_not is not None:
             again = f" (delete {found.record} to try again)" if found.record else ""
             yield Finding(True, f"{what}: none, {found.why_not}{again}")
         else:
-            sizes = {size: calibration.find(name, cores, size) for size in calibration.SIZES}
+            sizes = {size: calibration.find(name, size) for size in calibration.SIZES}
             shown = [f"{_ratio(f.forward)} and {_ratio(f.both)} in {size} layers" for size, f in sizes.items()]
-            yield Finding(True, f"{what}: time over JAX's, forward and with gradients, {', '.join(shown)}")
+            yield Finding(True, f"{what}: time over JAX's on one core, forward and with gradients: {', '.join(shown)}")
 
 
 def _ratio(seconds: dict[str, float]) -> str:

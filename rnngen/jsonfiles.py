@@ -225,6 +225,7 @@ RESULT = {
     "half_life?": _NUMBERS,
     "train_seconds?": float,
     "compile_seconds?": float,
+    "layers_by?": str,
     "reason?": str,
 }
 ROWS: dict[str, dict] = {

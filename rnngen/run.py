@@ -15,7 +15,7 @@ from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
 from rnngen.records import OVER, Follower, RunFolder
 from rnngen.sinks import Sinks
-from rnngen.train import Experiment, alike, fit, fit_pack, ways_of
+from rnngen.train import Experiment, alike, fit, fit_pack
 
 Member = tuple[Experiment, RunFolder, dict]
 
@@ -102,9 +102,6 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 
 def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
-    # Where a step cannot be traced, training says so, after the run has begun.
-    with contextlib.suppress(Exception):
-        facts["ways"] = ways_of(experiment)
     facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
     folder.start(config, seed=config["seed"], device=device(), **facts)
     folder.describe(experiment.task.medium)

@@ -20,7 +20,6 @@ from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import calibration
 from rnngen.engines.associative import associative
 from rnngen.engines.calibration import LOOPS, SCAN
-from rnngen.engines.calls import count_threads
 from rnngen.engines.compiled import suits
 from rnngen.engines.fused import by_ways, fastest, fused
 from rnngen.engines.recurrence import one_after_another
@@ -64,7 +63,7 @@ def _timed(carry: Carry, may_fuse: bool):
     """What is fastest for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    ways = calibration.ways("linear", count_threads(), units, among)
+    ways = calibration.ways("linear", units, among)
     # What a plain scan has forward, it has with its gradient, too, and forwards as well.
     same = ways.forward == ways.both or ways.both == SCAN
     return _by(ways.both) if same else _split(_by(ways.forward), _by(ways.both))

@@ -1,9 +1,10 @@
 """Which way of running a layer is the fastest on this machine: timed where it runs, once, and kept.
 
 When a cell's compiled loops are first asked for, a process of its own builds them and times them beside the pass in JAX
-and a plain scan (`measuring.py`), for the number of cores that a layer has here and a layer about as large. What it
-found is kept beside the library, and from then on the choice is fixed: it depends on nothing but what is kept. In a
-process of its own, since loops that end it must not end a training.
+and a plain scan (`measuring.py`), for a layer about as large. What it found is kept beside the library, and from then
+on the choice is fixed: it depends on nothing but what is kept. All are timed on one core, so that a run has the same
+bits on however many; loops share a batch between cores, which JAX does with large products alone. In a process of its
+own, since loops that end it must not end a training.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ class Ways(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is kept of a library, for layers of one size on some cores.
+    """What is kept of a library, for layers of one size.
 
     library: its SHA-256; why_not: why there is none, else None. forward, both: seconds by way, of those that were
     timed, forward alone and with the gradient. record: the file that says so.
@@ -56,14 +57,14 @@ class Found(NamedTuple):
     record: str
 
 
-def load(name: str, threads: int) -> bool:
+def load(name: str) -> bool:
     """Whether JAX has these compiled loops and runs on a CPU; where they are new, they are built and timed first."""
-    return jax.default_backend() == "cpu" and (name in building.REGISTERED or find(name, threads).why_not is None)
+    return jax.default_backend() == "cpu" and (name in building.REGISTERED or find(name).why_not is None)
 
 
-def ways(name: str, threads: int, units: int, among: tuple[str, ...] = WAYS) -> Ways:
-    """The fastest ways on so many threads, of those named; the first of them where nothing was measured."""
-    found = find(name, threads, "large" if units >= LARGE else "small")
+def ways(name: str, units: int, among: tuple[str, ...] = WAYS) -> Ways:
+    """The fastest ways for a layer of so many units, of those named; the first of them where nothing was measured."""
+    found = find(name, "large" if units >= LARGE else "small")
     possible = [way for way in among if way != LOOPS or found.why_not is None]
     return Ways(_fastest(found.forward, possible), _fastest(found.both, possible))
 
@@ -74,11 +75,11 @@ def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
     return next((way for way in known if seconds.get(way, math.inf) <= ALIKE * least), known[0])
 
 
-def find(name: str, threads: int, size: str = "small") -> Found:
+def find(name: str, size: str = "small") -> Found:
     """What is kept of a library and its timing, made now where it is not there yet. size: one of `SIZES`."""
     # The environment is asked each time: a test or a bench may have set another instruction set.
     try:
-        return _find(name, threads, size, building.place(name))
+        return _find(name, size, building.place(name))
     except building.CannotBuild as reason:
         return none(str(reason))
 
@@ -89,13 +90,13 @@ def none(why_not: str, record: str = "") -> Found:
 
 
 @functools.cache
-def _find(name: str, threads: int, size: str, place: Path) -> Found:
-    record = Path(f"{place}-{threads}-{size}.json")
+def _find(name: str, size: str, place: Path) -> Found:
+    record = Path(f"{place}-{size}.json")
     try:
         found = _read(record, place)
         if found is None:
             with _alone(place.parent / "loops.lock", name):
-                found = _read(record, place) or _measure(name, threads, size, place, record)
+                found = _read(record, place) or _measure(name, size, place, record)
         if found.why_not is None:
             building.register(name, library_of(place))
     except OSError as error:  # a folder that is full or cannot be written, a lock that cannot be had
@@ -127,9 +128,9 @@ def _read(record: Path, place: Path) -> Found | None:
     return found if whole else None
 
 
-def _measure(name: str, threads: int, size: str, place: Path, record: Path) -> Found:
+def _measure(name: str, size: str, place: Path, record: Path) -> Found:
     _tell(f"building the compiled loops of {name} and timing them, once on this machine, for {size} layers")
-    command = [sys.executable, "-m", "rnngen.engines.measuring", name, str(threads), size, str(place), str(record)]
+    command = [sys.executable, "-m", "rnngen.engines.measuring", name, size, str(place), str(record)]
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     try:
         done = subprocess.run(command, env=plain, capture_output=True, text=True, errors="replace", timeout=SECONDS)

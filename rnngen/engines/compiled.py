@@ -16,7 +16,7 @@ from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 from rnngen.cells import Cell, Gated
 from rnngen.cells.cell import project_input
 from rnngen.engines import calibration, calls
-from rnngen.engines.calls import KERNELS, Given, count_threads
+from rnngen.engines.calls import KERNELS, Given
 from rnngen.engines.steps import StepInput, where
 from rnngen.types import Array, Carry, Params
 
@@ -38,7 +38,7 @@ def suits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
 
 def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
     """Whether there are loops that run all of this: it `suits` them, and they could be built."""
-    return suits(cell, params, carry, inputs) and calibration.load(loops_of(cell) or "", count_threads())
+    return suits(cell, params, carry, inputs) and calibration.load(loops_of(cell) or "")
 
 
 def compiled(

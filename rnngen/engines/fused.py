@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from rnngen.cells import Cell, Gated
 from rnngen.engines import calibration, telling, trees
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Ways
-from rnngen.engines.calls import count_threads
 from rnngen.engines.compiled import compiled, fits, loops_of
 from rnngen.engines.derived import Derived
 from rnngen.engines.reverse import Gradient, Kept
@@ -64,7 +63,7 @@ def by_ways(ways: Ways):
 
 def fastest(cell: Cell, carry: Carry, among: tuple[str, ...] = calibration.WAYS) -> Ways:
     """The ways that are fastest here for a cell with loops and a carry of this size."""
-    return calibration.ways(loops_of(cell) or "", count_threads(), jax.tree.leaves(carry)[0].shape[-1], among)
+    return calibration.ways(loops_of(cell) or "", jax.tree.leaves(carry)[0].shape[-1], among)
 
 
 def _run(cell: Cell, params, carry, inputs: StepInput, method, chunk: int, ways: Ways):

@@ -1,6 +1,6 @@
 """Build a library of compiled loops and time it beside JAX, in a process of its own; what `calibration` starts.
 
-python -m rnngen.engines.measuring lstm 2 small PLACE RECORD
+python -m rnngen.engines.measuring lstm small PLACE RECORD
 """
 
 import os
@@ -30,12 +30,12 @@ TOLERANCE = 1e-4  # of the largest entry of what JAX gives
 CLEAR = 0.75  # loops that take less of the pass's time need not be compared with a plain scan
 
 
-def main(name: str, threads: int, size: str, place: Path, record: Path) -> None:
+def main(name: str, size: str, place: Path, record: Path) -> None:
     """Write the record, and the library where it is right."""
     library = calibration.library_of(place)
     with ThreadPoolExecutor(1) as beside:
         why_not: Future = beside.submit(_build, name, place)
-        _take_cores(threads)
+        _take_a_core()
         process.keep_memory()
         timing = Timing("mingru" if name == "linear" else name, calibration.SIZES[size])
         timing.prepare(PASS)
@@ -56,9 +56,9 @@ def _write(record: Path, library: Path, timing: "Timing", times: list[dict], why
     write_json(record, calibration.as_json(Found(checksum, why_not, times[0], times[1], "")))
 
 
-def _take_cores(threads: int) -> None:
+def _take_a_core() -> None:
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, process.cores()[:threads])
+        os.sched_setaffinity(0, process.cores()[:1])
 
 
 def _build(name: str, place: Path) -> str | None:
@@ -135,4 +135,4 @@ def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:]))
+    main(sys.argv[1], sys.argv[2], *map(Path, sys.argv[3:]))

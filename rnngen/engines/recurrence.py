@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import building, calibration
-from rnngen.engines.calls import count_threads
 from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
 from rnngen.types import Array, Carry, PyTree
 
@@ -78,9 +77,7 @@ def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
 
 def one_after_another(given: PyTree) -> bool:
     """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, all that is given in float32."""
-    return all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(given)) and calibration.load(
-        "linear", count_threads()
-    )
+    return all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(given)) and calibration.load("linear")
 
 
 def _loop(a: Array, b: Array, carry: Array) -> Array:

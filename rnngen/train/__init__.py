@@ -4,7 +4,7 @@ from rnngen.train.diagnose import Diagnose
 from rnngen.train.experiment import Experiment, Schedule
 from rnngen.train.loop import fit, fit_pack
 from rnngen.train.optim import OPTIMIZERS, SCHEDULES, Optimizer, build_optimizer
-from rnngen.train.programs import alike, ways_of
+from rnngen.train.programs import alike
 from rnngen.train.regularizers import REGULARIZERS, Regularizer
 from rnngen.train.state import TrainState, init_state
 
@@ -23,5 +23,4 @@ __all__ = [
     "fit",
     "fit_pack",
     "init_state",
-    "ways_of",
 ]

@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from rnngen.records import RunFolder
 from rnngen.train import checkpoint
 from rnngen.train.experiment import Experiment
-from rnngen.train.programs import start_state
+from rnngen.train.programs import start_state, ways_of
 from rnngen.train.state import TrainState
 
 Listener = Callable[[dict], Any]
@@ -138,6 +138,7 @@ class Member:
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "save_seconds": self.save_seconds,
+            "layers_by": ", ".join(ways_of(self.experiment)),
         }
         self.folder.finish(self.result)
 

@@ -21,7 +21,7 @@ from rnngen.engines.telling import listening
 
 def why_none(name="lstm"):
     """Why there are no loops here; None where there are."""
-    return calibration.find(name, calls.count_threads()).why_not
+    return calibration.find(name).why_not
 
 
 built = pytest.mark.skipif(why_none() is not None, reason=str(why_none()))
@@ -272,7 +272,7 @@ def test_it_agrees_with_the_pass_in_jax():
 @pytest.mark.parametrize("both", calibration.WAYS)
 def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypatch, forward, both):
     seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (forward, both)]
-    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": Found("", None, *seconds, ""))
+    monkeypatch.setattr(calibration, "find", lambda name, size="small": Found("", None, *seconds, ""))
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
     with listening() as said:
         alone = runs_compiled(lambda xs: unroll(cell, params, xs)[1], xs)
@@ -290,9 +290,9 @@ def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypat
 @pytest.mark.parametrize("forward", calibration.WAYS)
 @pytest.mark.parametrize("both", calibration.WAYS)
 def test_an_affine_cell_takes_the_fastest_way_of_each_pass(monkeypatch, forward, both):
-    assert calibration.load("linear", calls.count_threads())
+    assert calibration.load("linear")
     seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (forward, both)]
-    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": Found("", None, *seconds, ""))
+    monkeypatch.setattr(calibration, "find", lambda name, size="small": Found("", None, *seconds, ""))
     cell, (_, _, xs, _) = CELLS["mingru"](5), draw("rnn", SHAPES["axes"])
     params = random_params(cell, 5)
     loss = lambda engine: loss_of(cell, engine)  # noqa: E731
@@ -310,14 +310,14 @@ def test_a_layer_takes_what_is_fastest_at_its_size_and_a_tie_goes_to_the_loops(m
     small = Found("", None, {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0}, {LOOPS: 1, PASS: 2}, "")
     large = Found("", None, {LOOPS: 3, PASS: 2, SCAN: 1}, {LOOPS: 2, PASS: 1, SCAN: 1.2}, "")
     found = {"small": small, "large": large}
-    monkeypatch.setattr(calibration, "find", lambda name, threads, size="small": found[size])
-    assert calibration.ways("lstm", 1, 64) == Ways(LOOPS, LOOPS)
-    assert calibration.ways("lstm", 1, 256) == Ways(SCAN, PASS)
-    assert calibration.ways("lstm", 1, 256, (LOOPS, PASS)) == Ways(PASS, PASS)
+    monkeypatch.setattr(calibration, "find", lambda name, size="small": found[size])
+    assert calibration.ways("lstm", 64) == Ways(LOOPS, LOOPS)
+    assert calibration.ways("lstm", 256) == Ways(SCAN, PASS)
+    assert calibration.ways("lstm", 256, (LOOPS, PASS)) == Ways(PASS, PASS)
     found["small"] = small._replace(why_not="no compiler")
-    assert calibration.ways("lstm", 1, 64) == Ways(PASS, PASS)
+    assert calibration.ways("lstm", 64) == Ways(PASS, PASS)
     found["small"] = calibration.none("no folder")
-    assert calibration.ways("lstm", 1, 64) == Ways(PASS, PASS)
+    assert calibration.ways("lstm", 64) == Ways(PASS, PASS)
 
 
 def found_with(monkeypatch, tmp_path, compiler):
@@ -325,7 +325,7 @@ def found_with(monkeypatch, tmp_path, compiler):
     monkeypatch.setenv("CXX", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     calibration._find.cache_clear()
-    return calibration.find("linear", 1)
+    return calibration.find("linear")
 
 
 def test_without_a_compiler_it_says_so_and_times_what_jax_has(monkeypatch, tmp_path):
@@ -371,7 +371,7 @@ def test_a_folder_that_others_can_write_is_passed_over(monkeypatch, tmp_path):
 @built
 def test_a_library_of_another_checksum_is_not_loaded(tmp_path):
     place = tmp_path / "loops-x"
-    record = tmp_path / "loops-x-1.json"
+    record = tmp_path / "loops-x-small.json"
     calibration.library_of(place).write_bytes(b"whole")
     found = Found(calibration.checksum(calibration.library_of(place)), None, {LOOPS: 1.0}, {LOOPS: 2.0}, str(record))
     calibration.write_json(record, calibration.as_json(found))
@@ -388,7 +388,7 @@ def test_processes_that_start_at_once_build_one_library_and_time_it_once(tmp_pat
     command = [
         sys.executable,
         "-c",
-        "from rnngen.engines import calibration; print(calibration.find('rnn', 1).why_not)",
+        "from rnngen.engines import calibration; print(calibration.find('rnn').why_not)",
     ]
     start = lambda _: subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: E731
     with ThreadPoolExecutor() as pool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import assert_close, make_experiment, make_model
 
-from rnngen.engines import calibration, calls
+from rnngen.engines import calibration
 from rnngen.engines.calibration import Found
 from rnngen.tasks import adding
 from rnngen.train import init_state, programs
@@ -89,7 +89,7 @@ def test_evaluation_is_the_same_on_two_devices():
     ],
 )
 def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, batch_size, cores, loops, devices):
-    why_not = calibration.find("lstm", calls.count_threads()).why_not
+    why_not = calibration.find("lstm").why_not
     if loops and why_not:
         pytest.skip(why_not)
     # Nothing timed, so that loops are taken where there are some.

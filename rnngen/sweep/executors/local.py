@@ -59,7 +59,7 @@ class Local:
 
     def __init__(self, slots: list[Slot], retries: int = 0):
         self.slots, self.accelerated = len(slots), any(slot.gpu is not None for slot in slots)
-        self._retries, self._given = retries, slots
+        self._retries = retries
         self._jobs: list[tuple[Job, Future]] = []
         self._held: dict[int, str] = {}  # which key each slot's process has compiled last
         self._changed = threading.Condition()
@@ -71,9 +71,8 @@ class Local:
 
     def build_loops(self, cells: set[str]) -> None:
         """Have the compiled loops of these cells built here, which says so, and not by each worker in its log."""
-        cores = [] if self.accelerated else self._given[0].cores
-        for name in sorted(cells & building.LIBRARIES.keys()) if cores else ():
-            calibration.find(name, len(cores))
+        for name in () if self.accelerated else sorted(cells & building.LIBRARIES.keys()):
+            calibration.find(name)
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
         """See `Executor`."""
