@@ -28,6 +28,7 @@ class Member:
     def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Listener):
         self.experiment, self.folder, self.on_row = experiment, folder, on_row
         self.compile_seconds, self.save_seconds, self.result = 0.0, 0.0, dict[str, Any]()
+        self.ways = ways_of(experiment)
         self.rewind()
 
     def rewind(self) -> None:
@@ -138,7 +139,7 @@ class Member:
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "save_seconds": self.save_seconds,
-            "layers_by": ", ".join(ways_of(self.experiment)),
+            "layers_by": ", ".join(self.ways),
         }
         self.folder.finish(self.result)
 
