@@ -48,10 +48,17 @@ def march() -> str:
 
 def place(name: str) -> Path:
     """Where a library is kept, without a suffix. Raises CannotBuild where there is no such folder."""
+    folder = _folder(os.environ.get("XDG_CACHE_HOME"))
+    return folder / f"loops-{name}-{_digest(_compiler() or '', march(), _xla_flags())}"
+
+
+@functools.cache
+def _folder(cache_home: str | None) -> Path:
+    """Asked once for each home of caches, since it is looked through for what is old."""
     folder = cache_folder()
     if folder is None:
         raise CannotBuild("no folder that is yours alone to keep them in")
-    return folder.parent / f"loops-{name}-{_digest(_compiler() or '', march(), _xla_flags())}"
+    return folder.parent
 
 
 def _compiler() -> str | None:
