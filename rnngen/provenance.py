@@ -1,6 +1,7 @@
 """Where a record comes from: which code, on which machine."""
 
 import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -17,6 +18,12 @@ def provenance() -> dict[str, Any]:
     """What a reviewer asks: versions, git commit and whether the tree was dirty, command line, machine, flags."""
     now = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": [*sys.argv]}
     return now | _code() | {"xla_flags": os.environ.get("XLA_FLAGS", "")}
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file of any size."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from rnngen.data.fetch import cache_folder, sha256_of
+from rnngen.data.fetch import cache_folder
 from rnngen.jsonfiles import one_line
+from rnngen.provenance import sha256_of
 
 MOST_BYTES = 2**35  # of all files together; a small archive can hold any number of zeros
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")

@@ -4,7 +4,6 @@ The checksums are those of the files at the stated commits. Sets whose only publ
 files, have no address here: `rnngen.data.places` knows the other ways to a file.
 """
 
-import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -72,12 +71,6 @@ def cache_folder() -> Path:
     import pooch  # here: its import takes longer than all else of this package's
 
     return Path(os.environ.get("RNNGEN_CACHE") or pooch.os_cache("rnngen")).expanduser()
-
-
-def sha256_of(path: Path) -> str:
-    """The hex digest of a file of any size."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(name: str, file: str) -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 
 from rnngen.data.archives import is_archive, unpacked
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.sequences import join, split_indices
+from rnngen.provenance import sha256_of
 
 SHARE = 0.1
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from rnngen.data.arrays import open_mat, open_npz
 from rnngen.data.corpus import SPLITS
-from rnngen.data.fetch import sha256_of
 from rnngen.data.places import find_files
+from rnngen.provenance import sha256_of
 
 PIXELS = 784
 MOST_BYTES = 2**30  # of one file, unpacked

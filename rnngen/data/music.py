@@ -7,12 +7,12 @@ import numpy as np
 from rnngen.data.archives import is_archive
 from rnngen.data.arrays import check_sequences, open_mat, open_npz
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.folders import load_folder
 from rnngen.data.folds import fold_of
 from rnngen.data.places import Choice, existing, find_files
 from rnngen.data.sequences import join
 from rnngen.lookup import nearest
+from rnngen.provenance import sha256_of
 
 KEYS = 88
 SHORTEST = 2  # the first frame is given and the others predicted

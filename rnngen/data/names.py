@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from rnngen.data.corpus import Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.places import find_files
 from rnngen.data.sequences import join, select, split_indices
 from rnngen.data.symbols import Encoder, code_points
+from rnngen.provenance import sha256_of
 
 
 def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Corpus:

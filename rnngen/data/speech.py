@@ -8,10 +8,10 @@ from rnngen.data.archives import is_archive
 from rnngen.data.arrays import check_sequences, open_npz
 from rnngen.data.companding import mu_law
 from rnngen.data.corpus import Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.folders import load_folder
 from rnngen.data.places import existing, find_files
 from rnngen.data.sequences import select
+from rnngen.provenance import sha256_of
 
 FILE = "fsdd.npz"
 VALID = range(5, 10)  # the set has no valid split: of a speaker's 50 takes of a digit 0 to 4 are test

@@ -6,8 +6,8 @@ import numpy as np
 
 from rnngen.data.arrays import check_sequences, open_npz
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.places import find_files
+from rnngen.provenance import sha256_of
 
 
 def load_strokes(path: str = "", name: str = "kanji_short") -> Corpus:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.fetch import cache_folder, sha256_of
+from rnngen.data.fetch import cache_folder
 from rnngen.data.places import find_files
 from rnngen.data.symbols import Encoder, Open, survey
 from rnngen.lookup import nearest
+from rnngen.provenance import sha256_of
 
 SOURCES = ("shakespeare", "python")
 ENCODINGS = ("characters", "bytes")

@@ -6,9 +6,9 @@ import numpy as np
 
 from rnngen.data.arrays import check_sequences, open_mat, open_npz
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.fetch import sha256_of
 from rnngen.data.places import find_files
 from rnngen.data.sequences import join, select, split_indices
+from rnngen.provenance import sha256_of
 
 ORIGINALS = ("trajectories_train.mat", "trajectories_xtest.mat")
 Sequences = tuple[np.ndarray, np.ndarray]

@@ -13,19 +13,22 @@ What is timed is in `calibration.py`; `rnngen doctor` prints what came out. Nami
 `kernels`, pins the choice.
 """
 
+from collections.abc import Callable
+
 import jax
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import calibration
 from rnngen.engines.associative import associative
-from rnngen.engines.calibration import LOOPS, SCAN
+from rnngen.engines.calibration import LOOPS, PASS, SCAN
 from rnngen.engines.compiled import suits
-from rnngen.engines.fused import by_ways, fastest, fused
+from rnngen.engines.fused import fastest, fused
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
 from rnngen.engines.trees import length
+from rnngen.engines.ways import by_ways
 from rnngen.types import Carry, Params
 
 FEWEST_STEPS, LARGEST_CARRY = 64, 128
@@ -46,8 +49,7 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
     if isinstance(structure, Gated) and structure.backward is not None:
         if not suits(cell, params, carry, inputs):
             return fused()
-        ways = fastest(cell, carry)
-        return scan() if ways.both == SCAN else by_ways(ways)
+        return by_ways(fastest(cell, carry), engines_of(affine=False))
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
         return scan()
     may_fuse = inputs.mask is inputs.reset is inputs.probe is None
@@ -63,30 +65,11 @@ def _timed(carry: Carry, may_fuse: bool):
     """What is fastest for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    ways = calibration.ways("linear", units, among)
-    # What a plain scan has forward, it has with its gradient, too, and forwards as well.
-    same = ways.forward == ways.both or ways.both == SCAN
-    return _by(ways.both) if same else _split(_by(ways.forward), _by(ways.both))
+    return by_ways(calibration.ways("linear", units, among), engines_of(affine=True))
 
 
-def _by(way: str):
-    if way == LOOPS:
-        return associative()
-    return scan() if way == SCAN else fused()
-
-
-def _split(alone, both):
-    """One engine where there is no gradient, and another where there is one."""
-
-    def run(cell, params, carry, inputs):
-        @jax.custom_vjp
-        def layer(params, carry, inputs):
-            return alone(cell, params, carry, inputs)[:2]
-
-        def forward(params, carry, inputs):
-            return jax.vjp(lambda *given: both(cell, *given)[:2], params, carry, inputs)
-
-        layer.defvjp(forward, lambda pull, gradients: pull(gradients))
-        return *layer(params, carry, inputs), {}
-
-    return run
+def engines_of(affine: bool) -> dict[str, Callable]:
+    """The engine of each way: of an elementwise affine cell, or of one that has loops of its own."""
+    if affine:
+        return {LOOPS: associative(), PASS: fused(), SCAN: scan()}
+    return {LOOPS: fused(kernels=True), PASS: fused(kernels=False), SCAN: scan()}

@@ -10,8 +10,6 @@ own, since loops that end it must not end a training.
 import contextlib
 import fcntl
 import functools
-import hashlib
-import math
 import os
 import signal
 import subprocess
@@ -25,6 +23,7 @@ import jax
 
 from rnngen.engines import building
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
+from rnngen.provenance import sha256_of
 
 LOOPS, PASS, SCAN = WAYS = ("loops", "pass", "scan")  # in the order of preference where two are as fast
 SHAPE = {"library": str, "why_not": (str, NoneType), "forward": {...: float}, "both": {...: float}}
@@ -70,9 +69,8 @@ def ways(name: str, units: int, among: tuple[str, ...] = WAYS) -> Ways:
 
 
 def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
-    known = [way for way in possible if way in seconds] or possible[:1]
-    least = min(seconds.get(way, math.inf) for way in known)
-    return next((way for way in known if seconds.get(way, math.inf) <= ALIKE * least), known[0])
+    known = {way: seconds[way] for way in possible if way in seconds}
+    return next((way for way, spent in known.items() if spent <= ALIKE * min(known.values())), possible[0])
 
 
 def find(name: str, size: str = "small") -> Found:
@@ -109,11 +107,6 @@ def library_of(place: Path) -> Path:
     return Path(f"{place}.so")
 
 
-def checksum(library: Path) -> str:
-    """The SHA-256 of a file."""
-    return hashlib.sha256(library.read_bytes()).hexdigest()
-
-
 def _read(record: Path, place: Path) -> Found | None:
     """What a record says; None where there is none, or the library beside it is not the one it speaks of."""
     try:
@@ -124,7 +117,7 @@ def _read(record: Path, place: Path) -> Found | None:
         return None
     found = Found(**said, record=str(record))
     library = library_of(place)
-    whole = found.why_not is not None or (library.exists() and checksum(library) == found.library)
+    whole = found.why_not is not None or (library.exists() and sha256_of(library) == found.library)
     return found if whole else None
 
 

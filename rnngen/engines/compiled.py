@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
+from jax.custom_derivatives import CustomVJPPrimal
 
 from rnngen.cells import Cell, Gated
 from rnngen.cells.cell import project_input
-from rnngen.engines import calibration, calls
+from rnngen.engines import calibration, calls, trees
 from rnngen.engines.calls import KERNELS, Given
 from rnngen.engines.steps import StepInput, where
 from rnngen.types import Array, Carry, Params
@@ -41,21 +41,17 @@ def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
     return suits(cell, params, carry, inputs) and calibration.load(loops_of(cell) or "")
 
 
-def compiled(
-    cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable, alone: Callable | None
-) -> tuple[Carry, Array]:
+def compiled(cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable) -> tuple[Carry, Array]:
     """(last carry, ys), and gradients, by the loops, where it `fits`.
 
-    in_jax: (params, carry, inputs) -> (carry, ys), the same in JAX, for the gradients of gradients. alone: the same,
-    for where there are no gradients; None: the loops.
+    in_jax: (params, carry, inputs) -> (carry, ys), the same in JAX, for the gradients of gradients.
     """
     steps, *batch, _ = inputs.u.shape
     rows = lambda tree, lead: jax.tree.map(lambda x: x.reshape(*lead, x.shape[-1]), tree)  # noqa: E731
     xs, probes = rows((inputs.u, inputs.probe), [steps, -1])
     flag = lambda x: None if x is None else x.reshape(steps, -1).astype(jnp.float32)  # noqa: E731
     given = Given(params, rows(carry, [-1]), xs, flag(inputs.mask), flag(inputs.reset), probes)
-    without = None if alone is None else functools.partial(_in_jax, alone)
-    last, hs = _layer(cell, functools.partial(_in_jax, in_jax), without)(given)
+    last, hs = _layer(cell, functools.partial(_in_jax, in_jax))(given)
     ys = rows(hs, [steps, *batch])
     return rows(last, batch), ys if inputs.mask is None else where(inputs.mask, ys, 0)
 
@@ -65,12 +61,12 @@ def _in_jax(in_jax: Callable, given: Given) -> tuple[Carry, Array]:
     return in_jax(given.params, given.carry, StepInput(given.xs, mask, resets, given.probes))
 
 
-def _layer(cell: Cell, in_jax: Callable, alone: Callable | None) -> Callable:
+def _layer(cell: Cell, in_jax: Callable) -> Callable:
     """Given -> (carry, the h that leaves each step `[t, b, h]`), differentiable."""
 
     @jax.custom_vjp
     def run(given):
-        return calls.forward(cell, given, keep=False)[0] if alone is None else alone(given)
+        return calls.forward(cell, given, keep=False)[0]
 
     def forward(given):
         # The gradient in xs is as much work as that in the kernel, and the lowest layer of a model has no use for it.
@@ -81,15 +77,10 @@ def _layer(cell: Cell, in_jax: Callable, alone: Callable | None) -> Callable:
 
     def backward(residuals, gradients):
         given, hs, kept, wanted = residuals
-        gradients = jax.tree.map(_whole, gradients, is_leaf=lambda g: isinstance(g, SymbolicZero))
-        return (_gradient(cell, in_jax, bool(wanted))(given, hs, kept, gradients),)
+        return (_gradient(cell, in_jax, bool(wanted))(given, hs, kept, trees.whole(gradients)),)
 
     run.defvjp(forward, backward, symbolic_zeros=True)
     return run
-
-
-def _whole(gradient: Any) -> Array:
-    return jnp.zeros(gradient.shape, gradient.dtype) if isinstance(gradient, SymbolicZero) else gradient
 
 
 def _keeping(cell: Cell, in_jax: Callable) -> Callable:

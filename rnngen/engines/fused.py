@@ -7,20 +7,19 @@ off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, rnn, gru and ls
 wherever these were timed to be faster (`calibration.py`).
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell, Gated
-from rnngen.engines import calibration, telling, trees
-from rnngen.engines.calibration import LOOPS, PASS, SCAN, Ways
-from rnngen.engines.compiled import compiled, fits, loops_of
+from rnngen.engines import calibration, trees
+from rnngen.engines.calibration import LOOPS, PASS, Ways
+from rnngen.engines.compiled import compiled, fits, loops_of, suits
 from rnngen.engines.derived import Derived
 from rnngen.engines.reverse import Gradient, Kept
-from rnngen.engines.scan import scan
 from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
+from rnngen.engines.telling import tell
+from rnngen.engines.ways import by_ways
 from rnngen.types import Carry
 
 SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
@@ -42,21 +41,16 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
 
     def run(cell, params, carry, inputs):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
-        ways = Ways(PASS, PASS)
         may = sharp and kernels is not False and not chunk and not recompute
-        if may and fits(cell, params, carry, inputs):
-            ways = Ways(LOOPS, LOOPS) if kernels else fastest(cell, carry, among=(LOOPS, PASS))
+        if may and kernels is None and suits(cell, params, carry, inputs):
+            engines = {LOOPS: fused(kernels=True), PASS: fused(kernels=False)}
+            return by_ways(fastest(cell, carry, tuple(engines)), engines)(cell, params, carry, inputs)
         method = Sharpened(cell, recompute) if sharp else Derived(cell)
-        return *_run(cell, params, carry, inputs, method, chunk or _chunk(carry), ways), {}
-
-    return run
-
-
-def by_ways(ways: Ways):
-    """`fused` for a cell with loops, with the way of each pass given; gradients by loops or the pass in JAX."""
-
-    def run(cell, params, carry, inputs):
-        return *_run(cell, params, carry, inputs, Sharpened(cell, False), _chunk(carry), ways), {}
+        in_jax = _differentiable(method, chunk or _chunk(carry))
+        if may and fits(cell, params, carry, inputs):
+            tell(LOOPS)
+            return *compiled(cell, params, carry, inputs, in_jax), {}
+        return *in_jax(params, carry, inputs), {}
 
     return run
 
@@ -66,31 +60,17 @@ def fastest(cell: Cell, carry: Carry, among: tuple[str, ...] = calibration.WAYS)
     return calibration.ways(loops_of(cell) or "", jax.tree.leaves(carry)[0].shape[-1], among)
 
 
-def _run(cell: Cell, params, carry, inputs: StepInput, method, chunk: int, ways: Ways):
-    """(carry, ys), forward alone and with gradients by the ways named, the latter by loops or the pass."""
-    in_jax = _differentiable(method, chunk)
-    plain = lambda params, carry, inputs: scan()(cell, params, carry, inputs)[:2]  # noqa: E731
-    if ways.both == LOOPS:
-        telling.tell(LOOPS)
-        alone = {LOOPS: None, PASS: in_jax, SCAN: plain}[ways.forward]
-        return compiled(cell, params, carry, inputs, in_jax, alone)
-    if ways.forward == PASS:
-        return in_jax(params, carry, inputs)
-    loops = lambda params, carry, inputs: compiled(cell, params, carry, inputs, in_jax, None)  # noqa: E731
-    return _differentiable(method, chunk, plain if ways.forward == SCAN else loops)(params, carry, inputs)
-
-
 def _chunk(carry: Carry) -> int:
     """What stays in a core's cache while the chunk is gone through three times."""
     return min(max(NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(carry)), SHORTEST), LONGEST)
 
 
-def _differentiable(method, chunk: int, alone: Callable | None = None):
-    """(params, carry, inputs) -> (carry, ys) with the method's own gradient; alone: the same, where there is none."""
+def _differentiable(method, chunk: int):
+    """(params, carry, inputs) -> (carry, ys) with the method's own gradient."""
 
     @jax.custom_vjp
     def run(params, carry, inputs):
-        return forward(params, carry, inputs)[0] if alone is None else alone(params, carry, inputs)
+        return forward(params, carry, inputs)[0]
 
     def forward(params, carry, inputs):
         last, ys, kept = method.forward(params, carry, inputs)

@@ -19,11 +19,10 @@ import numpy as np
 from rnngen import process
 from rnngen.cells import CELLS
 from rnngen.engines import building, calibration, unroll
-from rnngen.engines.associative import associative
+from rnngen.engines.auto import engines_of
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found
-from rnngen.engines.fused import fused
-from rnngen.engines.scan import scan
 from rnngen.jsonfiles import write_json
+from rnngen.provenance import sha256_of
 
 REPEATS, ENOUGH = 9, 0.3  # of each way, or so many seconds in all
 TOLERANCE = 1e-4  # of the largest entry of what JAX gives
@@ -35,8 +34,7 @@ def main(name: str, size: str, place: Path, record: Path) -> None:
     library = calibration.library_of(place)
     with ThreadPoolExecutor(1) as beside:
         why_not: Future = beside.submit(_build, name, place)
-        _take_a_core()
-        process.keep_memory()
+        process.prepare_worker(process.cores()[:1], devices=1)
         timing = Timing("mingru" if name == "linear" else name, calibration.SIZES[size])
         timing.prepare(PASS)
         reason = why_not.result()
@@ -52,13 +50,8 @@ def main(name: str, size: str, place: Path, record: Path) -> None:
 def _write(record: Path, library: Path, timing: "Timing", times: list[dict], why_not: str | None = None) -> None:
     if why_not is None and not timing.same:
         why_not = "they do not compute what JAX does"
-    checksum = "" if why_not else calibration.checksum(library)
-    write_json(record, calibration.as_json(Found(checksum, why_not, times[0], times[1], "")))
-
-
-def _take_a_core() -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, process.cores()[:1])
+    digest = "" if why_not else sha256_of(library)
+    write_json(record, calibration.as_json(Found(digest, why_not, times[0], times[1], "")))
 
 
 def _build(name: str, place: Path) -> str | None:
@@ -84,7 +77,7 @@ class Timing:
 
     def __init__(self, cell: str, shape: tuple[int, ...]):
         t, b, d, h = shape
-        self.affine, self.same = cell == "mingru", True
+        self.same, self._engines = True, engines_of(affine=cell == "mingru")
         self._cell, draw = CELLS[cell](h), np.random.default_rng(0)
         drawn = jax.eval_shape(lambda: self._cell.init(jax.random.key(0), d))
         number = lambda x: jnp.asarray(x.shape[0] ** -0.5 * draw.standard_normal(x.shape), x.dtype)  # noqa: E731
@@ -93,21 +86,13 @@ class Timing:
 
     def prepare(self, way: str) -> None:
         """Compile a way's forward pass, and its gradient of mean(ys^2) in the parameters."""
-        engine = self._engine(way)
-        run = lambda params, xs: unroll(self._cell, params, xs, engine=engine)[1]  # noqa: E731
+        run = lambda params, xs: unroll(self._cell, params, xs, engine=self._engines[way])[1]  # noqa: E731
         both = jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2))
         lowered = [jax.jit(program).lower(*self._inputs) for program in (run, both)]
         with ThreadPoolExecutor(2) as pool:
             self._programs[way] = list(pool.map(lambda program: program.compile(), lowered))
         results, expected = ([p(*self._inputs) for p in self._programs[w]] for w in (way, PASS))
         self.same &= _near(results, expected)
-
-    def _engine(self, way: str) -> Callable:
-        if way == SCAN:
-            return scan()
-        if self.affine:
-            return associative() if way == LOOPS else fused()
-        return fused(kernels=way == LOOPS)
 
     def seconds(self) -> list[dict[str, float]]:
         """Of each way that was prepared, forward and with the gradient."""

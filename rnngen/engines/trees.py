@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from rnngen.types import PyTree
 
@@ -22,6 +23,12 @@ def others(tree: PyTree) -> PyTree:
 def merge(some: PyTree, rest: PyTree) -> PyTree:
     """The tree whose parts these are: each leaf from `some`, or from `rest` where that is None there."""
     return jax.tree.map(lambda s, r: r if s is None else s, some, rest, is_leaf=lambda x: x is None)
+
+
+def whole(gradients: PyTree) -> PyTree:
+    """The tree with zeros in place of what JAX knows to be zero, as a `custom_vjp` with symbolic zeros gets it."""
+    zeros = lambda g: jnp.zeros(g.shape, g.dtype) if isinstance(g, SymbolicZero) else g  # noqa: E731
+    return jax.tree.map(zeros, gradients, is_leaf=lambda g: isinstance(g, SymbolicZero))
 
 
 def is_float(x) -> bool:

@@ -9,7 +9,6 @@ torn. Orbax itself loads a file with a flipped bit without a word, hence the sum
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from rnngen.engines.checks import check_like
+from rnngen.provenance import sha256_of
 from rnngen.train.state import TrainState
 from rnngen.types import Params
 
@@ -135,7 +135,7 @@ def damages(folder: Path, step: int) -> list[str]:
     there = {_name(path, file): file for file in _files(path)}
     wrong = [f"{name} is missing" for name in listed if name not in there]
     wrong += [f"{name} was not written there" for name in there if name not in listed]
-    wrong += [f"{name} has changed" for name in there if name in listed and _digest(there[name]) != listed[name]]
+    wrong += [f"{name} has changed" for name in there if name in listed and sha256_of(there[name]) != listed[name]]
     return wrong if text.endswith("\n") else [*wrong, f"{SUMS} was cut short"]
 
 
@@ -179,7 +179,7 @@ def _doom(folder: Path, step: int) -> None:
 
 def _seal(path: Path) -> None:
     """Write the sums of what is in a folder, and have all of it on disk."""
-    lines = [f"{_digest(file)}  {_name(path, file)}\n" for file in sorted(_files(path))]
+    lines = [f"{sha256_of(file)}  {_name(path, file)}\n" for file in sorted(_files(path))]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
     for file in [*_files(path), path / SUMS]:
         _sync(file)
@@ -191,11 +191,6 @@ def _files(path: Path) -> list[Path]:
 
 def _name(path: Path, file: Path) -> str:
     return file.relative_to(path).as_posix()
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

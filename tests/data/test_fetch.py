@@ -11,7 +11,8 @@ import pytest
 from real_data import error_line, needs_data
 
 from rnngen.data import fetch as fetching
-from rnngen.data.fetch import ADDRESSES, Address, fetch, sha256_of
+from rnngen.data.fetch import ADDRESSES, Address, fetch
+from rnngen.provenance import sha256_of
 
 CONTENT = bytes(range(256)) * 400
 TOTAL = hashlib.sha256(CONTENT).hexdigest()

@@ -17,6 +17,7 @@ from rnngen.engines import calibration, calls, unroll
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.recurrence import linear_recurrence
 from rnngen.engines.telling import listening
+from rnngen.provenance import sha256_of
 
 
 def why_none(name="lstm"):
@@ -225,15 +226,15 @@ def test_an_affine_cell_has_the_recurrence_compiled_with_mask_resets_and_models_
     assert 0 < mask.sum() < mask.size
     assert resets.any()
 
-    def ends(params, engine):
+    def ends(params, engine="associative"):
         return unroll(cell, params, xs, mask=mask, resets=resets, engine=engine)
 
-    assert runs_compiled(functools.partial(ends, engine="auto"), params)
-    assert_near(ends(params, "auto"), ends(params, "scan"), 1e-6)
+    assert runs_compiled(ends, params)
+    assert_near(ends(params), ends(params, "scan"), 1e-6)
     stacked = jax.tree.map(lambda p: jnp.stack([p, p * 0.5]), params)
-    together = jax.vmap(functools.partial(ends, engine="auto"))(stacked)
+    together = jax.vmap(ends)(stacked)
     for i in range(2):
-        alone = ends(jax.tree.map(lambda p, i=i: p[i], stacked), "auto")
+        alone = ends(jax.tree.map(lambda p, i=i: p[i], stacked))
         assert_near(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone, 1e-6)
 
 
@@ -306,6 +307,23 @@ def test_an_affine_cell_takes_the_fastest_way_of_each_pass(monkeypatch, forward,
     assert_near(*masked, 1e-5)
 
 
+@built
+def test_inputs_without_a_gradient_get_none_where_the_passes_run_in_two_ways(monkeypatch):
+    seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (PASS, LOOPS)]
+    monkeypatch.setattr(calibration, "find", lambda name, size="small": Found("", None, *seconds, ""))
+    cell, params, xs, _ = draw("lstm", SHAPES["axes"])
+    asked, real = [], calls.backward
+
+    def backward(cell, given, hs, kept, gradients, with_xs):
+        asked.append(with_xs)
+        return real(cell, given, hs, kept, gradients, with_xs)
+
+    monkeypatch.setattr(calls, "backward", backward)
+    for places in ((0,), (0, 1)):
+        jax.make_jaxpr(jax.grad(loss_of(cell, "auto"), places))(params, xs, None)
+    assert asked == [False, True]
+
+
 def test_a_layer_takes_what_is_fastest_at_its_size_and_a_tie_goes_to_the_loops(monkeypatch):
     small = Found("", None, {LOOPS: 1.04, PASS: 1.0, SCAN: 3.0}, {LOOPS: 1, PASS: 2}, "")
     large = Found("", None, {LOOPS: 3, PASS: 2, SCAN: 1}, {LOOPS: 2, PASS: 1, SCAN: 1.2}, "")
@@ -373,7 +391,7 @@ def test_a_library_of_another_checksum_is_not_loaded(tmp_path):
     place = tmp_path / "loops-x"
     record = tmp_path / "loops-x-small.json"
     calibration.library_of(place).write_bytes(b"whole")
-    found = Found(calibration.checksum(calibration.library_of(place)), None, {LOOPS: 1.0}, {LOOPS: 2.0}, str(record))
+    found = Found(sha256_of(calibration.library_of(place)), None, {LOOPS: 1.0}, {LOOPS: 2.0}, str(record))
     calibration.write_json(record, calibration.as_json(found))
     assert calibration._read(record, place) == found
     assert calibration.is_built(place)

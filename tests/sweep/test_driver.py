@@ -23,7 +23,8 @@ from rnngen.sweep.plan import claim, pending, plan, status_of
 def run_all(folder, trials, size=1, retry_failed=False):
     claim(folder, small_config(), trials)
     todo, events = pending(folder, trials, retry_failed), []
-    executor = Local(share(2, [], []))
+    # Each with as many devices as this process has: rounding differs with their number.
+    executor = Local([Slot([], 2)] * 2)
     run_trials(folder, Listed(group(todo, size)), executor, lambda status, trial: events.append((status, trial.id)))
     return events
 

@@ -1,0 +1,49 @@
+"""A layer whose forward pass alone is run by one engine, and by another where there is a gradient."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+
+from rnngen.engines.calibration import LOOPS, SCAN, Ways
+from rnngen.engines.telling import tell
+from rnngen.engines.trees import whole
+
+
+def by_ways(ways: Ways, engines: Mapping[str, Callable]) -> Callable:
+    """The engine that runs each pass by the engine of its way."""
+    # What a plain scan has with its gradient it has without, too, and it is differentiated forwards as well.
+    if ways.forward == ways.both or ways.both == SCAN:
+        return engines[ways.both]
+    return _split(engines[ways.forward], engines[ways.both], LOOPS if ways.both == LOOPS else "jax")
+
+
+def _split(alone: Callable, both: Callable, said: str) -> Callable:
+    def run(cell, params, carry, inputs):
+        leaves, tree = jax.tree.flatten((params, carry, inputs))
+        tell(said)
+
+        @jax.custom_vjp
+        def layer(leaves):
+            return alone(cell, *jax.tree.unflatten(tree, leaves))[:2]
+
+        def forward(leaves):
+            # What has no gradient, such as the data that the lowest layer reads, is to be given none.
+            moving = [place for place, leaf in enumerate(leaves) if leaf.perturbed]
+            values = [leaf.value for leaf in leaves]
+
+            def of_moving(parts):
+                now = dict(enumerate(values)) | dict(zip(moving, parts, strict=True))
+                return both(cell, *jax.tree.unflatten(tree, now.values()))[:2]
+
+            out, pull = jax.vjp(of_moving, [values[place] for place in moving])
+            return out, (pull, dict.fromkeys(moving))
+
+        def backward(residuals, gradients):
+            pull, moving = residuals
+            found = dict(zip(moving, pull(whole(gradients))[0], strict=True))
+            return ([found.get(place) for place in range(len(leaves))],)
+
+        layer.defvjp(forward, backward, symbolic_zeros=True)
+        return *layer(leaves), {}
+
+    return run
