@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.report import present, style
+from rnngen.report import command, present, style
 from rnngen.report.figures import diagnosed, gradient_norms
 from rnngen.report.labels import moments
 
 HERE = Path(__file__).with_suffix("")
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     """Draw the figures of the records, the paper's against t and not against lag, and print the table."""
-    figure = gradient_norms(HERE, leaf="layer_0/h", against="t")
-    assert figure is not None
-    style.save(figure, HERE / "figures" / "figure_4")
-    present(HERE, table)
+    figure = gradient_norms(folder, leaf="layer_0/h", against="t")
+    if figure is not None:
+        style.save(figure, folder / "figures" / "figure_4")
+    present(folder, table)
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -52,4 +52,4 @@ def _spread(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, HERE, main)

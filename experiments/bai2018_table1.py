@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1: nats a frame, accuracy; and the tuned baselines in the repository of arXiv 2108.00527.
@@ -33,12 +33,6 @@ TUNED = {
     "permuted": {"GRU": 0.9868, "LSTM": 0.9739},
 }
 MARKOV = 10.49  # each key's own first-order chain, 176 numbers, on JSB
-
-
-def main() -> None:
-    """Draw the figures of the records and print the tables."""
-    for folder in sorted(path.parent for path in HERE.glob("*/records.jsonl.gz")):
-        present(folder, table)
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -100,4 +94,4 @@ def _spread(values: pd.Series) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 
 HERE = Path(__file__).with_suffix("")
 # Test nats an image. NADE and the three layers of GRU (Lamb et al. 2016): recalled; the first measured on these files.
@@ -41,5 +41,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    for folder in (HERE, HERE / "longer", HERE / "wider"):
-        present(folder, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 
 HERE = Path(__file__).with_suffix("")
 # Chung et al. 2014, table 2, test nats a frame: recalled, not read again.
@@ -49,4 +49,4 @@ def _spread(values: pd.Series) -> str:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import present
+from rnngen.report import command, present
 from rnngen.report.sizes import chosen
 
 HERE = Path(__file__).with_suffix("")
@@ -25,4 +25,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

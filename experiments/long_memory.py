@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import TRAINED, load
-from rnngen.report import present
+from rnngen.report import command, present
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1, by task and length of the sequences: test loss.
@@ -23,12 +23,6 @@ PUBLISHED = {
     ("copy_memory", 1000): {"RNN": 0.0202, "GRU": 0.0197, "LSTM": 0.0204},
 }
 GOAL = {"adding": 1e-3}
-
-
-def main() -> None:
-    """Draw the figures of the records and print the tables."""
-    for folder in sorted(path.parent for path in HERE.glob("*/records.jsonl.gz")):
-        present(folder, table)
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -76,4 +70,4 @@ def _search(results: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 from rnngen.report.figures import diagnosed
 from rnngen.report.labels import moments, setting_names
 
@@ -36,4 +36,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 from rnngen.report.tables import settings, wilson
 
 HERE = Path(__file__).with_suffix("")
@@ -34,4 +34,4 @@ def _share(solved: pd.Series) -> str:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, present
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import wilson
 
@@ -40,4 +40,4 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    present(HERE, table)
+    command(__doc__, HERE, lambda folder: present(folder, table))

@@ -22,9 +22,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from rnngen.jsonfiles import read_json
+from rnngen.report import command
 from rnngen.report.style import COLOURS, save
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).with_suffix("")
 ENGINES = {
     "scan": "#000000",
     "scan, remat": "#E69F00",
@@ -34,21 +35,30 @@ ENGINES = {
 }
 
 
-def main() -> None:
-    """Draw the figure and print the table."""
-    rows = {bench: (read_json(HERE / "speed" / f"{bench}.json") or {})["rows"] for bench in ("layers", "lengths")}
-    layers = [row for row in rows["layers"] if row["pass"] == "forward+backward"]
+def main(folder: Path) -> None:
+    """Draw the figure, beside the folder, and print the table."""
+    layers = [row for row in record(folder, "layers")["rows"] if row["pass"] == "forward+backward"]
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained")
     for axis, rival in zip(axes, ("torch", "flax"), strict=False):
         draw_ratios(axis, layers, rival)
-    draw_lengths(axes[2], rows["lengths"])
-    for picture in save(figure, HERE / "speed"):
+    draw_lengths(axes[2], record(folder, "lengths")["rows"])
+    for picture in save(figure, folder):
         print(picture)
     for name in ("layers", "layers_avx2"):
-        record = read_json(HERE / "speed" / f"{name}.json") or {}
-        machine = record["machine"]
+        found = record(folder, name)
+        machine = found["machine"]
         print(f"\n{machine['vectors']}, {machine['cpu']}, {machine['cores']} cores, {machine['time'][:10]}")
-        print_table([row for row in record["rows"] if row["pass"] == "forward+backward"])
+        print_table([row for row in found["rows"] if row["pass"] == "forward+backward"])
+
+
+def record(folder: Path, bench: str) -> dict:
+    """What a bench wrote. Raises FileNotFoundError where it did not."""
+    found = read_json(folder / f"{bench}.json")
+    if found is None:
+        raise FileNotFoundError(
+            f"{folder / bench}.json is missing: python scripts/bench.py {bench} --out FILE writes it"
+        )
+    return found
 
 
 def draw_ratios(axes: Axes, rows: list[dict], rival: str) -> None:
@@ -105,4 +115,4 @@ COLUMNS = {
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, HERE, main)

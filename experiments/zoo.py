@@ -17,13 +17,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rnngen.records import load
-from rnngen.report import present
+from rnngen.report import command, folders, present
 from rnngen.report.style import legend, panels, save, styled
 from rnngen.report.tables import axes
 
 HERE = Path(__file__).with_suffix("")
-FOLDERS = (HERE, HERE / "delta_rule")
 MARKERS, COLOURS = "osD^v", ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def main(folder: Path) -> None:
+    """Draw the figures of the records, of all of them together last, and print the tables."""
+    present(folder, table)
+    for path in save(horizon_and_success(folders(folder)), folder / "figures" / "horizon_and_success"):
+        print(path)
 
 
 def trials(folder: Path) -> pd.DataFrame:
@@ -93,7 +99,4 @@ def horizon_and_success(folders: Sequence[Path]) -> Figure:
 
 
 if __name__ == "__main__":
-    for folder in FOLDERS:
-        present(folder, table)
-    for path in save(horizon_and_success(FOLDERS), HERE / "figures" / "horizon_and_success"):
-        print(path)
+    command(__doc__, HERE, main)

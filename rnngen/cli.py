@@ -1,13 +1,16 @@
 """The command line: `rnngen <command>`, see `USAGE`. Bad input: one line, exit status 2."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import jax
 
 from rnngen import locks, process, records, sinks, stopping
+from rnngen.cli_bar import Bar
 from rnngen.cli_check import check_cell
 from rnngen.cli_list import list_all
 from rnngen.cli_options import parse
@@ -40,7 +43,7 @@ USAGE = """usage: rnngen <command> [options]
   rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]
       inside a trained run, as RUN/inspect.html: what its units tell, what predictions hang on, where its dynamics rest
   rnngen report DIR
-      rewrite the table and the figures of a run's or sweep's folder, or of packed records
+      rewrite the table and the figures of a run's or sweep's folder, or of packed records, there and in folders within
   rnngen pack DIR OUT
       the records of a run's or sweep's folder, without checkpoints, as OUT/records.jsonl.gz
   rnngen doctor [DIR]
@@ -48,8 +51,11 @@ USAGE = """usage: rnngen <command> [options]
   rnngen check-cell NAME [--ARGUMENT=VALUE ...]
       whether a cell, built in or package.module:factory, keeps every law of cells; its speed and memory horizon
   rnngen list [--long]
-      cells, tasks, engines, initialisers, latent models, optimisers, schedules, regularisers, diagnoses, media,
-      executors and sinks, with their arguments; --long: also equations, papers, structure and engines
+      every key of a config, with its default; cells, tasks, engines, initialisers, latent models, optimisers,
+      schedules, regularisers, diagnoses, media, executors and sinks, with their arguments; --long: also equations,
+      papers, structure and engines
+
+  rnngen --version
 
 exit status: 0 done; 1 a trial failed, a run diverged, or doctor found something; 2 bad input, or nothing can be
 written; 75 train or sweep was stopped by SIGTERM or Ctrl-C, and the same command goes on; 130 another was stopped"""
@@ -58,17 +64,16 @@ written; 75 train or sweep was stopped by SIGTERM or Ctrl-C, and the same comman
 def main(argv: list[str] | None = None) -> int:
     """Run one command line (default: this process's); returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or {"-h", "--help", "help"} & set(arguments):
-        print(USAGE)
-        return 0 if arguments else 2
     # As `python -m` does: cells and tasks of one's own are found from where one stands.
     sys.path.insert(0, os.getcwd())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what this terminal cannot show is no reason to stop
     try:
-        if arguments[0] not in COMMANDS:
-            raise ConfigError(f"no such command {arguments[0]!r}{nearest(arguments[0], COMMANDS)}")
-        return COMMANDS[arguments[0]](arguments[1:])
+        status = _perform(arguments)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        process.discard_output()
         return 0
     except (ConfigError, DamagedFile, locks.HeldError, OSError) as error:
         print(f"rnngen: {' '.join(str(error).split())}", file=sys.stderr)
@@ -81,6 +86,18 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def _perform(arguments: list[str]) -> int:
+    if not arguments or {"-h", "--help", "help"} & set(arguments):
+        print(USAGE)
+        return 0 if arguments else 2
+    if arguments == ["--version"]:
+        print(f"rnngen {metadata.version('rnngen')}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        raise ConfigError(f"no such command {arguments[0]!r}{nearest(arguments[0], COMMANDS)}")
+    return COMMANDS[arguments[0]](arguments[1:])
+
+
 def train(arguments: list[str]) -> int:
     """`rnngen train`."""
     options = parse(arguments)
@@ -89,9 +106,12 @@ def train(arguments: list[str]) -> int:
     process.prepare()
     if options.distributed:
         at_place("--distributed", process.join)
+    at_place("JAX", process.start)
+    at_place("JAX", process.check_compiling)
     first = not options.distributed or jax.process_index() == 0
-    with stopping.listening():
-        result = run(config, options.workdir, _print_row if first else lambda row: None, options.log, options.take_over)
+    with stopping.listening(), Bar(config["train"]["steps"]) as bar:
+        begin, row = (bar.begin, bar.row) if first else (lambda: None, lambda row: None)
+        result = run(config, options.workdir, row, options.log, options.take_over, begin)
     if not first:
         return 0 if result["status"] == "finished" else 1
     test = ", ".join(f"{k} {v:.4g}" for k, v in result.get("metrics", {}).get("test", {}).items())
@@ -114,8 +134,10 @@ def sweep(arguments: list[str]) -> int:
     options = parse(arguments, sweeping=True)
     from rnngen import report  # here, as in report(): Matplotlib takes longer to load than most commands run
 
-    folder, base = Path(options.workdir), complete(options.config)
+    folder, base = options.workdir, complete(options.config)
     launch = resolve_launch(options.launch, options.workers)
+    at_place("JAX", process.start)
+    at_place("JAX", process.check_compiling)
     space = call(options.path, options.module, "get_sweep")
     check_writable(folder)
     # Longer than its workers, which it waits for.
@@ -133,26 +155,23 @@ def sweep(arguments: list[str]) -> int:
 
 def status(arguments: list[str]) -> int:
     """`rnngen status`."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise ConfigError("status takes one folder: rnngen status DIR")
-    print("\n".join(progress.status(Path(arguments[0]))))
+    (folder,) = _folders(arguments, "status takes one folder: rnngen status DIR", 1)
+    print("\n".join(progress.status(folder)))
     return 0
 
 
 def report(arguments: list[str]) -> int:
     """`rnngen report`."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise ConfigError("report takes one folder: rnngen report DIR")
+    (folder,) = _folders(arguments, "report takes one folder: rnngen report DIR", 1)
     from rnngen import report
 
-    return _show_report(Path(arguments[0]), report)
+    return max(_show_report(one, report) for one in report.folders(folder))
 
 
 def pack(arguments: list[str]) -> int:
     """`rnngen pack`."""
-    if len(arguments) != 2 or any(argument.startswith("-") for argument in arguments):
-        raise ConfigError("pack takes two folders: rnngen pack DIR OUT")
-    print(records.pack(arguments[0], arguments[1]))
+    folder, out = _folders(arguments, "pack takes two folders: rnngen pack DIR OUT", 2)
+    print(records.pack(folder, out))
     return 0
 
 
@@ -165,13 +184,12 @@ def inspect(arguments: list[str]) -> int:
 
 def doctor(arguments: list[str]) -> int:
     """`rnngen doctor`."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        raise ConfigError("doctor takes one folder, or none: rnngen doctor [DIR]")
-    process.prepare()
+    folders = _folders(arguments, "doctor takes one folder, or none: rnngen doctor [DIR]", 0, 1)
+    at_place("JAX", process.start)
     from rnngen import doctor
 
     bad = 0
-    for finding in doctor.examine(Path(arguments[0])) if arguments else doctor.installation():
+    for finding in doctor.examine(*folders) if folders else doctor.installation():
         print(f"{'ok ' if finding.good else 'BAD'}  {finding.line}", flush=True)
         bad += not finding.good
     return 1 if bad else 0
@@ -192,13 +210,11 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-def _print_row(row: dict) -> None:
-    if "what" in row:
-        found = f": half-life {row['half_life']['all']['steps']:.3g} steps" if "half_life" in row else " recorded"
-        print(f"{row['step']:>8}  {row['what']}{found}", flush=True)
-        return
-    shown = {k: v for k, v in row.items() if k not in ("step", "split", "seconds")}
-    print(f"{row['step']:>8}  {row['split']:<6}" + "".join(f"  {k} {v:.4g}" for k, v in shown.items()), flush=True)
+def _folders(arguments: list[str], usage: str, *numbers: int) -> list[Path]:
+    """The arguments of a command that takes folders, as many as one of the numbers, and nothing else."""
+    if len(arguments) not in numbers or any(argument.startswith("-") for argument in arguments):
+        raise ConfigError(usage)
+    return [Path(argument).expanduser() for argument in arguments]
 
 
 def _show_report(folder: Path, report) -> int:

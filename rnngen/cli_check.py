@@ -1,16 +1,12 @@
 """`rnngen check-cell`: the laws of a cell that a name leads to, at a terminal."""
 
 import ast
-import inspect
-import json
 from typing import Any
 
 from rnngen import process
-from rnngen.cells import CELLS
-from rnngen.config import base_config, build, build_cell, component, resolve
-from rnngen.configcheck import ConfigError, as_call
-from rnngen.jsonfiles import dumps
-from rnngen.lookup import find
+from rnngen.config import base_config, build, build_cell, component, resolve, takes_hidden_dim
+from rnngen.configcheck import ConfigError, as_call, at_place
+from rnngen.jsonfiles import dumps, loads
 from rnngen.testing import examine_cell
 
 HIDDEN_DIM = 8  # unless one is given
@@ -19,19 +15,19 @@ HIDDEN_DIM = 8  # unless one is given
 def check_cell(arguments: list[str]) -> int:
     """`rnngen check-cell`; 1 where a law is broken."""
     name, kwargs = _parse(arguments)
-    process.prepare()
+    at_place("JAX", process.start)
     config = base_config()
     config.cell = component(name, **kwargs)
     resolved = resolve(config)
     cell = build_cell(resolved)
-    report = examine_cell(cell)
-    print(as_call(resolved["cell"]))
-    print(report)
+    print(as_call(resolved["cell"]), flush=True)
+    report = examine_cell(cell, on_finding=lambda finding: print(finding, flush=True))
+    print(*report.rest(), sep="\n")
     if report.broken:
         print(f"broken: {', '.join(report.broken)}")
         return 1
     build(resolved)
-    again = resolve(json.loads(dumps(resolved)))
+    again = resolve(loads(dumps(resolved)))
     if again != resolved:
         raise ConfigError(f"config.cell.kwargs: {again['cell']} came back from a file for {resolved['cell']}")
     print(f'all laws are kept; in a config: config.cell = component("{name}", ...)')
@@ -48,7 +44,7 @@ def _parse(arguments: list[str]) -> tuple[str, dict[str, Any]]:
         if not argument.startswith("--") or not equals:
             raise ConfigError(f"unexpected argument {argument!r}: arguments of the cell are --NAME=VALUE")
         kwargs[key] = _value(value)
-    if "hidden_dim" not in kwargs and _takes_hidden_dim(name):
+    if "hidden_dim" not in kwargs and takes_hidden_dim(name):
         kwargs["hidden_dim"] = HIDDEN_DIM
     return name, kwargs
 
@@ -59,10 +55,3 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def _takes_hidden_dim(name: str) -> bool:
-    try:
-        return "hidden_dim" in inspect.signature(find(CELLS, name, "cell")).parameters
-    except ValueError:  # what is wrong with the name, resolve says
-        return False

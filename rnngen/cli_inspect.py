@@ -6,7 +6,7 @@ from absl import flags
 
 from rnngen import process
 from rnngen.cli_sample import given_text
-from rnngen.configcheck import ConfigError, as_call
+from rnngen.configcheck import ConfigError, as_call, at_place
 from rnngen.inspecting import STEPS, Subject, given_subject, inspect_run, load_subject
 from rnngen.jsonfiles import write_json
 from rnngen.making import load_maker
@@ -18,7 +18,7 @@ from rnngen.run import check_writable
 def inspect(arguments: list[str]) -> int:
     """`rnngen inspect`."""
     folder, options = _parse(arguments)
-    process.prepare()
+    at_place("JAX", process.start)
     subject = _subject(folder, options)
     check_writable(folder)
     record = inspect_run(subject)
@@ -59,4 +59,4 @@ def _parse(arguments: list[str]) -> tuple[Path, flags.FlagValues]:
         raise ConfigError(f"inspect: {error}") from error
     if len(rest) != 1:
         raise ConfigError("inspect takes one run: rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]")
-    return Path(rest[0]), values
+    return Path(rest[0]).expanduser(), values

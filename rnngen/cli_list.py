@@ -8,10 +8,12 @@ import jax
 
 from rnngen import process
 from rnngen.cells import CELLS
-from rnngen.config import COMPONENTS
-from rnngen.configcheck import ConfigError
+from rnngen.config import COMPONENTS, base_config
+from rnngen.configcheck import ConfigError, at_place
+from rnngen.confighelp import MEANINGS
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.media import MEDIA
+from rnngen.records import flatten
 from rnngen.sinks import SINKS
 from rnngen.sweep.executors import EXECUTORS
 from rnngen.testing.facts import claims_of
@@ -30,14 +32,25 @@ def list_all(arguments: list[str]) -> int:
         ("executor", EXECUTORS, ("folder",)),
         ("sink", SINKS, ("folder", "config")),
     ]
+    _print_keys()
     if arguments:
-        process.prepare()
+        at_place("JAX", process.start)
     for what, table, supplied in [*COMPONENTS.values(), *others]:
         print(PLURALS.get(what, f"{what}s"))
         for name, factory in sorted(table.items()):
             print(f"  {name}({_signature(factory, supplied)})")
             _print_indented(_all_of(factory, table) if arguments else _first_line(factory))
     return 0
+
+
+def _print_keys() -> None:
+    """Every key of a config, with its default."""
+    print("config keys")
+    defaults = flatten(base_config().to_dict())
+    for key, meaning in MEANINGS.items():
+        default = "" if key.endswith("*") else f"={defaults[key]!r}"
+        print(f"  {key}{default}")
+        _print_indented(meaning)
 
 
 def _all_of(factory: Callable, table: Mapping) -> str:

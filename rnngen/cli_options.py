@@ -1,6 +1,7 @@
 """The options of `rnngen train` and `rnngen sweep`, parsed by absl and config_flags, each complaint one line."""
 
 import re
+from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -16,7 +17,7 @@ class Options:
     def __init__(self, values: flags.FlagValues, path: str, module):
         self.path, self.module = path, module
         self.config: ConfigDict = values.config
-        self.workdir: str = values.workdir
+        self.workdir = Path(values.workdir).expanduser()
         sweeping = "workers" in values
         self.workers: int = values.workers if sweeping else 0
         self.retry_failed: bool = values.retry_failed if sweeping else False

@@ -25,8 +25,8 @@ def sample(arguments: list[str]) -> int:
     """`rnngen sample`."""
     folder, options = _parse("sample", arguments, _sampling_flags)
     how = {name: options[name].value for name in HOW if options[name].present}
-    out = Path(options.out or Path(folder) / "samples")
-    process.prepare()
+    out = Path(options.out).expanduser() if options.out else folder / "samples"
+    at_place("JAX", process.start)
     maker = load_maker(folder)
     check_writable(out)
     prompt = given_text("prompt", options.prompt, options.prompt_file, maker)
@@ -48,7 +48,7 @@ def _drawn(maker: Maker, batch: int, asked: dict[str, Any]) -> list[np.ndarray]:
         return [_shown(maker, show, asked)]
     sequences = maker.sequences(batch, **asked)
     for number, values in enumerate(sequences):
-        print(f"--- {number}", show(values), sep="\n", flush=True)
+        _say(f"--- {number}\n{show(values)}\n")
     return sequences
 
 
@@ -58,11 +58,18 @@ def _shown(maker: Maker, show: Show, asked: dict[str, Any]) -> np.ndarray:
     pieces = itertools.chain([] if before is None else [before], drawn)
     values = []
     for text, piece in _texts(show, pieces):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _say(text)
         values.append(piece)
-    print()
+    _say("\n")
     return np.concatenate(values)
+
+
+def _say(text: str) -> None:
+    """Show it, while there is somebody who reads: the files are written all the same."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        process.discard_output()
 
 
 def _texts(show: Show, pieces: Iterable[np.ndarray]) -> Iterable[tuple[str, np.ndarray]]:
@@ -86,7 +93,7 @@ def _whole(show: Show, values: np.ndarray) -> int:
 def score(arguments: list[str]) -> int:
     """`rnngen score`."""
     folder, options = _parse("score", arguments, _scoring_flags)
-    process.prepare()
+    at_place("JAX", process.start)
     maker = load_maker(folder)
     given = given_text("text", options.text, options.file, maker)
     if given is None:
@@ -103,7 +110,7 @@ def given_text(what: str, text: str | None, file: str | None, maker: Maker) -> s
         raise ConfigError(f"give --{what} or a file of it, not both")
     if file is None or maker.medium.show is None:
         return text if file is None else file
-    raw = Path(file).read_bytes()
+    raw = Path(file).expanduser().read_bytes()
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -132,7 +139,7 @@ def _scoring_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("file", None, "a file that holds it", flag_values=values)
 
 
-def _parse(command: str, arguments: list[str], define: Callable) -> tuple[str, flags.FlagValues]:
+def _parse(command: str, arguments: list[str], define: Callable) -> tuple[Path, flags.FlagValues]:
     """The one folder, and the options."""
     values = flags.FlagValues()
     define(values)
@@ -142,4 +149,4 @@ def _parse(command: str, arguments: list[str], define: Callable) -> tuple[str, f
         raise ConfigError(f"{command}: {error}") from error
     if len(folders) != 1:
         raise ConfigError(f"{command} takes one folder: rnngen {command} RUN, got {' '.join(folders) or 'none'}")
-    return folders[0], values
+    return Path(folders[0]).expanduser(), values

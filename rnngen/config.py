@@ -6,11 +6,12 @@ is resolved is what `config.json` holds.
 """
 
 import functools
-import json
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.cells.cell import MOST_FEATURES
@@ -19,7 +20,7 @@ from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
 from rnngen.heads import Head
-from rnngen.jsonfiles import dumps
+from rnngen.jsonfiles import dumps, loads
 from rnngen.latent import LATENTS
 from rnngen.lookup import find
 from rnngen.models import Model, build_model, count_params, widest
@@ -37,6 +38,7 @@ from rnngen.train import (
 from rnngen.types import InputSpec
 
 DTYPES = ("float32", "bfloat16")
+SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at least, unless a config says otherwise
 MOST_LAYERS = 100  # each is traced on its own
 # Where each component stands in a config, what it is called, its built-ins, and the arguments of its
 # factory that do not come from the config.
@@ -58,22 +60,22 @@ def component(name: str, /, **kwargs: Any) -> ConfigDict:
 
 
 def base_config() -> ConfigDict:
-    """Every key that a config may have, with its default. `kwargs` are those of the named factory."""
+    """Every key that a config may have, with its default; `confighelp` has what each means."""
     return ConfigDict(
         {
             "seed": 0,
-            "dtype": "float32",  # of the computation; parameters and optimiser stay float32
+            "dtype": "float32",
             "cell": component("lstm", hidden_dim=128),
             "task": component("adding"),
             "model": {
                 "num_layers": 1,
-                "param_budget": 0,  # above 0: the cell gets the largest hidden_dim that keeps the model within it
-                "embed_dim": 0,  # 0: tokens enter one-hot
-                "dropout": 0.0,  # of every layer's output
+                "param_budget": 0,
+                "embed_dim": 0,
+                "dropout": 0.0,
                 "input_dropout": 0.0,
-                "recurrent_dropout": 0.0,  # of the recurrent kernel's weights
-                "locked_dropout": False,  # the same features at every step
-                "bidirectional": False,  # every layer reads from both ends
+                "recurrent_dropout": 0.0,
+                "locked_dropout": False,
+                "bidirectional": False,
                 "head_init": component("lecun"),
                 "latent": component("none"),
                 "engine": component("auto"),
@@ -82,15 +84,15 @@ def base_config() -> ConfigDict:
                 "name": "adam",
                 "kwargs": {},
                 "learning_rate": 1e-3,
-                "clip_norm": 1.0,  # 0: no clipping
+                "clip_norm": 1.0,
                 "clip_value": 0.0,
                 "schedule": component("constant"),
                 "regularizer": component("none"),
             },
-            "train": Schedule(steps=2000)._asdict(),
+            "train": Schedule(steps=2000)._asdict() | {"eval_every": placeholder(int)},
             "diagnose": {
                 "every": 0,
-                "what": ("gradient_flow",),  # names, or components with arguments
+                "what": ("gradient_flow",),
                 "examples": 64,
             },
         }
@@ -102,7 +104,7 @@ def complete(config: ConfigDict | Mapping) -> dict:
 
     Raises ConfigError naming the key and the nearest right one.
     """
-    return json.loads(dumps(merge(_defaults(), plain(config), "config")))
+    return loads(dumps(merge(_defaults(), plain(config), "config")))
 
 
 @functools.cache
@@ -131,10 +133,14 @@ def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
 def resolve(config: ConfigDict | Mapping) -> dict:
     """`complete`, and every component's name and arguments checked and its defaults filled in.
 
+    Without an `eval_every` the valid split is evaluated every 500 steps, and ten times in a shorter run.
     Raises ConfigError naming the key and the nearest right one.
     """
     resolved = complete(config)
+    _leave_width_to_budget(resolved)
     _check_components(resolved, tuple(COMPONENTS))
+    if resolved["train"]["eval_every"] is None:
+        resolved["train"]["eval_every"] = min(SELDOM, max(1, resolved["train"]["steps"] // EVALUATIONS))
     asked = [{"name": w, "kwargs": {}} if isinstance(w, str) else w for w in resolved["diagnose"]["what"]]
     resolved["diagnose"]["what"] = asked
     for number, part in enumerate(asked):
@@ -146,7 +152,7 @@ def resolve(config: ConfigDict | Mapping) -> dict:
     _fit_width(resolved)
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
-    return json.loads(dumps(resolved))
+    return loads(dumps(resolved))
 
 
 def build(resolved: dict) -> Experiment:
@@ -163,7 +169,7 @@ def build(resolved: dict) -> Experiment:
             **optim,
         ),
     )
-    schedule = Schedule(**resolved["train"])
+    schedule = Schedule(**resolved["train"]).fitted(resolved["diagnose"]["every"])
     regularizer = _of_kind(Regularizer, "config.optim.regularizer", REGULARIZERS, regularization, "regulariser")
     what = {part["name"]: _diagnosis(number, part) for number, part in enumerate(resolved["diagnose"]["what"])}
     diagnose = Diagnose(**resolved["diagnose"] | {"what": what})
@@ -224,6 +230,21 @@ def resolve_defaults() -> dict:
     return resolve(base_config())
 
 
+def _leave_width_to_budget(resolved: dict) -> None:
+    """Have a cell whose `hidden_dim` a budget decides need no other."""
+    cell = resolved["cell"]
+    if resolved["model"]["param_budget"] > 0 and takes_hidden_dim(cell["name"]) and isinstance(cell["kwargs"], dict):
+        cell["kwargs"] = {"hidden_dim": 1} | cell["kwargs"]
+
+
+def takes_hidden_dim(cell: str) -> bool:
+    """Whether the factory of a cell of this name, if there is one, takes a `hidden_dim`."""
+    try:
+        return "hidden_dim" in inspect.signature(find(CELLS, cell, "cell")).parameters
+    except ValueError:  # what is wrong with the name, `resolve` says
+        return False
+
+
 def _fit_width(resolved: dict) -> None:
     """Give the cell the `hidden_dim` that `model.param_budget` allows, if there is a budget."""
     budget, kwargs = resolved["model"]["param_budget"], resolved["cell"]["kwargs"]
@@ -237,7 +258,7 @@ def _fit_width(resolved: dict) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def _width(resolved_json: str) -> int:
-    resolved = json.loads(resolved_json)
+    resolved = loads(resolved_json)
 
     def parameters(hidden_dim: int) -> int:
         cell = resolved["cell"] | {"kwargs": resolved["cell"]["kwargs"] | {"hidden_dim": hidden_dim}}
@@ -301,4 +322,4 @@ _FITTING: set[str] = set()
 def _made(where: str, part_json: str):
     """The cell or task of a resolved part. Cached: the trials of a sweep share most of theirs."""
     what, table, _ = COMPONENTS[where]
-    return _of_kind({"cell": Cell, "task": Task}[where], f"config.{where}", table, json.loads(part_json), what)
+    return _of_kind({"cell": Cell, "task": Task}[where], f"config.{where}", table, loads(part_json), what)

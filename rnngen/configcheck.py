@@ -4,6 +4,9 @@ import difflib
 import functools
 import importlib.util
 import inspect
+import math
+import re
+import sys
 import traceback
 import types
 import typing
@@ -26,8 +29,11 @@ class ConfigError(ValueError):
 
 
 def load_module(path: str) -> types.ModuleType:
-    """The config file as a module. Raises ConfigError naming the file, and the line where it fails."""
-    file = Path(path)
+    """The config file as a module, which can import what lies beside it as a script can.
+
+    Raises ConfigError naming the file, and the line where it fails.
+    """
+    file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigError(f"{path}: no such config file{_nearest_file(file)}")
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
@@ -35,7 +41,15 @@ def load_module(path: str) -> types.ModuleType:
     if spec is None or loader is None:
         raise ConfigError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    _calling(path, lambda: loader.exec_module(module))
+    sys.modules[spec.name] = module  # where dataclasses and pickle look for what it defines
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        _calling(path, lambda: loader.exec_module(module))
+    finally:
+        # Found to the end, by workers too, but no longer in place of what others import.
+        sys.path.remove(folder)
+        sys.path.append(folder)
     if not callable(getattr(module, "get_config", None)):
         raise ConfigError(f"{path}: has no get_config(){nearest('get_config', _functions(module))}")
     return module
@@ -49,14 +63,29 @@ def call(path: str, module: types.ModuleType, function: str) -> Any:
 
 
 def set_override(config: dict, name: str, value: Any) -> None:
-    """Set a dotted name in a plain config. Raises ConfigError where no such key can be."""
+    """Set a dotted name in a plain config; a mapping changes of a group, or of its kwargs, what it names.
+
+    The kwargs of another component start anew. Raises ConfigError where no such key can be.
+    """
     check_name(config, name)
     *groups, last = check_key("overrides", name).split(".")
     for group in groups:
         config = config.setdefault(group, {})
         if not isinstance(config, dict):
             raise ConfigError(f"config.{name}: {group} has no keys, it is {shown(config)}")
-    config[last] = value
+    known = config.get(last)
+    if isinstance(value, Mapping) and isinstance(known, dict) and "kwargs" not in groups:
+        config[last] = known | dict(value) if last == "kwargs" else merge(known, _anew(known, value), f"config.{name}")
+    else:
+        config[last] = value
+
+
+def _anew(group: Mapping, given: Mapping) -> dict:
+    """What is given, with no kwargs rather than another component's where none are."""
+    groups = [key for key in given if key != "kwargs" and all(isinstance(g.get(key), Mapping) for g in (group, given))]
+    filled = dict(given) | {key: _anew(group[key], given[key]) for key in groups}
+    another = "name" in given and given["name"] != group.get("name")
+    return {"kwargs": {}} | filled if another else filled
 
 
 def check_name(config: Mapping, name: str) -> None:
@@ -90,12 +119,15 @@ def merge(base: dict, given: Mapping, where: str) -> dict:
         elif isinstance(base[key], dict):
             merged[key] = merge(base[key], value, path)
         else:
-            merged[key] = _typed(path, value, type(base[key]))
+            # The one default that is None, an interval's, stands for a number.
+            merged[key] = _typed(path, value, int | None if base[key] is None else type(base[key]))
     return merged
 
 
 def check_leaf(where: str, value: Any) -> Any:
     """`value`, if it is one that a JSON file gives back as it was; raises ConfigError for another."""
+    if _not_finite(value) and re.search(r"\.kwargs\.[^.[]+$", where):
+        return value  # a factory may have such a default: `check_kwargs` judges
     if isinstance(value, float | int):
         if not abs(value) <= (LARGEST_FLOAT if isinstance(value, float) else LARGEST):
             raise ConfigError(f"{where}: must be a number of float32, and if whole within 2^31, got {shown(value)}")
@@ -150,6 +182,8 @@ def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplie
         if key not in parameters and not takes_any:
             raise ConfigError(f"{where}.{key}: {name} has no such argument{nearest(key, parameters)}")
         checked[key] = _typed(f"{where}.{key}", value, hints.get(key, Any))
+        if _not_finite(value) and ":" not in name and not _not_finite(getattr(parameters.get(key), "default", None)):
+            raise ConfigError(f"{where}.{key}: must be a finite number, got {value}")
     missing = [
         k for k, p in parameters.items() if p.default is p.empty and k not in kwargs and p.kind is not p.VAR_KEYWORD
     ]
@@ -170,6 +204,8 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
     )
     if len(kinds) < len(allowed) or not kinds:
         return value  # Any, a callable, a type variable: the factory judges
+    if str in kinds and float not in kinds and _not_finite(value):
+        return str(value)  # of a folder whose files did not tell the text from the number
     if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
         return value
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
@@ -178,6 +214,10 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
         return (value,) if isinstance(value, str) else tuple(value)
     wanted = " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in kinds)
     raise ConfigError(f"{path}: must be {wanted}, got {shown(value)}")
+
+
+def _not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def at_place(where: str, make: Callable[[], Any]) -> Any:
@@ -198,7 +238,8 @@ def _calling(path: str, function: Callable[[], Any]) -> Any:
     except ConfigError:
         raise
     except Exception as error:  # a config file is a program and may fail in any way
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == Path(path)]
+        file = Path(path).expanduser()
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
         raise ConfigError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from rnngen.jsonfiles import encode
 from rnngen.records import flatten
 
 
@@ -43,7 +44,7 @@ def difference(there: dict, here: dict) -> str:
 
 
 def _canonical(resolved: dict) -> str:
-    return json.dumps(resolved, sort_keys=True, separators=(",", ":"))
+    return json.dumps(encode(resolved), sort_keys=True, separators=(",", ":"))
 
 
 def _without_fractions(value: Any) -> Any:

@@ -181,8 +181,7 @@ def _values(model: Model, given: Any, what: str) -> np.ndarray:
     if values.shape[1:] != like.shape or not np.can_cast(values.dtype, like.dtype, "same_kind"):
         shape = f"[{', '.join(['t', *map(str, like.shape)])}]"
         raise ValueError(f"{what} must be {like.dtype} {shape}, got {values.dtype} {list(values.shape)}")
-    if spec.tokens and not (values.min() >= 0 and values.max() < spec.dim):
-        raise ValueError(f"{what} must be tokens from 0 to {spec.dim - 1}, got {values.min()} to {values.max()}")
+    spec.check(what, values)
     return values.astype(like.dtype)
 
 

@@ -1,5 +1,7 @@
 """JSON files: written whole or not at all, with the numbers that JSON does not have as "nan", "inf" and "-inf".
 
+Text that reads like one of them has an apostrophe before it, and so has text that reads like that: "'inf" is the text.
+
 What is read is held to a shape: None is anything; `str`, `bool`, `int`, `float` (any number), `dict` and `list` are
 values of that kind, `NoneType` is null; a tuple is one of several shapes; `[shape]` is a list of such; a dict has a
 shape for each key, "key?" for one that may be missing and `...` for all others; a function gives what is wrong, or "".
@@ -130,7 +132,12 @@ def _drop_torn(file: BinaryIO) -> None:
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """JSON with non-finite numbers as strings."""
-    return json.dumps(_encode(value), indent=indent, allow_nan=False)
+    return json.dumps(encode(value), indent=indent, allow_nan=False)
+
+
+def loads(text: str) -> Any:
+    """The value that `dumps` was given, its tuples as lists."""
+    return decode(json.loads(text))
 
 
 def replace(path: Path, text: str) -> None:
@@ -163,11 +170,14 @@ def tidy(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """A value with its non-finite numbers as JSON can have them."""
     if isinstance(value, dict):
-        return {key: _encode(v) for key, v in value.items()}
+        return {key: encode(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(v) for v in value]
+        return [encode(v) for v in value]
+    if isinstance(value, str) and value.lstrip("'") in _NOT_JSON:
+        return f"'{value}"
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -178,7 +188,8 @@ def decode(value: Any) -> Any:
     if isinstance(value, list):
         return [decode(v) for v in value]
     if isinstance(value, str):
-        return _NOT_JSON.get(value) or _text(value)
+        marked = value.startswith("'") and value.lstrip("'") in _NOT_JSON
+        return _NOT_JSON.get(value) or _text(value[1:] if marked else value)
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ValueError("a whole number above 2^53")
     return value
@@ -233,10 +244,11 @@ ROWS: dict[str, dict] = {
     "diagnoses": {"step": int, "what": str},
     "provenance": {"seed?": int, "time?": str, "versions?": {...: (str, NoneType)}, "git_commit?": (str, NoneType)},
 }
-_TRIAL = {"id": _is_folder, "overrides": dict, "labels?": {...: str}}
+_LABELS = {...: (str, float)}  # older folders did not tell the label "inf" from the number, see `records`
+_TRIAL = {"id": _is_folder, "overrides": dict, "labels?": _LABELS}
 _SEARCH = {"method": str, "metric": str, "mode": one_of("min", "max"), "trials": int}
 SWEEP = {"config": dict, "trials": _are_trials, "search?": _SEARCH}
-PROPOSAL = {"numbers": _is_place, "overrides": dict, "labels": {...: str}, "params": dict}
+PROPOSAL = {"numbers": _is_place, "overrides": dict, "labels": _LABELS, "params": dict}
 PACKED_SWEEP = {"sweep": (SWEEP, NoneType)}
 PACKED_RUN = {"trial": _is_folder, "config": (CONFIG, NoneType), "result": (RESULT, NoneType)}
 PACKED_RUN |= {table: [shape] for table, shape in ROWS.items()}

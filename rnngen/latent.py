@@ -23,7 +23,9 @@ from rnngen.cells import Cell
 from rnngen.cells.initializers import lecun
 from rnngen.engines import cast_params, unroll
 from rnngen.heads import Head
+from rnngen.layers import init_params
 from rnngen.models import Model
+from rnngen.tasks.task import mean_loss
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, check_positive
 
 LAYER, LATENT = "layer_0", "latent"
@@ -136,7 +138,7 @@ class VRNN:
         }
         key_cell, *keys = jax.random.split(key, 1 + len(widths))
         layers = {name: _init_dense(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
-        return {LAYER: self.inner.init(key_cell, 2 * f)} | layers
+        return {LAYER: init_params(self.inner, key_cell, 2 * f)} | layers
 
     def prepare(self, params: Params) -> Params:
         """As a cell's: once per unroll, cast to what the model computes in."""
@@ -148,6 +150,7 @@ class VRNN:
 
     def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
         """(last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
+        self.spec.check("inputs", inputs)
         if mask is None:  # of tokens the engine could not tell which axes are the batch's
             mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
         options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
@@ -155,21 +158,22 @@ class VRNN:
 
     def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         """One step of `apply`."""
+        self.spec.check("x", x)
         p = self.prepare(params)
         return self._expect(p, carry, self._project(p, x))
 
     def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
         """The negative bound in nats a step, with its parts; z is drawn by the key."""
+        self.spec.check("inputs", batch.inputs)
         key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
         key_one, key_many = jax.random.split(key)
         last, terms = self.explain(params, batch, carry, self.noise(key_one, batch, 1))
-        count = jnp.sum(batch.weights)
-        loss, kl = (jnp.sum(x[:, 0] * batch.weights) for x in (terms.kl - terms.log_px, terms.kl))
-        sums = {"loss": (loss, count), "kl": (kl, count)}
+        scalar, loss = mean_loss(terms.kl[:, 0] - terms.log_px[:, 0], batch.weights)
+        sums = {"loss": loss, "kl": mean_loss(terms.kl[:, 0], batch.weights)[1]}
         if self.sizes.samples > 1 and not train and batch.resets is None and carry is None:
             many = self.explain(params, batch, None, self.noise(key_many, batch, self.sizes.samples))[1]
-            sums["iw_bound"] = (-jnp.sum(_bound(many.log_w, batch.weights)), count)
-        return loss / jnp.maximum(count, 1), (jax.tree.map(lambda x: x[0], last), sums)
+            sums["iw_bound"] = (-jnp.sum(_bound(many.log_w, batch.weights)), loss[1])
+        return scalar, (jax.tree.map(lambda x: x[0], last), sums)
 
     def noise(self, key: Key, batch: Batch, samples: int) -> Array:
         """Standard normal, `[t, samples, *b, z]`."""
@@ -248,7 +252,8 @@ class VRNN:
 
 def _bound(log_w: Array, weights: Array) -> Array:
     """log (1/K sum_k w_k) of whole sequences, from their steps' log-weights `[t, k, *b]`: `[*b]`."""
-    total = jnp.sum(log_w * weights[:, None], axis=0)
+    weights = weights[:, None]
+    total = jnp.sum(jnp.where(weights != 0, log_w, 0) * weights, axis=0)
     return jax.nn.logsumexp(total, axis=0) - math.log(len(total))
 
 

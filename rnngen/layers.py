@@ -1,5 +1,6 @@
 """The recurrent layers of a model: a cell that reads one way, or, with two sets of parameters, both ways."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,11 @@ class Layer(NamedTuple):
     change: Callable[[Callable[[Key | None, Params], Params], Key | None, Params], Params]
 
 
+def init_params(cell: Cell, key: Key, input_dim: int) -> Params:
+    """The cell's parameters in float32, also where JAX draws in double precision unless it is told."""
+    return cast_params(cell.init(key, input_dim), jnp.zeros((), jnp.float32))
+
+
 def one_way(cell: Cell) -> Layer:
     """From the first step to the last."""
 
@@ -44,7 +50,7 @@ def one_way(cell: Cell) -> Layer:
     def change(function, key, params):
         return function(key, params)
 
-    return Layer(cell, cell.output_dim, cell.init, prepare, cell.init_carry, run, change)
+    return Layer(cell, cell.output_dim, functools.partial(init_params, cell), prepare, cell.init_carry, run, change)
 
 
 def both_ways(cell: Cell) -> Layer:
@@ -55,7 +61,7 @@ def both_ways(cell: Cell) -> Layer:
         return {way: function(*(tree[way] for tree in trees)) for way in (FORWARD, BACKWARD)}
 
     def init(key, input_dim):
-        return each(lambda key: cell.init(key, input_dim), _keys(key))
+        return each(lambda key: init_params(cell, key, input_dim), _keys(key))
 
     def prepare(params, like):
         return each(lambda p: cast_params(cell.prepare(p), like), params)

@@ -36,7 +36,7 @@ class Maker(NamedTuple):
 
     def read(self, prompt: str | None) -> np.ndarray | None:
         """A prompt as values."""
-        return self.medium.read(prompt) if prompt else None
+        return self._read(prompt) if prompt else None
 
     def pieces(self, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> Iterator[np.ndarray]:
         """What follows the prompt, `[t, ...]` at a time, as it is drawn; length 0: the usual one."""
@@ -54,7 +54,11 @@ class Maker(NamedTuple):
 
     def score(self, given: str) -> tuple[float, int]:
         """(nats, steps) of what is given as a prompt would be."""
-        return score(self.model, self.params, self.medium.read(given))
+        return score(self.model, self.params, self._read(given))
+
+    def _read(self, given: str) -> np.ndarray:
+        """Text itself, or what a file of this name holds."""
+        return self.medium.read(given if self.medium.show else os.path.expanduser(given))
 
 
 def load_maker(folder: str | os.PathLike) -> Maker:
@@ -67,7 +71,8 @@ def load_maker(folder: str | os.PathLike) -> Maker:
     if config is None:
         raise ConfigError(f"{folder}: {instead(run.path)}")
     if described is None:
-        raise ConfigError(f"{folder}: its task makes no sequences: there is no medium.json")
+        meant = "rnngen.inspecting.load_subject gives its model, parameters and examples"
+        raise ConfigError(f"{folder}: its task makes no sequences; {meant}")
     medium = make_medium(f"{folder}/medium.json", described["name"], described["kwargs"])
     model = model_for(config, medium.input_spec, medium.head, nll_loss(medium.head))
     return Maker(model, trained_params(run, model), medium, described.get("length", LENGTH))

@@ -21,7 +21,7 @@ from rnngen.types import Array, InputSpec, Key, Params
 
 
 class Model(NamedTuple):
-    """A recurrent model as pure functions.
+    """A recurrent model as pure functions, which check what they are fed by `InputSpec.check`.
 
     init: (key) -> params.
     init_carry: (params, batch_shape) -> carry, `{"layer_0": ..., ...}`.
@@ -147,7 +147,7 @@ def build_model(
         get_initializer(head_init),
         jnp.dtype(dtype),
     )
-    stack = _Stack(layers, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
+    stack = _Stack(layers, spec, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
     whole = stack.as_no_cell(head.num_params) if bidirectional else stack.as_cell(head.num_params)
 
     def draw(prepared, carry, x, key, **how):
@@ -163,9 +163,9 @@ def build_model(
 class _Stack:
     """What a model's functions close over; nothing in it changes, so its methods are pure."""
 
-    def __init__(self, layers, input_dim: int, ends: Callable, loss: Callable, dropout: Dropout, dtype, engine):
+    def __init__(self, layers, spec: InputSpec, input_dim: int, ends: Callable, loss, dropout: Dropout, dtype, engine):
         self.layers: dict[str, Layer] = {f"layer_{i}": layer for i, layer in enumerate(layers)}
-        self.input_dim, self.ends, self.task_loss = input_dim, ends, loss
+        self.spec, self.input_dim, self.ends, self.task_loss = spec, input_dim, ends, loss
         self.dropout, self.dtype, self.engine = dropout, dtype, engine
         self.graph, _ = nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))
 
@@ -198,6 +198,7 @@ class _Stack:
 
     def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
         """(carry, outputs, notes of the layers' engines)."""
+        self.spec.check("inputs", inputs)
         net, count, dropout = self.merged(params), len(self.layers), self.dropout
         last, notes = {}, dict[str, Array]()
         noisy = train and key is not None
@@ -223,6 +224,7 @@ class _Stack:
         return self.merged(params).decode(ys)
 
     def step(self, params, carry, x):
+        self.spec.check("x", x)
         prepared = self.prepare(params)
         return self._step(prepared, carry, self._project(prepared, x))
 
@@ -248,6 +250,7 @@ class _Stack:
         return {name: layer.init_carry(prepared[name], batch_shape) for name, layer in self.layers.items()}
 
     def _project(self, prepared, xs, key=None):
+        self.spec.check("xs", xs)
         return self.merged(prepared).encode(xs)
 
     def _step(self, prepared, carry, u):

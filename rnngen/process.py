@@ -33,6 +33,22 @@ def prepare(devices: int | None = None) -> None:
             return
 
 
+def start(devices: int | None = None) -> None:
+    """`prepare`, and start JAX. Raises ValueError, in one line, where it cannot start."""
+    prepare(devices)
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        why = " ".join(str(error).split())[:200] or "it has no such device"
+        raise ValueError(f"cannot start on {os.environ.get('JAX_PLATFORMS') or 'this machine'}: {why}") from error
+
+
+def check_compiling() -> None:
+    """Raise ValueError where JAX is told to compile nothing."""
+    if jax.config.values["jax_disable_jit"]:
+        raise ValueError("JAX_DISABLE_JIT is set, and training is compiled: unset it")
+
+
 def prepare_worker(cores: list[int], devices: int | None = None, gpu: str | None = None) -> None:
     """Give this process its cores (none: all stay), CPU devices and GPU (None: all stay), and the compiled programs.
 
@@ -65,6 +81,11 @@ def join() -> None:
         jax.distributed.initialize(address or None, *(int(n) if n else None for n in numbers))  # type: ignore[arg-type]
     except (RuntimeError, ValueError) as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def discard_output() -> None:
+    """Have nobody hear what is still printed, where its reader has gone away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def ended(status: int) -> int:

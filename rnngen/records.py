@@ -11,7 +11,9 @@
 
 A sweep's folder holds run folders under `trials/` and their list in `sweep.json`; a search, which makes its trials one
 by one, keeps what it proposed in each trial's `trial.json` instead. Numbers that JSON does not have are written as the
-strings "nan", "inf" and "-inf".
+strings "nan", "inf" and "-inf"; text that reads so as "'inf".
+
+In `diagnoses.jsonl` the logs of gradients and Jacobians are to base ten, and by lag: see `rnngen.diagnostics`.
 
     records.jsonl.gz   all of this but checkpoints in one file, see `pack`; a folder that holds it reads like the sweep
 """
@@ -35,6 +37,7 @@ TRAINED = ("finished", "diverged")
 OVER = (*TRAINED, "pruned")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
 PACKED = "records.jsonl.gz"
+LONGEST_ROW = 2**14  # bytes of a row of the metrics, and more
 MOST_PACKED = 2**30  # bytes of packed records; a small file can hold any number of zeros
 
 
@@ -42,7 +45,8 @@ class RunFolder:
     """One run's folder. `path` need not exist; the first write makes it. What reads raises DamagedFile."""
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
+        self.name = _name_of(self.path)
         self.checkpoints = self.path / "checkpoints"
 
     def config(self) -> dict | None:
@@ -93,11 +97,27 @@ class RunFolder:
         """The rows of one of `TABLES`; a torn last line is passed over."""
         return read_rows(self.path / TABLES[table], jsonfiles.ROWS[table])
 
+    def last_step(self) -> int | None:
+        """The step of the newest row of the metrics, looked up without reading the others; None: there is none."""
+        path = self.path / TABLES["metrics"]
+        try:
+            with open(path, "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_ROW))
+                whole = file.read().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return None
+        return parse(whole[-1], f"{path}, its last line", jsonfiles.ROWS["metrics"])["step"] if whole else None
+
     def rewind(self, step: int) -> None:
         """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
         for table in ("metrics", "diagnoses"):
             kept = [dumps(row) + "\n" for row in self.rows(table) if row["step"] <= step]
             replace(self.path / TABLES[table], "".join(kept))
+
+
+def _name_of(path: Path) -> str:
+    """The folder's name, also where it is given as "." or ".."."""
+    return Path(os.path.abspath(path)).name
 
 
 class Follower(RunFolder):
@@ -123,7 +143,7 @@ class PackedRun:
     """A run as `pack` kept it; read like a `RunFolder`."""
 
     def __init__(self, path: Path, packed: dict):
-        self.path, self._packed = path, packed
+        self.path, self.name, self._packed = path, path.name, packed
 
     def config(self) -> dict | None:
         """The config it was made for."""
@@ -154,12 +174,13 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike, digits: int = 4) -> 
         tables["provenance"] = [{k: v for k, v in row.items() if k not in private} for row in tables["provenance"]]
         result = {k: v for k, v in (run.result() or {}).items() if k != "traceback"}
         rounded = _rounded(tables | {"result": result or None}, digits)
-        lines.append({"trial": run.path.name, "config": run.config()} | rounded)
-    Path(out).mkdir(parents=True, exist_ok=True)
+        lines.append({"trial": run.name, "config": run.config()} | rounded)
+    out = Path(out).expanduser()
+    out.mkdir(parents=True, exist_ok=True)
     text = "".join(dumps(line) + "\n" for line in lines)
     # No time in the header: the same records give the same bytes.
-    (Path(out) / PACKED).write_bytes(gzip.compress(text.encode(), mtime=0))
-    return Path(out) / PACKED
+    (out / PACKED).write_bytes(gzip.compress(text.encode(), mtime=0))
+    return out / PACKED
 
 
 def _rounded(value: Any, digits: int) -> Any:
@@ -172,20 +193,32 @@ def _rounded(value: Any, digits: int) -> Any:
 
 def sweep(folder: str | os.PathLike) -> dict | None:
     """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
-    packed = _packed(Path(folder))
-    found = packed[0]["sweep"] if packed else read_json(Path(folder) / "sweep.json", jsonfiles.SWEEP)
-    return found | {"trials": proposals(folder)} if found and "search" in found and not packed else found
+    packed = _packed(Path(folder).expanduser(), lines=1)  # the runs below it are most of the file
+    found = packed[0]["sweep"] if packed else read_json(Path(folder).expanduser() / "sweep.json", jsonfiles.SWEEP)
+    if found and "search" in found and not packed:
+        return found | {"trials": proposals(folder)}
+    return found and found | {"trials": [_labelled(trial) for trial in found["trials"]]}
 
 
 def proposals(folder: str | os.PathLike) -> list[dict]:
     """What a search proposed, `{"id", "numbers", "overrides", "labels", "params"}`, in the order of its proposals."""
-    files = (Path(folder) / "trials").glob("*/trial.json")
+    files = (Path(folder).expanduser() / "trials").glob("*/trial.json")
     return sorted(
-        (read_json(f, jsonfiles.PROPOSAL) | {"id": f.parent.name} for f in files), key=lambda p: p["numbers"][0]
+        (_labelled(read_json(f, jsonfiles.PROPOSAL)) | {"id": f.parent.name} for f in files),
+        key=lambda p: p["numbers"][0],
     )
 
 
-def _packed(folder: Path) -> list[dict]:
+def _labelled(trial: dict) -> dict:
+    """A trial whose labels are text, also "inf" in a folder that was written when this came back as the number."""
+    return (
+        trial | {"labels": {name: str(label) for name, label in trial["labels"].items()}}
+        if "labels" in trial
+        else trial
+    )
+
+
+def _packed(folder: Path, lines: int | None = None) -> list[dict]:
     path = folder / PACKED
     try:
         with gzip.open(path) as file:
@@ -197,8 +230,8 @@ def _packed(folder: Path) -> list[dict]:
     if len(raw) > MOST_PACKED:
         raise DamagedFile(f"{path}: not the records that pack writes: more than {MOST_PACKED} bytes")
     shapes = itertools.chain([jsonfiles.PACKED_SWEEP], itertools.repeat(jsonfiles.PACKED_RUN))
-    lines = raw.removesuffix(b"\n").split(b"\n")
-    found = [parse(line, f"{path}, line {n}", s) for n, (line, s) in enumerate(zip(lines, shapes, strict=False), 1)]
+    rows = raw.removesuffix(b"\n").split(b"\n")[:lines]
+    found = [parse(row, f"{path}, line {n}", s) for n, (row, s) in enumerate(zip(rows, shapes, strict=False), 1)]
     if (double := jsonfiles.repeated(run["trial"] for run in found[1:])) is not None:
         raise DamagedFile(f"{path}: trial {double!r} is there twice")
     return found
@@ -208,20 +241,23 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     """The records of a run's or a sweep's folder, one row a record.
 
     table: "metrics", "diagnoses", "provenance", or "results" (one row a run). Every row carries its run's
-    folder name as `trial` and the resolved config as columns `config.task.name` and so on.
+    folder name as `trial` and the resolved config as columns `config.task.name` and so on. Where an axis of the sweep
+    has labels, `axis("optim.clip_norm", {"clipped": 1.0, ...})`, these are the column `label.optim.clip_norm`.
 
     Raises FileNotFoundError where `folder` holds neither a run nor a sweep, ValueError for an unknown table,
     DamagedFile for a file that was not written so.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if table != "results" and table not in TABLES:
         raise ValueError(f"table must be one of results, {', '.join(TABLES)}, got {table!r}")
     rows, configs = [], []
+    labels = {trial["id"]: trial.get("labels", {}) for trial in (sweep(folder) or {"trials": []})["trials"]}
     for run in runs(folder):
-        config = {f"config.{key}": value for key, value in flatten(run.config() or {}).items()}
+        config = {f"label.{name}": label for name, label in labels.get(run.name, {}).items()}
+        config |= {f"config.{key}": value for key, value in flatten(run.config() or {}).items()}
         found = [flatten(run.result() or {"status": "unfinished"})] if table == "results" else run.rows(table)
-        rows += [{"trial": ""} | row | {"trial": run.path.name} for row in found]
-        configs += [{"trial": run.path.name} | config] if found else []
+        rows += [{"trial": ""} | row | {"trial": run.name} for row in found]
+        configs += [{"trial": run.name} | config] if found else []
     # Joined at the end: a sweep has far more rows than configs.
     return pd.DataFrame(rows).merge(pd.DataFrame(configs), on="trial", how="left") if rows else pd.DataFrame()
 
@@ -231,7 +267,7 @@ def runs(folder: str | os.PathLike) -> list[RunFolder] | list[PackedRun]:
 
     Raises FileNotFoundError where `folder` holds neither a run nor a sweep.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if packed := _packed(folder):
         return [PackedRun(folder / "trials" / run["trial"], run) for run in packed[1:]]
     if (folder / "config.json").exists():

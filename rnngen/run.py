@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from rnngen import locks
-from rnngen.config import build
+from rnngen.config import build, resolve
 from rnngen.configcheck import ConfigError
 from rnngen.configkeys import difference
 from rnngen.records import OVER, Follower, RunFolder
@@ -26,17 +27,25 @@ def run(
     on_row: Callable[[dict], Any] = lambda row: None,
     log: Sequence[str] = (),
     take_over: float = 0.0,
+    on_begin: Callable[[], Any] = lambda: None,
 ) -> dict:
     """Train what a resolved config describes in the folder `path` and return its result.
 
     A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds
     it finished is left as it is. Several processes (`process.join`) that all call this train one run; the first writes.
+    on_row gets each row; on_begin is called before the programs are compiled, where anything is left to train.
     log: names of sinks that get each row too, see `rnngen.sinks`. take_over: see `locks.hold`. Raises ConfigError,
     before anything is written, where the config cannot be built, or the folder holds another config or cannot be
     written; HeldError where another process has the folder; Preempted where this one was asked to stop.
     """
     experiment = build(config)
     first = jax.process_index() == 0
+    asked, every = config["train"]["log_every"], experiment.schedule.log_every
+    if first and asked != every:
+        print(
+            f"rnngen: a row every {every} steps: train.log_every={asked} does not divide every interval",
+            file=sys.stderr,
+        )
     folder = RunFolder(path) if first else Follower(path)
     done = claim(folder, config)
     # What the others read must not be what the first has begun to write.
@@ -46,6 +55,7 @@ def run(
         return done
     with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
         _start(folder, config, experiment)
+        on_begin()
         with contextlib.closing(Sinks(log if first else (), folder.path, config)) as sinks:
 
             def tell(row: dict) -> None:
@@ -121,16 +131,26 @@ def claim(folder: RunFolder, config: dict) -> dict | None:
     if (folder.path / "sweep.json").exists():
         raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
     there = folder.config()
-    if there is not None and there != config:
+    if there is not None and there != config and _today(there) != config:
         raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, config)}")
     return folder.result()
+
+
+def _today(config: dict) -> dict:
+    """A config of a folder, with the defaults of arguments that did not exist when it was written."""
+    try:
+        return resolve(config)
+    except ConfigError:
+        return config
 
 
 def check_writable(path: Path) -> None:
     """Raise ConfigError unless `path` is a folder that can be written, or can be made."""
     existing = path
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
+    if existing.is_symlink() and not existing.exists():
+        raise ConfigError(f"{path}: {existing} is a link to {os.readlink(existing)}, which is not there")
     if not existing.is_dir():
         raise ConfigError(f"{path}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -83,7 +83,10 @@ def _hear(ears: socket.socket, signals: list[signal.Signals], grace: float) -> N
         while heard := ears.recv(1):
             if heard[0] in signals:
                 reason = f"stopped by {signal.Signals(heard[0]).name}"
-                end(f"{reason} again") if asked() else ask(reason, grace)
+                if asked():
+                    end(f"{reason} again")
+                print(f"rnngen: {reason}: saving; once more ends it at once", file=sys.stderr, flush=True)
+                ask(reason, grace)
 
 
 def watch(sentinel: int, reason: str, grace: float = GRACE) -> None:

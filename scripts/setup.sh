@@ -3,9 +3,11 @@
 #
 #   RNNGEN_PYTHON   the interpreter to use (default: the first 3.11 or newer that is found)
 #   RNNGEN_VENV     the folder of the environment, from the repository's root (default: .venv)
+#   extras          set by the script that sources this: what it needs beside rnngen itself (default: [dev])
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/${RNNGEN_VENV:-.venv}
+extras=${extras-[dev]}
 
 find_python() {
   local candidate
@@ -33,9 +35,10 @@ else
   constraints=$root/scripts/constraints/newest.txt
 fi
 stamp=$("$python" -VV | cat - "$root/pyproject.toml" "$constraints" | cksum)
-if [ "$(cat "$venv/installed" 2>/dev/null)" != "$stamp" ]; then
+there=$(cat "$venv/installed" 2>/dev/null || true)
+if [ "$there" != "$stamp $extras" ] && [ "$there" != "$stamp [dev]" ]; then
   echo "installing into $venv with $("$python" -V)"
-  "$python" -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e "$root[dev]"
-  echo "$stamp" > "$venv/installed"
+  if [ "${there% *}" != "$stamp" ]; then "$python" -m venv --clear "$venv"; fi
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e "$root$extras"
+  echo "$stamp $extras" > "$venv/installed"
 fi

@@ -1,5 +1,7 @@
 """Cells, tasks, remedies, diagnoses and sinks from outside the repository, as a user would write them."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -23,6 +25,18 @@ def leaky(hidden_dim: int, *, leak: float = 0.9) -> Cell:
         step=step,
         output_dim=hidden_dim,
     )
+
+
+def capped(hidden_dim: int, *, ceiling: float = math.inf, norm: str = "inf") -> Cell:
+    """A leaky cell whose state is held below a ceiling; a number and a text that files must keep apart."""
+    assert (type(ceiling), type(norm)) == (float, str)
+    cell = leaky(hidden_dim)
+
+    def step(params, h, x):
+        h = jnp.minimum(cell.step(params, h, x)[0], ceiling)
+        return h, h
+
+    return cell._replace(step=step)
 
 
 def short_latch(length: int = 6):

@@ -1,6 +1,7 @@
 """The command line as a person types it: what it makes, what it refuses, and that it goes on after a kill."""
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -11,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from rnngen import cells
+import rnngen
+from rnngen import cells, process
 from rnngen.cli import main
+from rnngen.config import base_config
+from rnngen.configcheck import load_module
+from rnngen.confighelp import MEANINGS
 from rnngen.records import RunFolder, load
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +134,67 @@ def test_bad_commands(capsys, arguments, message):
     assert not Path("nowhere").exists()
 
 
+CONFIG = """from __future__ import annotations
+
+from dataclasses import dataclass
+
+from part_beside import SIZES
+from rnngen.config import base_config, component
+
+
+@dataclass
+class Sizes:
+    hidden: int
+
+
+def get_config():
+    config = base_config()
+    config.cell, config.task = component("rnn", hidden_dim=Sizes(*SIZES).hidden), component("latch", length=5)
+    return config
+"""
+
+
+def test_a_config_file_is_a_module_that_finds_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "part_beside.py").write_text("SIZES = [3]")
+    (tmp_path / "own.py").write_text(CONFIG)
+    module = load_module(str(tmp_path / "own.py"))
+    assert module.get_config().cell.kwargs.hidden_dim == 3
+    assert pickle.loads(pickle.dumps(module.Sizes(4))) == module.Sizes(4)
+    # Last, so that a config called like a library's module is not taken for it.
+    assert sys.path[-1] == str(tmp_path)
+
+
+def test_a_home_folder_is_meant_by_every_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adding.py").write_bytes((ROOT / "configs" / "adding.py").read_bytes())
+    assert main(["train", "--config=~/adding.py", "--workdir=~/run", *SMALL]) == 0
+    assert main(["pack", "~/run", "~/packed"]) == 0
+    assert main(["report", "~/packed"]) == 0
+    assert main(["doctor", "~/run"]) == 0
+    assert main(["train", "--config=~/addin.py", "--workdir=~/none"]) == 2
+    assert main(["status", "~/run"]) == 2
+    assert main(["sample", "~/run"]) == 2
+    assert main(["inspect", "~/none"]) == 2
+    assert f"{tmp_path}/none" in capsys.readouterr().err
+    assert len(load("~/run")) == len(load(tmp_path / "run")) > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adding.py", "packed", "run"]
+
+
+def test_version_and_the_module():
+    done = subprocess.run([sys.executable, "-m", "rnngen", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"rnngen {rnngen.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["train -h", "list"])
+def test_a_reader_who_has_seen_enough(command):
+    line = f"{sys.executable} -m rnngen {command} | head -1"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 def test_help(capsys):
     assert main(["train", "--help"]) == 0
     assert main([]) == 2
@@ -147,6 +213,58 @@ def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
     assert "Gated structure; engines scan, scan (remat), fused, fused (by hand), newton" in found["lstm"]
     assert "no structure declared; engines" in found["zoneout"]
     assert "Omega of Pascanu" in out  # of all the others, the whole documentation
+
+
+def keys_of(tree, before=""):
+    """Every key of a config; of the arguments of what is named there, one for all."""
+    for key, value in tree.items():
+        if key == "kwargs":
+            yield f"{before}kwargs.*"
+        elif isinstance(value, dict):
+            yield from keys_of(value, f"{before}{key}.")
+        else:
+            yield before + key
+
+
+def test_list_has_every_key_of_a_config_with_its_default_and_meaning(capsys):
+    assert sorted(MEANINGS) == sorted(keys_of(base_config().to_dict()))
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("  train.steps=2000") + 1] == "      updates of the run, at most"
+    assert "  optim.clip_norm=1.0" in lines
+    assert "  model.engine.name='auto'" in lines
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "commands", "message"),
+    [
+        ("JAX_PLATFORMS", "cuda", ("train", "sweep", "doctor"), "JAX: cannot start on cuda"),
+        ("JAX_DISABLE_JIT", "1", ("train", "sweep"), "JAX: JAX_DISABLE_JIT is set, and training is compiled: unset it"),
+    ],
+)
+def test_a_jax_that_cannot_train_is_one_line(tmp_path, variable, value, commands, message):
+    if value == "cuda" and process.gpus():
+        pytest.skip("there is a GPU")
+    for command in commands:
+        config = ADDING if command == "train" else f"--config={ROOT}/configs/sweeps/demo.py"
+        given = [] if command == "doctor" else [config, f"--workdir={tmp_path}/run"]
+        line = [sys.executable, "-m", "rnngen", command, *given]
+        done = subprocess.run(line, env=os.environ | {variable: value}, capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"rnngen: {message}")
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_nowhere_and_the_folder_where_one_stands(tmp_path, monkeypatch, capsys):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for folder in (tmp_path / "link", tmp_path / "link" / "run"):
+        assert main(["train", ADDING, f"--workdir={folder}", *SMALL]) == 2
+        assert f"link is a link to {tmp_path / 'gone'}, which is not there" in capsys.readouterr().err
+    RunFolder(tmp_path / "run").start({"cell": {"name": "rnn"}})
+    RunFolder(tmp_path / "run").append("metrics", {"step": 1, "split": "valid", "loss": 1.0})
+    monkeypatch.chdir(tmp_path / "run")
+    assert load(".")["trial"].tolist() == ["run"]
 
 
 def test_list_names_everything_with_its_arguments(capsys):

@@ -2,16 +2,19 @@
 
 import importlib.util
 import re
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from rnngen.report import write
+from rnngen.report import folders, write
 from rnngen.report.tables import markdown
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-OWN = ("figure_4", "horizon_and_success")  # drawn by the experiment itself
+OWN = ("figure_4", "gradient_norms_over_time", "horizon_and_success")  # drawn by the experiment itself
+SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
 
 
@@ -31,6 +34,7 @@ def module(name):
 def test_every_figure_is_redrawn_from_its_records(folder, tmp_path):
     shutil.copy(folder / "records.jsonl.gz", tmp_path)
     drawn = {path.name for path in write(tmp_path)}
+    assert (tmp_path / "table.csv").read_bytes() == (folder / "table.csv").read_bytes()
     readme = (EXPERIMENTS / owner(folder) / "README.md").read_text()
     here = str(folder.relative_to(EXPERIMENTS / owner(folder)))
     shown = {Path(target) for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)}
@@ -51,3 +55,43 @@ def test_tables_are_what_the_records_say(folder):
     experiment = module(folder.name if (EXPERIMENTS / f"{folder.name}.py").exists() else owner(folder))
     for line in markdown(experiment.table(folder)).splitlines():
         assert line in readme
+
+
+def run_script(monkeypatch, name, *arguments):
+    """`python experiments/<name>.py ARGUMENTS`: its exit status."""
+    path = str(EXPERIMENTS / f"{name}.py")
+    monkeypatch.setattr(sys, "argv", [path, *arguments])
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_has_help_and_refuses_a_folder_without_records(name, tmp_path, monkeypatch, capsys):
+    assert run_script(monkeypatch, name, "--help") == 0
+    said = capsys.readouterr().out
+    assert (EXPERIMENTS / f"{name}.py").read_text().splitlines()[0].strip('"') in said
+    assert "[folder]" in said
+    assert run_script(monkeypatch, name, str(tmp_path)) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_script_takes_the_records_of_a_folder(tmp_path, monkeypatch, capsys):
+    """All there are in it: its own, and those of the folders within."""
+    for part in ("", "longer"):
+        (tmp_path / part).mkdir(exist_ok=True)
+        shutil.copy(EXPERIMENTS / "binarised_mnist" / part / "records.jsonl.gz", tmp_path / part)
+    assert run_script(monkeypatch, "binarised_mnist", str(tmp_path)) == 0
+    assert (tmp_path / "table.csv").exists()
+    assert (tmp_path / "longer" / "report.html").exists()
+    assert capsys.readouterr().out.count("| test nats an image |") == 2
+    assert run_script(monkeypatch, "char_rnn", str(tmp_path)) == 2
+    assert "holds another experiment" in capsys.readouterr().err
+
+
+def test_a_report_of_a_folder_is_of_all_records_in_it():
+    assert [path.name for path in folders(EXPERIMENTS / "zoo")] == ["zoo", "delta_rule"]
+    assert len(folders(EXPERIMENTS / "bai2018_table1")) == 7

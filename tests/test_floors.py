@@ -13,10 +13,11 @@ FLOORS = [
     {"tasks", "layers", "models", "latent"},
     {"diagnostics", "generation", "testing"},
     {"train"},
-    {"configcheck", "configkeys", "config"},
+    {"configcheck", "confighelp", "configkeys", "config"},
     {"run", "making", "inspecting"},
     {"sweep"},
-    {"cli", "cli_options", "cli_check", "cli_inspect", "cli_list", "cli_sample", "doctor"},
+    {"cli", "cli_bar", "cli_options", "cli_check", "cli_inspect", "cli_list", "cli_sample", "doctor"},
+    {"__main__"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

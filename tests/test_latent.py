@@ -416,3 +416,18 @@ def test_it_trains_on_real_music_with_the_diagnoses_of_any_run(tmp_path, capsys)
     assert main(["sample", str(folder), "--length=16"]) == 0
     assert main(["score", str(folder), f"--file={folder / 'samples' / 'seed0.mid'}"]) == 0
     assert "nats of 16 steps" in capsys.readouterr().out
+
+
+def test_tokens_that_are_none_are_refused_by_name():
+    medium = MEDIA["text"](vocabulary="abc")
+    model = vrnn(1, 2)([CELLS["rnn"](2)], medium.input_spec, medium.head)
+    params, bad = jax.eval_shape(model.init, jax.random.key(0)), np.array([[0], [3]])
+    batch = Batch(bad, np.zeros((2, 1), int), np.ones((2, 1), np.float32))
+    calls = {
+        "inputs": [lambda: model.apply(params, bad), lambda: model.loss(params, batch)],
+        "x": [lambda: model.step(params, None, bad)],
+    }
+    for name, each in calls.items():
+        for call in each:
+            with pytest.raises(ValueError, match=rf"^{name} must be tokens from 0 to 2, got 3 at \[1, 0\]"):
+                call()

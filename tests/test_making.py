@@ -382,7 +382,7 @@ def test_folders_that_make_nothing(capsys, tmp_path, words):
         "nowhere": "nowhere: no such folder",
         "empty": "empty: holds no run (config.json)",
         "sweep": f"sweep: holds a sweep: give one of its trials, such as {sweep / 'trials' / 'one'}",
-        "adding": "adding: its task makes no sequences",
+        "adding": "adding: its task makes no sequences; rnngen.inspecting.load_subject gives its model, parameters",
         "begun": "begun: has no checkpoint yet",
     }.items():
         assert message in refused(capsys, tmp_path, "sample", tmp_path / name)

@@ -252,3 +252,35 @@ def test_a_model_needs_a_layer():
     task = TASKS["adding"](4)
     with pytest.raises(ValueError, match="num_layers"):
         build_model([], task.input_spec, task.head, task.loss)
+
+
+@pytest.mark.parametrize("options", [{}, {"embed_dim": 2}, {"bidirectional": True}])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.array([[0, 9], [10, -1]]), r"must be tokens from 0 to 9, got 10 at \[1, 0\]"),
+        (np.array([[0, 9], [3, -1]]), r"must be tokens from 0 to 9, got -1 at \[1, 1\]"),
+        (np.array([[0.0, 1.0]], np.float32), "must be tokens from 0 to 9, got float32"),
+    ],
+)
+def test_tokens_that_are_none_are_refused_by_name(options, bad, message):
+    """One-hot and embedding alike would take them for something."""
+    model, _ = make_model("gru", copy_memory(2), **options)
+    params = jax.eval_shape(model.init, jax.random.key(0))  # never looked at
+    batch = Batch(bad, np.zeros(bad.shape, int), np.ones(bad.shape, np.float32))
+    calls = {"inputs": [lambda: model.apply(params, bad), lambda: model.loss(params, batch)]}
+    if not model.both_ways:
+        calls |= {"x": [lambda: model.step(params, None, bad)], "xs": [lambda: model.cell.project(params, bad)]}
+    for name, each in calls.items():
+        for call in each:
+            with pytest.raises(ValueError, match=f"^{name} {message}"):
+                call()
+
+
+def test_traced_tokens_are_asked_for_their_type_alone():
+    model, _ = make_model("gru", copy_memory(2))
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    shapes = lambda dtype: jax.eval_shape(model.apply, params, jax.ShapeDtypeStruct((3, 2), dtype))  # noqa: E731
+    assert shapes(jnp.uint8)[1].shape == (3, 2, 9)
+    with pytest.raises(ValueError, match="inputs must be tokens from 0 to 9, got float32"):
+        shapes(jnp.float32)

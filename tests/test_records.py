@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rnngen.jsonfiles import DamagedFile
+from rnngen.jsonfiles import DamagedFile, append_row, loads, read_rows
 from rnngen.provenance import provenance
 from rnngen.records import (
     RunFolder,
@@ -15,6 +15,7 @@ from rnngen.records import (
     flatten,
     load,
     pack,
+    proposals,
     read_json,
     runs,
     short,
@@ -55,6 +56,22 @@ def test_load_a_sweep_in_its_order(tmp_path):
     assert [run.path.name for run in runs(tmp_path)] == ["b", "a"]
 
 
+def test_labels_of_an_axis_are_columns(tmp_path):
+    labels = {"a": {"optim.clip_norm": "clipped", "cell": "tanh RNN"}, "b": {"optim.clip_norm": "off"}, "c": {}}
+    for name in labels:
+        make_run(tmp_path / "trials" / name, status="finished", metrics={"test": {"loss": 0.25}})
+    trials = [{"id": name, "overrides": {}, "labels": of} for name, of in labels.items()]
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
+    pack(tmp_path, tmp_path / "packed")
+    for folder in (tmp_path, tmp_path / "packed"):
+        results = load(folder, "results").set_index("trial")
+        assert results["label.optim.clip_norm"].dropna().to_dict() == {"a": "clipped", "b": "off"}
+        assert results["label.cell"].dropna().to_dict() == {"a": "tanh RNN"}
+        assert results.loc["c", "config.cell.name"] == "gru"
+    assert set(load(tmp_path)["label.optim.clip_norm"].dropna()) == {"clipped", "off"}
+    assert "label.cell" not in load(tmp_path / "trials" / "a", "results")
+
+
 def test_what_is_neither_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds neither a run"):
         load(tmp_path)
@@ -71,6 +88,26 @@ def test_numbers_that_json_lacks(tmp_path):
     assert math.isnan(a[2])
     assert a[3:] == [1.5, "text"]
     json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda name: pytest.fail(f"not JSON: {name}"))
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "'inf", "''nan", "info", "'", "", "Infinity"])
+def test_text_that_reads_like_a_number_stays_text(tmp_path, text):
+    write_json(tmp_path / "x.json", {text: [text, {"a": text}]})
+    assert read_json(tmp_path / "x.json") == {text: [text, {"a": text}]}
+    append_row(tmp_path / "x.jsonl", {"what": text, "loss": math.inf})
+    assert read_rows(tmp_path / "x.jsonl") == [{"what": text, "loss": math.inf}]
+    assert loads(dumps((text, -math.inf))) == [text, -math.inf]
+
+
+def test_labels_of_older_folders_are_text(tmp_path):
+    # As they were written before text was told from numbers.
+    trial = '{"id": "a", "overrides": {"optim.clip_norm": 0.0}, "labels": {"optim.clip_norm": "inf", "seed": "nan"}}'
+    (tmp_path / "sweep.json").write_text(f'{{"config": {{}}, "trials": [{trial}]}}')
+    assert sweep(tmp_path)["trials"][0]["labels"] == {"optim.clip_norm": "inf", "seed": "nan"}
+    proposal = '{"numbers": [0], "overrides": {}, "labels": {"seed": "-inf"}, "params": {}}'
+    (tmp_path / "trials" / "a").mkdir(parents=True)
+    (tmp_path / "trials" / "a" / "trial.json").write_text(proposal)
+    assert proposals(tmp_path)[0]["labels"] == {"seed": "-inf"}
 
 
 def test_a_torn_last_row_is_passed_over_and_rewound(tmp_path):

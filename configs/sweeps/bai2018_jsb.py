@@ -41,4 +41,4 @@ def get_sweep():
 
 
 def _cell(name):
-    return component(name.lower(), hidden_dim=1)  # as wide as the budget allows
+    return component(name.lower())  # as wide as the budget allows

@@ -10,7 +10,7 @@ from rnngen.sweep import loguniform, search, uniform
 
 def get_config():
     config = base_config()
-    config.cell = component("gru", hidden_dim=1)
+    config.cell = component("gru")
     config.task = component("music", name="jsb_chorales", chunk=128)
     config.model.param_budget = 300_000  # that of Bai et al. 2018, table 1
     config.optim.name = "adamw"

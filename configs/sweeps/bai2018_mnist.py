@@ -22,9 +22,9 @@ def get_config():
 
 def cells():
     return {
-        "RNN": component("rnn", hidden_dim=1),
-        "GRU": component("gru", hidden_dim=1),
-        "LSTM": component("lstm", hidden_dim=1, chrono=784),
+        "RNN": component("rnn"),
+        "GRU": component("gru"),
+        "LSTM": component("lstm", chrono=784),
     }
 
 

@@ -13,7 +13,7 @@ STEPS = 4000
 
 def get_config():
     config = base_config()
-    config.cell = component("lstm", hidden_dim=1)
+    config.cell = component("lstm")
     config.task = component("adding", length=200, variant="anywhere")
     config.model.param_budget = 70_000
     config.optim.learning_rate = 1e-2
@@ -24,7 +24,7 @@ def get_config():
 
 def chosen(name, length):
     start = {"recurrent_init": "identity"} if name == "rnn" else {"chrono": length}
-    return component(name, hidden_dim=1, **start)
+    return component(name, **start)
 
 
 def get_sweep():

@@ -10,7 +10,7 @@ from rnngen.sweep import axis, product
 
 def get_config():
     config = base_config()
-    config.cell = component("lstm", hidden_dim=1)
+    config.cell = component("lstm")
     config.task = component("adding", length=200, variant="anywhere")
     config.model.param_budget = 70_000  # that of Bai et al. 2018, table 1
     config.train.steps = 2000
@@ -23,6 +23,6 @@ def get_config():
 
 def get_sweep():
     identity = {"name": "identity", "kwargs": {}}
-    rnns = [component("rnn", hidden_dim=1), component("rnn", hidden_dim=1, recurrent_init=identity)]
-    gated = [component(name, hidden_dim=1, chrono=chrono) for name in ("gru", "lstm") for chrono in (0, 200)]
+    rnns = [component("rnn"), component("rnn", recurrent_init=identity)]
+    gated = [component(name, chrono=chrono) for name in ("gru", "lstm") for chrono in (0, 200)]
     return product(axis("cell", [*rnns, *gated]), axis("optim.learning_rate", [1e-3, 3e-3, 1e-2]))

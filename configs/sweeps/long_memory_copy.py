@@ -13,7 +13,7 @@ STEPS = {100: 4000, 500: 2000, 1000: 1000, 2000: 800}
 
 def get_config():
     config = base_config()
-    config.cell = component("lstm", hidden_dim=1)
+    config.cell = component("lstm")
     config.task = component("copy_memory", length=100, variant="bai")
     config.model.param_budget = 16_000
     config.train.update({"batch_size": 20, "eval_every": 200, "save_every": 1000})
@@ -24,9 +24,9 @@ def get_config():
 def cells(length):
     """Cell and learning rate, as the search chose them; chrono biases grow with the length."""
     chosen = {
-        "GRU": component("gru", hidden_dim=1, chrono=length + 20),
-        "LSTM": component("lstm", hidden_dim=1, chrono=length + 20),
-        "RNN": component("rnn", hidden_dim=1, recurrent_init="identity"),
+        "GRU": component("gru", chrono=length + 20),
+        "LSTM": component("lstm", chrono=length + 20),
+        "RNN": component("rnn", recurrent_init="identity"),
     }
     return zipped(axis("cell", chosen), axis("optim.learning_rate", [1e-2, 1e-3, 1e-3]))
 

@@ -10,7 +10,7 @@ from rnngen.sweep import axis, product
 
 def get_config():
     config = base_config()
-    config.cell = component("lstm", hidden_dim=1)
+    config.cell = component("lstm")
     config.task = component("copy_memory", length=100, variant="bai")
     config.model.param_budget = 16_000  # that of Bai et al. 2018, table 1
     config.train.update({"steps": 2000, "batch_size": 20, "eval_every": 500})
@@ -20,6 +20,6 @@ def get_config():
 
 def get_sweep():
     identity = {"name": "identity", "kwargs": {}}
-    rnns = [component("rnn", hidden_dim=1), component("rnn", hidden_dim=1, recurrent_init=identity)]
-    gated = [component(name, hidden_dim=1, chrono=chrono) for name in ("gru", "lstm") for chrono in (0, 120)]
+    rnns = [component("rnn"), component("rnn", recurrent_init=identity)]
+    gated = [component(name, chrono=chrono) for name in ("gru", "lstm") for chrono in (0, 120)]
     return product(axis("cell", [*rnns, *gated]), axis("optim.learning_rate", [1e-3, 3e-3, 1e-2]))

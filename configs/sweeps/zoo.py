@@ -21,7 +21,7 @@ def get_config():
 
 def cells():
     def cell(name, **kwargs):
-        return component(name, hidden_dim=1, **kwargs)  # the budget decides how wide
+        return component(name, **kwargs)  # the budget decides how wide
 
     return {
         "RNN": cell("rnn"),

@@ -16,10 +16,10 @@ _ZOO = run_path(str(Path(__file__).with_name("zoo.py")))
 
 def get_config():
     config = _ZOO["get_config"]()
-    config.cell = component("deltarule", hidden_dim=1)
+    config.cell = component("deltarule")
     return config
 
 
 def get_sweep():
-    cells = {f"delta rule, {keys} keys": component("deltarule", hidden_dim=1, key_dim=keys) for keys in (2, 10)}
+    cells = {f"delta rule, {keys} keys": component("deltarule", key_dim=keys) for keys in (2, 10)}
     return _ZOO["searched"](zipped(axis("task", _ZOO["tasks"]()), axis("cell", cells)))

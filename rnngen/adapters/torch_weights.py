@@ -5,34 +5,52 @@ torch itself is not needed, and a pickle is never opened.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnngen.lookup import nearest
 from rnngen.types import Params
 
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}  # by the number of blocks side by side in a recurrent kernel
 FORWARD, BACKWARD, REVERSE = "forward", "backward", "_reverse"
 NAME = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+NONLINEARITIES = ("tanh", "relu")  # of an `nn.RNN`
 
 
 class Imported(NamedTuple):
-    """cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model."""
+    """cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model.
+
+    kwargs: the cell's further arguments, so that `CELLS[cell](hidden_dim, **kwargs)` computes what torch does.
+    """
 
     cell: str
     hidden_dim: int
     layers: dict[str, Params]
+    kwargs: dict[str, Any]
 
 
-def from_torch(weights: Mapping[str, Any], prefix: str = "") -> Imported:
-    """A state dict's arrays, or those of its names that begin with `prefix`, such as `"rnn."`.
+def from_torch(weights: Any, prefix: str = "", nonlinearity: str = "") -> Imported:
+    """A module, or its state dict or named parameters, or those whose names begin with `prefix`, such as `"rnn."`.
 
-    torch has two biases where one would do: they are added. Of a bidirectional module a layer is `{"forward":
+    nonlinearity: of an `nn.RNN`, "tanh" or "relu"; "": the module's own. Weights alone do not say: they are taken for
+    those of tanh, with a warning.
+
+    Values may be NumPy's or tensors on any device, with gradients or without; those of less than 32 bits come as
+    float32. torch has two biases where one would do: they are added. Of a bidirectional module a layer is `{"forward":
     parameters, "backward": parameters}`, as in a model. Raises ValueError for names or shapes of anything but an
-    `nn.RNN`, `nn.GRU` or `nn.LSTM` without projection.
+    `nn.RNN`, `nn.GRU` or `nn.LSTM` without projection, and for another nonlinearity.
     """
+    if nonlinearity and nonlinearity not in NONLINEARITIES:
+        close = nearest(nonlinearity, NONLINEARITIES)
+        raise ValueError(f"nonlinearity must be {' or '.join(NONLINEARITIES)}, got {nonlinearity!r}{close}")
+    if hasattr(weights, "state_dict"):
+        module = weights.get_submodule(prefix.rstrip("."))
+        nonlinearity = nonlinearity or getattr(module, "nonlinearity", "")
+        weights = weights.state_dict()
     found: dict[int, dict[str, dict[str, np.ndarray]]] = {}
     for name, value in weights.items():
         match = NAME.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
@@ -40,7 +58,7 @@ def from_torch(weights: Mapping[str, Any], prefix: str = "") -> Imported:
             raise ValueError(f"{name}: layers with projections are not imported")
         if match:
             ways = found.setdefault(int(match[3]), {})
-            ways.setdefault(match[4] or "", {})[f"{match[1]}_{match[2]}"] = np.asarray(value)
+            ways.setdefault(match[4] or "", {})[f"{match[1]}_{match[2]}"] = _array(value)
     if sorted(found) != list(range(max(found, default=0) + 1)):
         there = ", ".join(sorted(weights)[:8]) or "nothing"
         raise ValueError(f"expected {prefix}weight_ih_l0, {prefix}weight_hh_l0 and so on, got {there}")
@@ -49,7 +67,24 @@ def from_torch(weights: Mapping[str, Any], prefix: str = "") -> Imported:
         made = {way: _layer(f"{number}{way}", ways.get(way, {})) for way in sorted({"", *ways})}
         layers[f"layer_{number}"] = {FORWARD: made[""], BACKWARD: made[REVERSE]} if REVERSE in made else made[""]
         first = first if first.size else made[""]["recurrent_kernel"]
-    return Imported(CELLS[_gates("weight_hh_l0", first)], len(first), layers)
+    cell = CELLS[_gates("weight_hh_l0", first)]
+    return Imported(cell, len(first), layers, _activation(nonlinearity) if cell == "rnn" else {})
+
+
+def _activation(nonlinearity: str) -> dict[str, str]:
+    if not nonlinearity:
+        line = 'weights of an nn.RNN do not say whether it is of tanh or relu: taken for tanh; give nonlinearity="tanh"'
+        warnings.warn(f'{line} or "relu"', stacklevel=3)
+    return {"activation": nonlinearity} if nonlinearity == "relu" else {}
+
+
+def _array(value: Any) -> np.ndarray:
+    """What a name stands for, in 32 bits at least: NumPy has no bfloat16, and parameters are never of less."""
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu()
+        value = value.float() if value.dtype.itemsize < 4 else value
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
 def _layer(number: str, arrays: dict[str, np.ndarray]) -> Params:
@@ -80,7 +115,8 @@ def _gates(name: str, recurrent: np.ndarray) -> int:
 def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.ndarray]:
     """`{"layer_0": parameters of an rnn, gru or lstm, ...}` as a state dict's arrays: the inverse of `from_torch`.
 
-    Entries of other names, such as a model's head, are left out. All of the bias goes to `bias_ih`, what cannot to
+    Entries of other names, such as a model's head, are left out. Parameters of an rnn do not say its activation: a
+    module that takes them is to have the same `nonlinearity`. All of the bias goes to `bias_ih`, what cannot to
     `bias_hh`. Raises ValueError for a cell that torch does not have, such as one with peepholes or a learned carry.
     """
     names = [name for name in layers if re.fullmatch(r"layer_\d+", name)]

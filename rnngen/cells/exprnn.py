@@ -26,7 +26,7 @@ def exprnn(hidden_dim: int, *, kernel_init="lecun") -> Cell:
 
     def init(key, input_dim):
         key_kernel, key_angle = jax.random.split(key)
-        angles = jax.random.uniform(key_angle, (hidden_dim - 1,), minval=-jnp.pi, maxval=jnp.pi)
+        angles = jax.random.uniform(key_angle, (hidden_dim - 1,), jnp.float32, minval=-jnp.pi, maxval=jnp.pi)
         return {
             "kernel": draw(key_kernel, (input_dim, hidden_dim), jnp.float32),
             "skew": jnp.diag(jnp.where(jnp.arange(hidden_dim - 1) % 2 == 0, angles, 0), 1),

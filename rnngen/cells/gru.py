@@ -51,7 +51,7 @@ def gru(
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         shared = gate_params(key_weights, input_dim, hidden_dim, 3, learned=learned, **inits)
-        update = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, update_bias)
+        update = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, update_bias, jnp.float32)
         bias = shared["bias"].at[hidden_dim : 2 * hidden_dim].set(update)
         after = {"recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)} if reset == "after" else {}
         return shared | {"bias": bias} | after

@@ -32,7 +32,7 @@ def indrnn(hidden_dim: int, *, activation="relu", kernel_init="glorot", longest:
         key_kernel, key_weight = jax.random.split(key)
         return {
             "kernel": draw(key_kernel, (input_dim, hidden_dim), jnp.float32),
-            "recurrent_weight": jax.random.uniform(key_weight, (hidden_dim,), maxval=bound),
+            "recurrent_weight": jax.random.uniform(key_weight, (hidden_dim,), jnp.float32, maxval=bound),
             "bias": jnp.zeros(hidden_dim, jnp.float32),
         }
 

@@ -68,7 +68,7 @@ def sparse(fan_in: int = 15, spectral_radius: float = 0.95) -> Initializer:
         if len(shape) != 2 or shape[0] != shape[1]:
             raise ValueError(f"a spectral radius needs a square kernel, got {tuple(shape)}")
         key_place, key_weight = jax.random.split(key)
-        rank = jnp.argsort(jnp.argsort(jax.random.uniform(key_place, shape), axis=0), axis=0)
+        rank = jnp.argsort(jnp.argsort(jax.random.uniform(key_place, shape, jnp.float32), axis=0), axis=0)
         weights = jnp.where(rank < fan_in, jax.random.normal(key_weight, shape, dtype), 0)
         return weights * (spectral_radius / _spectral_radius(weights)).astype(dtype)
 
@@ -86,7 +86,7 @@ def _spectral_radius(kernel: Array) -> Array:
 def chrono_bias(key: Key, hidden_dim: int, longest: int) -> Array:
     """`[h]` biases of a gate that keeps, log(U[1, longest - 1]): units that forget over 1 to `longest` steps, evenly
     (Tallec and Ollivier 2018, section 3)."""
-    return jnp.log(jax.random.uniform(key, (hidden_dim,), minval=1.0, maxval=float(longest - 1)))
+    return jnp.log(jax.random.uniform(key, (hidden_dim,), jnp.float32, minval=1.0, maxval=float(longest - 1)))
 
 
 def check_chrono(longest: int) -> None:

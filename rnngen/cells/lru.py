@@ -33,7 +33,7 @@ def lru(
     def init(key, input_dim):
         keys = jax.random.split(key, 7)
         nu, theta = _ring(keys[0], keys[1], n, r_min, r_max, max_phase)
-        normal = lambda key, rows, columns, size: jax.random.normal(key, (rows, columns)) / size**0.5  # noqa: E731
+        normal = lambda key, rows, columns, size: jax.random.normal(key, (rows, columns), jnp.float32) / size**0.5  # noqa: E731
         return {
             "nu": nu,
             "theta": theta,
@@ -69,10 +69,10 @@ def lru(
 
 def _ring(key_radius, key_phase, n: int, r_min: float, r_max: float, max_phase: float) -> tuple[Array, Array]:
     """(nu, theta) of eigenvalues that are uniform in a ring."""
-    radius_squared = jax.random.uniform(key_radius, (n,), minval=r_min**2, maxval=r_max**2)
+    radius_squared = jax.random.uniform(key_radius, (n,), jnp.float32, minval=r_min**2, maxval=r_max**2)
     # Never exactly 0 or 1, whose logarithms are not finite.
     radius_squared = jnp.clip(radius_squared, 1e-6, 1 - 1e-6)
-    phase = jax.random.uniform(key_phase, (n,), minval=1e-3, maxval=max_phase)
+    phase = jax.random.uniform(key_phase, (n,), jnp.float32, minval=1e-3, maxval=max_phase)
     return jnp.log(-0.5 * jnp.log(radius_squared)), jnp.log(phase)
 
 

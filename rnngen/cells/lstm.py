@@ -59,7 +59,7 @@ def lstm(
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         params = gate_params(key_weights, input_dim, hidden_dim, 4, learned=learned, **inits)
-        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias)
+        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias, jnp.float32)
         bias = params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget)
         return params | {"bias": bias.at[:hidden_dim].set(-forget) if chrono else bias}
 

@@ -72,7 +72,7 @@ def variant_cell(
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         params = gate_params(key_weights, input_dim, hidden_dim, len(variant.gates), learned=learned, **inits)
-        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias)
+        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias, jnp.float32)
         starts = {"i": -forget} if variant.coupled else {"f": forget} | ({"i": -forget} if chrono else {})
         bias = jnp.concatenate([starts.get(name, jnp.zeros(hidden_dim, jnp.float32)) for name in variant.gates])
         return params | {"bias": bias} | variant.own_params(hidden_dim)

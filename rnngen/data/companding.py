@@ -3,6 +3,7 @@
 import numpy as np
 
 from rnngen.data.symbols import token_dtype
+from rnngen.types import is_whole
 
 MAX_LEVELS = 1 << 16
 
@@ -28,6 +29,6 @@ def inverse_mu_law(values: np.ndarray, levels: int = 256) -> np.ndarray:
 
 
 def _mu(levels: int) -> int:
-    if not isinstance(levels, int) or not 2 <= levels <= MAX_LEVELS:
+    if not is_whole(levels) or not 2 <= levels <= MAX_LEVELS:
         raise ValueError(f"levels must be a whole number from 2 to {MAX_LEVELS}, got {levels!r}")
     return levels - 1

@@ -1,7 +1,7 @@
 """A folder or an archive of files, each one sequence, as a corpus."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ SHARE = 0.1
 
 
 def load_folder(
-    place: Path, suffixes: tuple[str, ...], read: Callable[[Path], np.ndarray], shortest: int = 1
+    place: Path, suffixes: tuple[str, ...], read: Callable[[list[Path]], Iterable[np.ndarray]], shortest: int = 1
 ) -> Corpus:
-    """Every file under `place` whose name ends in one of `suffixes`, read by `read(path) -> [n, ...]`.
+    """Every file under `place` whose name ends in one of `suffixes`. read: (all files) -> `[n, ...]` of each.
 
     Where `place` has the folders train, valid and test, they are the splits. Otherwise the files, ordered by name, are
     shuffled by `RandomState(0)`, and the last 20 % are, half and half, valid and test.
@@ -27,14 +27,15 @@ def load_folder(
     """
     folder = _top(unpacked(place) if is_archive(place) else place)
     splits, rule = _split(place, folder, suffixes)
+    files = [file for split in SPLITS for file in splits[split]]
+    sequences = dict(zip(files, read(files), strict=True))
+    for file, sequence in sequences.items():
+        if len(sequence) < shortest:
+            raise ValueError(f"{file} has length {len(sequence)}, and {shortest} is the least")
     values, lengths = {}, {}
-    for split, files in splits.items():
-        sequences = [read(file) for file in files]
-        for file, sequence in zip(files, sequences, strict=True):
-            if len(sequence) < shortest:
-                raise ValueError(f"{file} has length {len(sequence)}, and {shortest} is the least")
-        values[split], lengths[split] = join(sequences)
-    total = sha256_of(place) if place.is_file() else _digest(folder, [f for split in SPLITS for f in splits[split]])
+    for split in SPLITS:
+        values[split], lengths[split] = join([sequences[file] for file in splits[split]])
+    total = sha256_of(place) if place.is_file() else _digest(folder, files)
     return Corpus(values, lengths, {"files": {place.name: total}, "split": rule})
 
 

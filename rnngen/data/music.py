@@ -1,6 +1,9 @@
 """Polyphonic music as piano rolls: the four sets of Boulanger-Lewandowski et al. (2012), or MIDI files of one's own."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from rnngen.data.places import Choice, existing, find_files
 from rnngen.data.sequences import join
 from rnngen.lookup import nearest
 from rnngen.provenance import sha256_of
+from rnngen.types import check_positive
 
 KEYS = 88
 SHORTEST = 2  # the first frame is given and the others predicted
@@ -27,13 +31,21 @@ SETS = {
 
 
 def load_music(
-    path: str = "", name: str = "jsb_chorales", steps_per_beat: int = 1, fold: int = 0, folds: int = 0
+    path: str = "",
+    name: str = "jsb_chorales",
+    steps_per_beat: int = 0,
+    fold: int = 0,
+    folds: int = 0,
+    strict: bool = False,
 ) -> Corpus:
     """Piano rolls. Values: uint8 `[n, 88]` of 0 and 1, key j the MIDI pitch 21 + j.
 
     path: an npz (`train_frames`, `train_lengths` and so on), a .mat of the originals, a folder that holds one of them,
       or a folder or an archive of MIDI files, split as `rnngen.data.folders` says; "": the set `name`.
-    steps_per_beat: the grid on which MIDI files are read.
+    steps_per_beat: the grid on which MIDI files are read; 0: the fewest of 1, 2 and 4 on which all files hold the same
+      notes as at 4, which facts["steps_per_beat"] and a line on stderr name.
+    strict: whether a MIDI file with an invalid event is refused; else such events are left out, and
+      facts["invalid_events"] and a line on stderr say how many.
     fold, folds: which of how many folds is valid (`rnngen.data.folds`); folds 0: the set's own valid split.
 
     Raises ValueError for a bad argument, a file that is none of these, or a sequence below two frames.
@@ -44,9 +56,9 @@ def load_music(
     if name in SETS:
         choices.append((SETS[name],))
     if path and _holds_midi(existing(path), choices):
-        corpus = _midi(existing(path), steps_per_beat)
+        corpus = _midi(existing(path), steps_per_beat, strict)
     else:
-        if steps_per_beat != 1:
+        if steps_per_beat not in (0, 1):
             raise ValueError(f"steps_per_beat is for MIDI files: the rolls of {path or name} have their own grid")
         corpus = _rolls(*find_files("music", path, *choices))
     return fold_of(corpus, folds, fold)
@@ -60,10 +72,23 @@ def _holds_midi(place: Path, choices: list[Choice]) -> bool:
     return is_archive(place)
 
 
-def _midi(place: Path, steps_per_beat: int) -> Corpus:
-    from rnngen.data.midi import read_midi
+def _midi(place: Path, steps_per_beat: int, strict: bool) -> Corpus:
+    from rnngen.data.midi import common_grid, piano_roll, read_score, tell_invalid
 
-    return load_folder(place, MIDI, lambda file: read_midi(file, steps_per_beat), SHORTEST)
+    check_positive(steps_per_beat=steps_per_beat or 1)
+    facts: dict[str, Any] = {}
+
+    def read(files: list[Path]) -> Iterator[np.ndarray]:
+        scores = {file: read_score(file, strict) for file in files}
+        facts["steps_per_beat"] = steps_per_beat or common_grid(scores.values())
+        if invalid := tell_invalid(scores):
+            facts["invalid_events"] = invalid
+        return (piano_roll(score, facts["steps_per_beat"], file) for file, score in scores.items())
+
+    corpus = load_folder(place, MIDI, read, SHORTEST)
+    if not steps_per_beat:
+        print(f"rnngen: {place}: MIDI is read at steps_per_beat={facts['steps_per_beat']}", file=sys.stderr, flush=True)
+    return corpus._replace(facts=corpus.facts | facts)
 
 
 def _rolls(file: Path) -> Corpus:

@@ -1,11 +1,9 @@
 """First names, one sequence each (Karpathy's makemore), or any file of one's own with a word to a line."""
 
-from pathlib import Path
-
 from rnngen.data.corpus import Corpus
 from rnngen.data.places import find_files
 from rnngen.data.sequences import join, select, split_indices
-from rnngen.data.symbols import Encoder, code_points
+from rnngen.data.symbols import Encoder, code_points, decoded
 from rnngen.provenance import sha256_of
 
 
@@ -19,7 +17,7 @@ def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int 
     Raises ValueError where the file is not UTF-8, or has too few names for the shares.
     """
     (file,) = find_files("names", path, ("names.txt",))
-    lines = [line.strip() for line in _text(file).split("\n")]
+    lines = [line.strip() for line in decoded(file.read_bytes(), str(file)).split("\n")]
     names = list(dict.fromkeys(line for line in lines if line))
     chosen = split_indices(len(names), valid, test, seed, f"distinct names in {file}")
     if not len(chosen["valid"]) or not len(chosen["test"]):
@@ -37,10 +35,3 @@ def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int 
         "split": rule,
     }
     return Corpus({split: v for split, (v, _) in parts.items()}, {split: n for split, (_, n) in parts.items()}, facts)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from None

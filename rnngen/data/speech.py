@@ -78,5 +78,5 @@ def _wavs(place: Path, levels: int) -> Corpus:
             raise ValueError(f"{file} has {rate} samples a second, but {at} has {first}: give files of one rate")
         return mu_law(samples, levels)
 
-    corpus = load_folder(place, (".wav",), read)
+    corpus = load_folder(place, (".wav",), lambda files: map(read, files))
     return corpus._replace(facts=corpus.facts | {"rate": next(iter(rates)), "levels": levels})

@@ -8,6 +8,7 @@ import numpy as np
 
 PIECE = 1 << 20
 CODE_POINTS = 0x110000
+BYTE_ORDER_MARK = "\ufeff"  # what some editors write before a text; no character of it
 _OUTSIDE = np.iinfo(np.uint32).max
 
 Open = Callable[[], BinaryIO]
@@ -23,12 +24,21 @@ def code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 
+def decoded(raw: bytes, name: str) -> str:
+    """The text of a whole UTF-8 file, without a byte order mark. Raises ValueError as `pieces` does."""
+    try:
+        return raw.decode().removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
 def pieces(open_text: Open, name: str) -> Iterator[np.ndarray]:
     """The code points of a text, uint32 `[at most PIECE]` at a time, so that it need not fit into memory.
 
+    A byte order mark before the text is left out.
     Raises ValueError with the position of the first byte that is not UTF-8.
     """
-    decoder, read = codecs.getincrementaldecoder("utf-8")(), 0
+    decoder, read, begun = codecs.getincrementaldecoder("utf-8")(), 0, False
     with open_text() as file:
         while True:
             raw = file.read(PIECE)
@@ -38,7 +48,8 @@ def pieces(open_text: Open, name: str) -> Iterator[np.ndarray]:
             except UnicodeDecodeError as error:
                 raise ValueError(f"{name} is not UTF-8: {error.reason} at byte {start + error.start}") from None
             if text:
-                yield code_points(text)
+                yield code_points(text if begun else text.removeprefix(BYTE_ORDER_MARK))
+                begun = True
             if not raw:
                 return
             read += len(raw)

@@ -1,4 +1,11 @@
-"""Pure diagnoses of how a cell or model carries gradients through time."""
+"""Pure diagnoses of how a cell or model carries gradients through time.
+
+What a function calls `log` is a natural logarithm. Its arrays go by the step t, from the first; `lag_norms` goes by the
+lag, 0 at the step of the loss, and that is what `half_life` takes: of `log_gradient_norms`, `norms[::-1]`.
+
+Records, in `diagnoses.jsonl`, have logarithms to base ten by lag: the `curves` of `gradient_flow`, and all that is
+called `log10_`. The `curves` of `carry_norms` are norms themselves, by t.
+"""
 
 from rnngen.diagnostics.carry_norms import carry_norms
 from rnngen.diagnostics.eigenvalues import recurrent_eigenvalues

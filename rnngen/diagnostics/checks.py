@@ -1,23 +1,33 @@
 """What a diagnosis may ask of a carry of `size` numbers and a sequence of `length` steps; each raises ValueError."""
 
+import numpy as np
+
+from rnngen.types import is_whole
+
+
+def check_axes(name: str, array: np.ndarray, axes: str, hint: str = "") -> None:
+    """An array with the axes that `axes` names, as "lags, examples"."""
+    if array.ndim != len(axes.split(", ")):
+        raise ValueError(f"{name} must be [{axes}], got an array of shape {list(array.shape)}{hint}")
+
 
 def check_count(count: int | None, size: int) -> int:
     """So many directions of the carry; None: all."""
     count = size if count is None else count
-    if not isinstance(count, int) or not 1 <= count <= size:
+    if not is_whole(count) or not 1 <= count <= size:
         raise ValueError(f"the carry has {size} numbers, so 1 to {size} of them, got {count}")
     return count
 
 
 def check_lags(lags: tuple[int, ...], length: int) -> None:
     """Steps back from the last."""
-    if not lags or not all(isinstance(lag, int) and 1 <= lag <= length for lag in lags):
+    if not lags or not all(is_whole(lag) and 1 <= lag <= length for lag in lags):
         raise ValueError(f"lags must lie within 1 to {length}, the steps of the sequence, got {lags}")
 
 
 def check_steps(steps: tuple[int, ...], length: int) -> None:
     """Steps of the sequence, from 0."""
-    if not steps or not all(isinstance(step, int) and 0 <= step < length for step in steps):
+    if not steps or not all(is_whole(step) and 0 <= step < length for step in steps):
         raise ValueError(f"steps must lie within 0 to {length - 1}, got {steps}")
 
 

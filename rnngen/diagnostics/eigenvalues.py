@@ -71,20 +71,27 @@ def kernel_eigenvalues(params: Params) -> dict[str, np.ndarray]:
     """Eigenvalues `[h]` of each square block of each `recurrent_kernel` `[h, g*h]`, before `prepare`.
 
     Named by the block's number, and in a model's parameters by the layer before that: "layer_0/1". {} where there is
-    no such parameter.
+    no such parameter. Raises ValueError for one of another shape, as a transposed one has.
     """
     found: dict[str, np.ndarray] = {}
     for path, kernel in named(params):
         layer, _, name = path.rpartition("/")
         if name == "recurrent_kernel":
+            if kernel.ndim != 2 or kernel.shape[1] % kernel.shape[0]:
+                raise ValueError(f"{path} must be [h, g*h], got an array of shape {list(kernel.shape)}")
             blocks = np.split(np.asarray(kernel), kernel.shape[1] // kernel.shape[0], axis=1)
             found |= {f"{layer}/{i}".lstrip("/"): eigenvalues(block) for i, block in enumerate(blocks)}
     return found
 
 
 def eigenvalues(matrices: Array | np.ndarray) -> np.ndarray:
-    """Complex eigenvalues of matrices `[..., n, n]` -> `[..., n]`, on the host; NaN for one that is not all finite."""
+    """Complex eigenvalues of matrices `[..., n, n]` -> `[..., n]`, on the host; NaN for one that is not all finite.
+
+    Raises ValueError for matrices that are not square.
+    """
     matrices = np.asarray(matrices)
+    if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
+        raise ValueError(f"matrices must be [..., n, n], got an array of shape {list(matrices.shape)}")
     finite = np.isfinite(matrices).all(axis=(-1, -2))
     # NumPy refuses a whole batch for one that is not finite.
     known = np.where(finite[..., None, None], matrices, 0).astype(np.result_type(matrices, np.float64))

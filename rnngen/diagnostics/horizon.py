@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnngen.diagnostics.checks import check_axes
 from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss, weighed_at
 from rnngen.diagnostics.log_norms import log_gradient_norms, log_norms_of
 from rnngen.layers import BACKWARD
@@ -37,10 +38,11 @@ class HalfLife(NamedTuple):
 
 
 def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1) -> dict[str, Array]:
-    """Log gradient norms against lag: `layer_0/h` and the like -> `[sources, k, b]`; lag 0 is the source's own step.
+    """Natural logs of gradient norms against lag: `layer_0/h` and the like -> `[sources, k, b]`.
 
-    Where a model reads both ways, a layer has `layer_0/forward/h` and `layer_0/backward/h`, the second against the
-    steps from the source to a later one, and `all` is over both; norms below the smallest float are then exact zeros.
+    Lag 0 is the source's own step. Where a model reads both ways, a layer has `layer_0/forward/h` and
+    `layer_0/backward/h`, the second against the steps from the source to a later one, and `all` is over both; norms
+    below the smallest float are then exact zeros.
     Each example's sources are `num_sources` steps spread evenly over those with weight, the last among
     them. nan where a lag reaches beyond the start of the sequence, inf where the gradient is infinite or no number. The
     batch has one batch axis.
@@ -90,12 +92,19 @@ def source_steps(weights: Array, num_sources: int) -> Array:
 
 
 def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = None, resamples: int = 200) -> HalfLife:
-    """Fit the median over examples of natural-log norms `[k, n]` by least squares over a range of lags.
+    """Fit the median over examples of natural-log norms `[k, n]`, lags by examples, by least squares over some lags.
 
-    last_lag: default the largest lag that at least half of the examples reach. The range ends earlier
-    where the median norm is exactly zero.
+    Lag 0 is the step of the loss, so `log_gradient_norms`, by t, is turned round: `norms[::-1]`. nan: beyond the lags
+    that an example reaches. last_lag: default the largest lag that at least half of the examples reach. The range ends
+    earlier where the median norm is exactly zero.
+
+    Raises ValueError for another number of axes, a negative lag, and nan that show that examples stand first, or t.
     """
     log_norms = np.asarray(log_norms, np.float64)
+    check_axes("log_norms", log_norms, "lags, examples", "; did you mean log_norms.reshape(len(log_norms), -1)?")
+    _check_order(np.isnan(log_norms))
+    if first_lag < 0:
+        raise ValueError(f"first_lag must not be negative, got {first_lag}")
     if last_lag is None:
         reached = np.flatnonzero(np.mean(~np.isnan(log_norms), axis=1) >= 0.5)
         last_lag = int(reached[-1]) if len(reached) else first_lag - 1
@@ -117,6 +126,20 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
     return HalfLife(_steps(_slope(curve)), _steps(low), _steps(high), first_lag, last_lag, one_percent)
 
 
+def _check_order(absent: np.ndarray) -> None:
+    """Raise ValueError where what is absent of `[k, n]` is not at the last lags, but would be the other way round."""
+
+    def last(absent):
+        return bool((absent[1:] >= absent[:-1]).all())
+
+    if last(absent):
+        return
+    turned = {"log_norms.T": absent.T, "log_norms[::-1]": absent[::-1], "log_norms.T[::-1]": absent.T[::-1]}
+    meant = next((way for way, other in turned.items() if last(other)), None)
+    if meant:
+        raise ValueError(f"log_norms must be [lags, examples] with nan at the last lags only: did you mean {meant}?")
+
+
 def _slope(curve: np.ndarray) -> float:
     """Least-squares slope of log2 norm against lag; nan where a norm is exactly zero, or none is known."""
     if not np.isfinite(curve).all():
@@ -130,12 +153,14 @@ def _steps(slope: float) -> float:
 
 
 def flow_record(norms: dict[str, np.ndarray]) -> dict:
-    """What a figure or table needs of `lag_norms`, as plain lists and numbers.
+    """What a figure or table needs of `lag_norms`, name -> `[sources, k, b]`, as plain lists and numbers.
 
     curves: name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by
     lag. half_life: name -> the fields of `HalfLife`. not_finite: the share of all norms that are infinite or no number;
-    in the curves they count as larger than any other.
+    in the curves they count as larger than any other. Raises ValueError for norms of another number of axes.
     """
+    for name, norm in norms.items():
+        check_axes(f"norms[{name!r}]", np.asarray(norm), "sources, lags, examples")
     flat = {name: _reached(_flat(np.asarray(norm))) for name, norm in norms.items()}
     there = flat["all"][~np.isnan(flat["all"])]
     return {

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from rnngen.diagnostics.checks import check_axes
+
 FEWEST = 5  # steps on either side, in either half, without which nothing is said of a property
 
 
@@ -22,7 +24,15 @@ def selectivity(states: np.ndarray, properties: Mapping[str, np.ndarray]) -> dic
     It is chosen by the first half of the steps and scored by the second, since the best of many units looks good by
     chance alone. A property that is true or false scores 2 AUC - 1, where AUC is the chance that the unit is higher at
     a step where it is true; another one by the rank correlation. Properties that hardly vary are left out.
+
+    Raises ValueError where states are not `[t, n]`, or a property has not their steps.
     """
+    states = np.asarray(states)
+    check_axes("states", states, "t, n")
+    for name, values in properties.items():
+        if np.shape(values) != states.shape[:1]:
+            given, steps = list(np.shape(values)), f"the {len(states)} steps of states {list(states.shape)}"
+            raise ValueError(f"property {name!r} must be [t] with {steps}, got {given}")
     half = len(states) // 2
     found = {}
     for name, values in properties.items():

@@ -13,7 +13,7 @@ from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import trees
 from rnngen.engines.recurrence import linear_recurrence, solve
 from rnngen.engines.steps import StepInput, project, where
-from rnngen.types import Array, Carry, Params
+from rnngen.types import Array, Carry, Params, check_positive
 
 CHUNK, BLOCK = 16384, 64
 
@@ -25,9 +25,7 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
     block: how many steps of a chunk are composed one after another, see `recurrence`; 1 for a GPU.
     Raises ValueError for sizes below one.
     """
-    for name, size in (("chunk", chunk), ("block", block)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a positive whole number, got {size!r}")
+    check_positive(chunk=chunk, block=block)
 
     def run(cell, params, carry, inputs):
         if not isinstance(cell.structure, Affine):

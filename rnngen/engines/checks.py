@@ -1,11 +1,42 @@
 """What `unroll` refuses, in one line that names the argument, the axis, what was expected and what came."""
 
+import contextlib
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells import Cell
 from rnngen.types import Array, Carry, Key, Params, PyTree
+
+
+def check_arrays(**trees: PyTree) -> None:
+    """Raise ValueError naming the first argument with a leaf that is no array, or without any where it is xs."""
+    for name, tree in trees.items():
+        for leaf in jax.tree.leaves(tree):
+            if not hasattr(leaf, "dtype"):
+                raise ValueError(f"{name}: expected arrays, got {_kind(tree)}")
+    if not jax.tree.leaves(trees["xs"]):
+        raise ValueError(f"xs: expected arrays with leading axes t, *b, got {_kind(trees['xs'])}")
+
+
+def _kind(tree: PyTree) -> str:
+    return "None" if tree is None else f"a {type(tree).__name__}"
+
+
+@contextlib.contextmanager
+def only_reverse() -> Iterator[None]:
+    """Within an engine: say in one line that forward-mode derivatives, as in `jax.hessian`, need another."""
+    try:
+        yield
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        raise ValueError(
+            "this engine has reverse-mode derivatives only, and jax.jvp, jacfwd and hessian ask for others: take "
+            'engine="scan", or jax.jacrev(jax.grad(...)) for second derivatives'
+        ) from error
 
 
 def check_inputs(xs, first: Carry, carry: Carry, mask, resets, probes) -> None:
@@ -64,9 +95,11 @@ def _check_shape(name: str, shape: tuple, expected: tuple, letters: str) -> None
 
 def check_width(cell: Cell, original: Params, params: Params, xs: PyTree, key: Key | None) -> None:
     """Raise ValueError where `project` fails because the parameters were made for another number of features."""
+    # Of one axis it must be a number a step, and not the features of a single one.
+    u = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if x.ndim == 1 else x, xs)
     try:
-        jax.eval_shape(cell.project, params, xs, key)
-    except (TypeError, ValueError) as error:
+        jax.eval_shape(cell.project, params, u, key)
+    except (TypeError, ValueError, IndexError) as error:
         wrong = _other_width(cell, original, xs)
         if wrong is None:
             raise
@@ -75,8 +108,12 @@ def check_width(cell: Cell, original: Params, params: Params, xs: PyTree, key: K
 
 def _other_width(cell: Cell, params: Params, xs: PyTree) -> str | None:
     """What is wrong with the parameters if they were made for another number of features than xs has."""
-    if not hasattr(xs, "shape") or xs.ndim < 2:
+    if isinstance(xs, list | tuple) and not hasattr(xs, "_fields"):
+        return f"xs: expected one array [t, *b, d], got a {type(xs).__name__} of {len(xs)}; see jnp.stack"
+    if not hasattr(xs, "shape"):
         return None
+    if xs.ndim < 2:
+        return f"xs: expected the axes [t, *b, d], got one, {list(xs.shape)}"
     d = xs.shape[-1]
     made = jax.eval_shape(lambda: cell.init(jax.random.key(0), d))
     try:

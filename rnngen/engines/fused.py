@@ -20,7 +20,7 @@ from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
 from rnngen.engines.telling import tell
 from rnngen.engines.ways import by_ways
-from rnngen.types import Carry
+from rnngen.types import Carry, check_positive
 
 SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
@@ -36,8 +36,8 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
       they are not run.
     Raises ValueError for a chunk below one.
     """
-    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-        raise ValueError(f"chunk must be a positive whole number, got {chunk!r}")
+    if chunk is not None:
+        check_positive(chunk=chunk)
 
     def run(cell, params, carry, inputs):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None

@@ -6,6 +6,7 @@ import jax
 
 from rnngen.engines.steps import full_step, project
 from rnngen.engines.trees import chunk_size, chunked, length, unchunked
+from rnngen.types import check_positive
 
 
 def scan(*, remat: bool = False, unroll: int = 1):
@@ -15,14 +16,13 @@ def scan(*, remat: bool = False, unroll: int = 1):
       the gradient: memory grows with the square root of t, time by about a third.
     unroll: steps a loop iteration, as in `jax.lax.scan`. Raises ValueError for less than one.
     """
-    if not isinstance(unroll, int) or unroll < 1:
-        raise ValueError(f"unroll must be a positive whole number, got {unroll!r}")
+    check_positive(unroll=unroll)
 
     def run(cell, params, carry, inputs):
         step = full_step(cell)
         if not remat:
             inputs = project(cell, params, inputs)
-            last, ys = jax.lax.scan(lambda c, i: step(params, c, i), carry, inputs, unroll=unroll)
+            last, ys = jax.lax.scan(lambda c, i: step(params, c, i), carry, inputs, unroll=int(unroll))
             return last, ys, {}
 
         @jax.checkpoint

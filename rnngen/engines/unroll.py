@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnngen.cells import Cell
 from rnngen.cells.cell import no_projection
-from rnngen.engines.checks import check_inputs, check_width
+from rnngen.engines.checks import check_arrays, check_inputs, check_width, only_reverse
 from rnngen.engines.dependence import depends
+from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput, where
 from rnngen.engines.table import get_engine
 from rnngen.engines.telling import one_unroll
@@ -53,9 +55,11 @@ def unroll(
       with respect to a probe of zeros is the gradient with respect to that carry.
     engine: what `get_engine` takes: a name in `ENGINES`, or a name and arguments.
 
-    Where xs is of a narrower float type than the parameters (bfloat16), the prepared parameters are
-    cast to it. Raises ValueError for an unknown engine, one that the cell's structure does not allow, and arrays
-    that do not fit each other.
+    What is of the wider float type is cast to the narrower: the prepared parameters where xs is bfloat16, and xs where
+    it is float64 (NumPy's default) and the parameters are not. A sequence without steps, or a batch without sequences,
+    gives an output without steps, or sequences. Raises ValueError for an unknown engine, one that the cell's structure
+    does not allow, what is no array, arrays that do not fit each other, and forward-mode derivatives of an engine that
+    has none.
     """
     options: dict[str, Any] = {"mask": mask, "resets": resets, "key": key, "reverse": reverse, "probes": probes}
     return unroll_noted(cell, params, xs, carry, engine=engine, **options)[:2]
@@ -67,7 +71,9 @@ def unroll_noted(
     """`unroll`, and what its engine has to say: for `newton` its iterations, its error and whether it fell back."""
     run = get_engine(engine)
     prepared = prepare_unroll(cell, params, xs, carry, reverse=reverse, **options)
-    with one_unroll():
+    if 0 in (*jax.tree.leaves(xs)[0].shape[:1], *batch_shape(xs, options.get("mask"), options.get("resets"))):
+        run = scan()  # nothing to be fast at, and no chunk to be made
+    with one_unroll(), only_reverse():
         last, ys, notes = run(*prepared)
     return last, _flip(ys) if reverse else ys, notes
 
@@ -76,7 +82,9 @@ def prepare_unroll(
     cell, params, xs, carry=None, *, mask=None, resets=None, key=None, reverse=False, probes=None
 ) -> Prepared:
     """Everything of `unroll` that comes before an engine runs; arguments as there."""
+    check_arrays(xs=xs, params=params, mask=mask, resets=resets)
     original, params = params, cast_params(cell.prepare(params), xs)
+    xs = cast_inputs(xs, params)
     first = cell.init_carry(params, batch_shape(xs, mask, resets))
     carry = first if carry is None else carry
     check_inputs(xs, first, carry, mask, resets, probes)
@@ -101,15 +109,24 @@ def _draws(cell: Cell, params: Params, xs: PyTree, key: Key) -> bool:
 
 def cast_params(params: Params, xs: PyTree) -> Params:
     """Cast float parameters down to the float type of xs where that is narrower; else leave them."""
-    floats = [x.dtype for x in jax.tree.leaves(xs) if jnp.issubdtype(x.dtype, jnp.floating)]
-    if not floats:
-        return params
+    return _cast_down(params, next(iter(_floats(xs)), None))
 
-    def cast(p):
-        narrower = jnp.issubdtype(p.dtype, jnp.floating) and floats[0].itemsize < p.dtype.itemsize
-        return p.astype(floats[0]) if narrower else p
 
-    return jax.tree.map(cast, params)
+def cast_inputs(xs: PyTree, params: Params) -> PyTree:
+    """Cast float xs down to the widest float type of the parameters where that is narrower; else leave them."""
+    return _cast_down(xs, max(_floats(params), key=lambda dtype: dtype.itemsize, default=None))
+
+
+def _floats(tree: PyTree) -> list[np.dtype]:
+    return [leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def _cast_down(tree: PyTree, dtype: np.dtype | None) -> PyTree:
+    def cast(leaf):
+        wider = dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating) and dtype.itemsize < leaf.dtype.itemsize
+        return leaf.astype(dtype) if wider else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def batch_shape(xs: PyTree, mask: Array | None = None, resets: Array | None = None) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads.head import Head
-from rnngen.types import Array, Key, check_positive
+from rnngen.types import Array, Key, check_positive, is_whole
 
 # Below it a temperature is 0 in float32, and 0 / 0 is not a number.
 COLDEST = 1e-30
@@ -48,7 +48,7 @@ def check_sampling(temperature: float, top_k: int = 0, top_p: float = 1.0) -> No
     """Raise ValueError naming the first argument that no draw can be made with."""
     if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be finite and at least 0 (0 is greedy), got {temperature}")
-    if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
+    if not is_whole(top_k) or top_k < 0:
         raise ValueError(f"top_k must be a whole number, at least 0 (0 keeps all), got {top_k!r}")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1 (1 keeps all), got {top_p}")

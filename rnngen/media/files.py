@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnngen.data.symbols import decoded
+
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -35,11 +37,9 @@ def read_table(name: str, columns: int, separator: str | None) -> np.ndarray:
 
 def _text(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return decoded(Path(name).read_bytes(), name)
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not text: {error.reason} at byte {error.start}") from error
 
 
 def _numbers(line: str, separator: str | None) -> list[float]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnngen.data.symbols import Encoder, code_points
+from rnngen.data.symbols import BYTE_ORDER_MARK, Encoder, code_points
 from rnngen.heads import categorical
 from rnngen.media.feeds import FIRST_TOKEN, token_feed
 from rnngen.media.files import numbered
@@ -24,10 +24,11 @@ def text(vocabulary: str, end: str = "") -> Medium:
     if not vocabulary:
         raise ValueError("vocabulary must hold at least one character")
     encoder = Encoder(vocabulary)
+    mark = "" if BYTE_ORDER_MARK in vocabulary else BYTE_ORDER_MARK  # which a prompt from a file may begin with
 
     def read(prompt: str) -> np.ndarray:
         try:
-            return encoder(code_points(prompt), "the prompt").astype(np.int32)
+            return encoder(code_points(prompt.removeprefix(mark)), "the prompt").astype(np.int32)
         except ValueError as error:
             raise ValueError(f"{error}: the model never saw it in training") from error
 

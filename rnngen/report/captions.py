@@ -14,8 +14,9 @@ _RANGE = "Lines are medians over seeds, bands reach from the least to the greate
 CAPTIONS = {
     "learning_curves": Caption(
         "Learning curves",
-        "Validation loss against training steps. Lines are medians over seeds, bands reach from the least to the "
-        "greatest seed; dashed: the loss of the best predictor without memory.",
+        "Validation loss against training steps; thin, the loss on train, where it was recorded. Lines are medians "
+        "over seeds, bands reach from the least to the greatest seed; dashed: the loss of the best predictor without "
+        "memory; crosses: no finite number. Where all curves end close to each other, the start is cut off.",
     ),
     "axis_effects": Caption(
         "Effect of each axis",
@@ -42,7 +43,8 @@ CAPTIONS = {
     "horizons": Caption(
         "Memory horizon and success",
         "Left, the half-life of the gradient: open circles before training, full ones after it (medians), lines from "
-        "the least to the greatest seed. Right, the share of seeds that solved the task with Wilson's 95 % interval.",
+        "the least to the greatest seed; triangles: beyond the axis. Right, the share of seeds that solved the task "
+        "with Wilson's 95 % interval.",
     ),
     "length_generalisation": Caption("Other lengths", f"Accuracy at other lengths than that trained on. {_RANGE}"),
     "sizes": Caption(

@@ -47,8 +47,8 @@ def number(value: object) -> str:
     """A number to three digits, whole numbers in full, NaN and infinities as `nan`, `inf` and `-inf`; words as such.
 
     A dash where there is none to begin with, as a task without folds has no fold."""
-    if value is None or value is pd.NA:
-        return "nan" if value is None else NOTHING
+    if value is pd.NA:
+        return NOTHING
     return f"{float(f'{value:.3g}'):g}" if isinstance(value, float) else str(value)
 
 

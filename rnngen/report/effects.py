@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, short, sweep
 from rnngen.report.columns import is_numeric
-from rnngen.report.labels import literal
-from rnngen.report.style import not_finite, panels, styled
+from rnngen.report.labels import literal, words
+from rnngen.report.style import not_finite, number_axis, panels, styled
 from rnngen.report.tables import is_search, results, settings
 
 LOSS = "metrics.test.loss"
@@ -76,16 +76,15 @@ def _draw(axes: Axes, values: pd.Series, losses: pd.Series, medians: bool) -> No
 def _places(axes: Axes, values: pd.Series) -> tuple[pd.Series, pd.Series | float]:
     """Where each trial stands on the x axis, and how far its point is set aside there."""
     if is_numeric(values):
-        if values.min() > 0 and values.max() >= 10 * values.min():
-            axes.set_xscale("log")
+        number_axis(axes, values.dropna())
         return values.astype(float), 0.0
-    words = literal(values.astype(str))
-    names = list(dict.fromkeys(words))
-    at = words.map({name: float(place) for place, name in enumerate(names)})
-    order = words.groupby(words).cumcount() / words.groupby(words).transform("size")
+    texts = literal(words(values))
+    names = list(dict.fromkeys(texts))
+    at = texts.map({name: float(place) for place, name in enumerate(names)})
+    order = texts.groupby(texts).cumcount() / texts.groupby(texts).transform("size")
     axes.set_xticks(range(len(names)), _ticks(names), rotation=90 if _upright(names) else 0)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    return at, 0.4 * (order - 0.5 * (order.groupby(words).transform("max")))
+    return at, 0.4 * (order - 0.5 * (order.groupby(texts).transform("max")))
 
 
 def _readable(values: pd.Series) -> bool:
@@ -114,7 +113,7 @@ def _room(names: Sequence[str]) -> int:
 
 def _height(values: pd.Series) -> float:
     """Inches that a panel needs: upright words hang far below it."""
-    names = [] if is_numeric(values) else list(values.astype(str).unique())
+    names = [] if is_numeric(values) else list(words(values).unique())
     return 2.4 + (0.065 * min(_LINE, max(map(len, names))) if _upright(names) else 0.0)
 
 

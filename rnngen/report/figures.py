@@ -11,9 +11,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rnngen.records import load
 from rnngen.report.labels import labelled, moments
 from rnngen.report.shapes import check_rows
-from rnngen.report.style import band, colours, legend, not_finite, panels, styled
+from rnngen.report.style import band, colours, legend_above, not_finite, panels, styled
 
 MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
+THIN = 0.6  # points, of lines that are beside the point
 FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
 
 
@@ -39,7 +40,7 @@ def gradient_norms(folder: str | os.PathLike, *, leaf: str = "all", against: str
                 draw_curves(axes, str(label), colour[str(label)], curves, reverse=against == "t")
             axes.set_title(f"{panel}, {moment}" if panel else moment)
         _decorate_norms(line, leaf, against)
-    legend(grid[0][0])
+    legend_above(figure)
     return figure
 
 
@@ -60,20 +61,22 @@ def carry_norms(folder: str | os.PathLike, *, leaf: str = "layer_0/h") -> Figure
             axes.set(ylabel=text if column == 0 else "", title=moment if what == "norm" else "")
     for axes in grid[-1]:
         axes.set_xlabel("time step t")
-    legend(grid[0][0])
+    legend_above(figure)
     return figure
 
 
 @styled
 def learning_curves(folder: str | os.PathLike) -> Figure | None:
-    """Validation loss against training steps, with that of the best predictor without memory.
+    """Loss on valid, thin on train, against training steps, with that of the best predictor without memory.
 
-    None where nothing was recorded, or where there are more curves or panels than anybody could read.
+    The limits show where every curve ends, and crosses where a loss is no finite number. None where nothing was
+    recorded, or where there are more curves or panels than anybody could read.
     """
     rows = labelled(folder, "metrics")
+    rows = rows if rows.empty else rows[rows["split"].isin(("train", "valid"))]
     if rows.empty or _crowded(rows):
         return None
-    rows, colour = rows[rows["split"] == "valid"], colours(rows["curve"])
+    colour = colours(rows["curve"])
     baselines = load(folder, "results").set_index("trial").get("baseline", pd.Series(dtype=float))
     names = list(dict.fromkeys(rows["panel"]))
     columns = min(len(names), 4)
@@ -81,25 +84,47 @@ def learning_curves(folder: str | os.PathLike) -> Figure | None:
     for axes, panel in zip(grid.flat, names, strict=False):
         here = rows[rows["panel"] == panel]
         for label, group in here.groupby("curve", sort=False):
-            losses = group.groupby("step")["loss"]
-            band(axes, str(label), colour[str(label)], losses.median(), losses.min(), losses.max())
+            _draw_losses(axes, str(label), colour[str(label)], group)
         baseline = baselines.reindex(here["trial"]).dropna()
         if len(baseline):
             axes.axhline(baseline.iloc[0], color="0.4", linestyle="--", linewidth=1, label="without memory")
-        axes.set(xlabel="training step", title=panel or None, **_loss_axis(here["loss"], baseline))
+        axes.set(xlabel="training step", title=panel or None, **_loss_axis(here, baseline))
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
-    grid[0][0].set_ylabel("validation loss")
-    legend(grid[0][0])
+    for line in grid:
+        line[0].set_ylabel("validation loss")
+    if (rows["split"] == "train").any():
+        grid[0][0].plot([], [], color="0.4", linewidth=THIN, label="on train")
+    legend_above(figure)
     return figure
 
 
-def _loss_axis(losses: pd.Series, baseline: pd.Series) -> dict:
-    """The scale: logarithmic, but where no loss falls far below what is had without memory the last tenths matter."""
-    lowest = losses.replace([np.inf, -np.inf], np.nan).min()
-    if not len(baseline) or not lowest > baseline.iloc[0] / 5 > 0:
+def _draw_losses(axes: Axes, label: str, colour: str, rows: pd.DataFrame) -> None:
+    """One curve's losses on valid with the range over seeds, the median of those on train, and crosses."""
+    rows = rows.assign(loss=rows["loss"].astype(float))
+    valid, train = (rows[rows["split"] == split].groupby("step")["loss"] for split in ("valid", "train"))
+    middle = valid.median()
+    # A line of one point would not be seen.
+    band(axes, label, colour, middle, valid.min(), valid.max(), marker="o" if len(middle) == 1 else "")
+    on_train = train.median().replace([np.inf, -np.inf], np.nan)
+    axes.plot(on_train.index, on_train.values, color=colour, linewidth=THIN, marker="." if len(on_train) == 1 else "")
+    wild = rows.loc[~np.isfinite(rows["loss"]), "step"].unique()
+    not_finite(axes, colour, list(wild[:: max(1, len(wild) // 12)]))
+
+
+def _loss_axis(rows: pd.DataFrame, baseline: pd.Series) -> dict:
+    """The scale, logarithmic where losses end far apart; else what is above all ends at the start is cut off."""
+    losses = rows["loss"].astype(float).replace([np.inf, -np.inf], np.nan)
+    ends = losses.groupby([rows["trial"], rows["split"]]).last()
+    shown = [*ends.dropna(), *baseline[:1]] if len(baseline) else [*losses.dropna()]
+    if not shown:
+        return {}
+    low, high = min([losses.min(), *shown]), max(shown)
+    if low > 0 and high > 5 * low:
         return {"yscale": "log"}
-    return {"yscale": "linear", "ylim": (lowest - 0.05 * baseline.iloc[0], 1.2 * baseline.iloc[0])}
+    high = max(high, min(losses.max(), 2 * high - low))  # the ends have half of the panel at least
+    margin = max(0.05 * (high - low), 0.02 * abs(high))
+    return {"ylim": (low - margin, high + margin)}
 
 
 def diagnosed(folder: str | os.PathLike, what: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import os
 import pandas as pd
 
 from rnngen.records import TRAINED, load, short, sweep
+from rnngen.report.columns import NOTHING
 from rnngen.report.tables import REPEATS, settings
 
 
@@ -14,14 +15,20 @@ def labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:
     first = curve_axis(names)
     others = [name for name in names if name != first]
     panels = pd.Series(together(frame, others), frame.index, dtype=str)
-    labels = pd.DataFrame({"curve": literal(frame[first].astype(str)), "panel": literal(panels)})
+    labels = pd.DataFrame({"curve": literal(words(frame[first])), "panel": literal(panels)})
     records = load(folder, table)
     return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
 
 
-def literal(words: pd.Series) -> pd.Series:
-    """Words of records as Matplotlib prints them: what stands between two dollars it would read as mathematics."""
-    return words.str.replace("$", r"\$", regex=False)
+def words(values: pd.Series) -> pd.Series:
+    """The values of an axis as text, a dash for a trial that has none."""
+    said = [f"{v:g}" if isinstance(v, float) else str(v) for v in values.astype(object).where(values.notna(), NOTHING)]
+    return pd.Series(said, values.index, dtype=str)
+
+
+def literal(texts: pd.Series) -> pd.Series:
+    """Texts of records as Matplotlib prints them: what stands between two dollars it would read as mathematics."""
+    return texts.str.replace("$", r"\$", regex=False)
 
 
 def curve_axis(names: list[str]) -> str:
@@ -31,7 +38,7 @@ def curve_axis(names: list[str]) -> str:
 
 def together(frame: pd.DataFrame, names: list[str]) -> list[str]:
     """Some columns of `settings` in words, a line a trial; what a trial leaves out is passed over."""
-    rows = frame[names].values.tolist()
+    rows = frame[names].astype(object).values.tolist()  # or whole numbers beside others would become floats
     return [", ".join(_words(n, v) for n, v in zip(names, row, strict=True) if not pd.isna(v)) for row in rows]
 
 

@@ -70,4 +70,12 @@ def _cells(column: Column, first: bool) -> list[str]:
     if column.values is None:
         return [text(tag, cell, **scope) for cell in column.texts]
     pairs_of = zip(column.texts, column.values, strict=True)
-    return [text(tag, cell, **scope, **{"data-v": _IN_SCRIPT.get(v, f"{v:.9g}")}) for cell, v in pairs_of]
+    return [_number(tag, cell, **scope, **{"data-v": _IN_SCRIPT.get(v, f"{v:.9g}")}) for cell, v in pairs_of]
+
+
+def _number(tag: str, cell: str, **attributes: str) -> str:
+    """A number; where there is little room, its range goes below it, whole."""
+    middle, bracket, rest = cell.partition(" [")
+    if not bracket:
+        return text(tag, cell, **attributes)
+    return element(tag, text("span", middle), " ", text("span", f"[{rest}"), class_="range", **attributes)

@@ -14,7 +14,7 @@ from rnngen.report.columns import NOTHING, columns, number
 from rnngen.report.facts import Subject, facts, gather, shared
 from rnngen.report.markup import data_uri, details, element, pairs, scrolling, section, table, text
 from rnngen.report.samples import samples
-from rnngen.report.tables import REPEATS
+from rnngen.report.tables import REPEATS, whole
 
 MOST_TRIALS, MOST_SETTINGS, MOST_LINES = 2000, 500, 200
 LARGEST_SVG = 300_000
@@ -116,7 +116,7 @@ def _stopped(found: pd.DataFrame, named: pd.Series) -> list[str]:
     if len(early):
         shown = early.head(MOST_LINES)
         listed = pd.DataFrame({"trial": shown.index, "setting": named[shown.index].values})
-        listed["status"], listed["step"] = shown["status"].values, _whole(shown, "step").values
+        listed["status"], listed["step"] = shown["status"].values, whole(shown, "step").values
         cut = f" The first {MOST_LINES:,} of {len(early):,}." if len(early) > MOST_LINES else ""
         out.append(table(columns(listed), f"Diverged, or pruned by the search: the step they came to.{cut}"))
     return out
@@ -134,18 +134,10 @@ def _trials(about: Subject) -> list[str]:
     rows = pd.DataFrame({"trial": shown.index, "setting": about.named.reindex(shown.index).values})
     planned = about.axes.reindex(shown.index)
     for name in [name for name in REPEATS if name in planned]:
-        rows[short(name)] = _whole(planned, name).values
-    rows["status"], rows["step"] = shown["status"].values, _whole(shown, "step").values
+        rows[short(name)] = whole(planned, name).values
+    rows["status"], rows["step"] = shown["status"].values, whole(shown, "step").values
     wanted = [c for c in found if c.startswith(("metrics.test.", "half_life."))]
     for column in wanted:
         rows[column.replace("metrics.test.", "test_").replace(".", "_")] = shown[column].astype(float).values
     cut = f" The first {MOST_TRIALS:,} of {len(found):,}; the records have all." if len(found) > MOST_TRIALS else ""
     return [table(columns(rows), f"One row a trial, as it ended; {NOTHING}: it has no such number.{cut}")]
-
-
-def _whole(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A column of whole numbers, also where some are missing; of other values as it is."""
-    if name not in rows:
-        return pd.Series(pd.NA, rows.index, dtype="Int64")
-    whole = all(isinstance(v, int) or pd.isna(v) or (isinstance(v, float) and v.is_integer()) for v in rows[name])
-    return rows[name].astype("Int64") if whole else rows[name].astype(str)

@@ -20,7 +20,7 @@ def samples(runs: Sequence[RunFolder | PackedRun], named: pd.Series) -> str:
     found: dict[str, list[Path]] = {}
     for run in runs:
         files = sorted(path for path in (run.path / "samples").glob("*") if path.suffix in (*KINDS, ".txt"))
-        found.setdefault(str(named[run.path.name]), []).extend(files)
+        found.setdefault(str(named[run.name]), []).extend(files)
     shown, room = [], ALTOGETHER
     for setting, files in found.items():
         small = [path for path in files if path.stat().st_size <= min(LARGEST, room)]

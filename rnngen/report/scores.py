@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Transform
 
 from rnngen.records import TRAINED, load, short
+from rnngen.report.columns import is_numeric
 from rnngen.report.figures import diagnosed
-from rnngen.report.labels import curve_axis, literal, moments, setting_names, together
-from rnngen.report.style import band, colours, legend, panels, styled
+from rnngen.report.labels import curve_axis, literal, moments, setting_names, together, words
+from rnngen.report.style import band, beside, colours, legend_above, not_finite, number_axis, panels, styled
 from rnngen.report.tables import settings, wilson
 
 MOST_CURVES = 12  # that can be told apart
+SHOWN = (0.3, 1e4)  # steps, of half-lives
 
 
 @styled
@@ -30,23 +33,25 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
     results, x, names = found
     first = curve_axis(names) if names else ""
     split = len(names) > 1
-    results["panel"] = literal(results[first].astype(str)) if split else ""
+    results["panel"] = literal(words(results[first])) if split else ""
     results["curve"] = _together(results, [n for n in names if n != first] if split else names)
     if max(results["panel"].nunique(), results.groupby("panel")["curve"].nunique().max()) > MOST_CURVES:
         return None
-    titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x]
-    room = 0.06 * (planned.max() - planned.min())
+    titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x].dropna()
     figure, grid = panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
     colour = colours(results["curve"])
     for axes, title in zip(grid[0], titles, strict=True):
-        here = results[results["panel"] == title]
-        for number, (label, group) in enumerate(here.groupby("curve", sort=False)):
-            _draw_rates(axes, group, x, str(label), colour[str(label)], 0.2 * room * number)
+        groups = list(results[results["panel"] == title].groupby("curve", sort=False))
         # All that the sweep has planned, also where it has not come to it yet.
-        axes.set(xlim=(planned.min() - room, planned.max() + room), ylim=(-0.05, 1.05))
-        axes.set(xlabel="length (steps)" if short(x) == "length" else _axis_name(x), title=title or None)
-        legend(axes, loc="best", fontsize=7)
+        number_axis(axes, planned)
+        axes.update_datalim([(planned.min(), 0.0), (planned.max(), 1.0)])
+        for number, (label, group) in enumerate(groups):
+            _draw_rates(axes, group, x, str(label), colour[str(label)], beside(axes, number, len(groups)))
+        axes.margins(x=0.1)
+        axes.set(ylim=(-0.05, 1.05), title=title or None)
+        axes.set_xlabel("length (steps)" if short(x) == "length" else _axis_name(x))
     grid[0][0].set_ylabel("share of seeds that solved the task")
+    legend_above(figure)
     return figure
 
 
@@ -64,18 +69,17 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     if results["curve"].nunique() > MOST_CURVES:
         return None
     colour = colours(results["curve"])
-    figure, grid = panels(1, 1, width=3.8, height=2.8)
-    axes, places = grid[0][0], {value: place for place, value in enumerate(sorted(results[x].unique()))}
+    figure, ((axes,),) = panels(1, 1, width=3.8, height=2.8)
+    number_axis(axes, results[x])
     groups = list(results.groupby("curve", sort=False))
     for number, (label, group) in enumerate(groups):
-        at = group[x].map(places) + 0.12 * (number - (len(groups) - 1) / 2)
-        axes.plot(at, group["metrics.test.loss"], "o", color=colour[str(label)], alpha=0.5, markeredgewidth=0)
-        medians = group.groupby(x)["metrics.test.loss"].median()
-        axes.plot(sorted(at.unique()), medians, color=colour[str(label)], label=str(label))
-    _draw_baselines(axes, results, x, places, colour)
-    axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
-    axes.set(yscale="log", xlabel=_axis_name(x), ylabel="test loss")
-    legend(axes, fontsize=7)
+        _draw_points(axes, group, x, str(label), colour[str(label)], beside(axes, number, len(groups)))
+    _draw_baselines(axes, results, x, colour)
+    axes.margins(x=0.08)
+    axes.set(xlabel=_axis_name(x), ylabel="test loss")
+    if axes.dataLim.y0 > 0:
+        axes.set_yscale("log")
+    legend_above(figure)
     return figure
 
 
@@ -96,8 +100,9 @@ def length_generalisation(folder: str | os.PathLike) -> Figure | None:
         pairs = zip(group["lengths"], group["metrics"], strict=True)
         seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
         band(axes, str(label), colour[str(label)], seeds.median(), seeds.min(), seeds.max(), marker="o")
-    axes.set(xscale="log", ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
-    legend(axes)
+    number_axis(axes, {length for lengths in rows["lengths"] for length in lengths})
+    axes.set(ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
+    legend_above(figure)
     return figure
 
 
@@ -112,18 +117,18 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
     if "half_life.final" not in results or not 2 <= len(settled) <= 40:
         return None
     results = results[results["status"].isin(TRAINED)].assign(setting=named)
-    figure, (grid,) = panels(1, 2, width=3.4, height=0.22 * len(settled) + 0.5, sharey=True, width_ratios=(2, 1))
-    top = 1e4
+    figure, (grid,) = panels(1, 2, width=3.4, height=0.22 * len(settled) + 0.7, sharey=True, width_ratios=(2, 1))
     for row, setting in enumerate(settled):
         group = results[results["setting"] == setting]
         if len(group):
-            _draw_horizon(grid[0], group, row, top)
+            _draw_horizon(grid[0], group, row)
             _draw_rate(grid[1], group, row)
+    low, high = SHOWN
     grid[0].set(
-        xscale="log", xlabel="half-life of the gradient (steps; triangle: more than $10^4$)", xlim=(0.3, 1.6 * top)
+        xscale="log", xlabel="half-life of the gradient (steps; triangles: beyond)", xlim=(low / 1.6, high * 1.6)
     )
     grid[0].set_yticks(range(len(settled)), settled)
-    grid[0].invert_yaxis()
+    grid[0].set_ylim(len(settled) - 0.4, -0.6)
     grid[1].set(xlabel="share of seeds that solved it", xlim=(-0.05, 1.05))
     grid[0].plot([], [], "o", color="0.6", fillstyle="none", label="before training")
     grid[0].plot([], [], "o", color="0.2", label="after (line: range over seeds)")
@@ -134,21 +139,22 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
 def _scored(folder) -> tuple[pd.DataFrame, str, list[str]] | None:
     """Results with a column a setting, the numeric axis to draw against, and the names of the other settings."""
     frame, names = settings(folder)
-    numeric = [n for n in names if pd.api.types.is_numeric_dtype(frame[n]) and frame[n].nunique() >= 3]
+    numeric = [n for n in names if is_numeric(frame[n]) and frame[n].nunique() >= 3]
     results = load(folder, "results").set_index("trial")
     if not numeric or "metrics.test.loss" not in results:
         return None
     x = numeric[-1]
     shown = [c for c in ("status", "solved", "reached_at", "step", "baseline", "metrics.test.loss") if c in results]
     joined = frame[names].join(results[shown])
-    return joined[joined["status"].isin(TRAINED)].copy(), x, [n for n in names if n != x]
+    trained = joined["status"].isin(TRAINED) & joined[x].notna()
+    return (joined[trained].copy(), x, [n for n in names if n != x]) if trained.any() else None
 
 
 def _together(results: pd.DataFrame, names: list[str]) -> pd.Series:
     return literal(pd.Series(together(results, names), results.index, dtype=str))
 
 
-def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, places: dict, colour: dict[str, str]) -> None:
+def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, colour: dict[str, str]) -> None:
     """The loss without memory: one line, or one of each curve's colour where curves are of different tasks."""
     by_curve = results.groupby(["curve", x], sort=False)["baseline"].median()
     if by_curve.groupby(x).nunique().max() <= 1:
@@ -157,31 +163,41 @@ def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, places: dict, col
         lines = [(colour[str(label)], by_curve[label].sort_index()) for label in by_curve.index.unique("curve")]
     for number, (shade, line) in enumerate(lines):
         label = "without memory" if number == 0 else None
-        axes.plot([places[v] for v in line.index], line, "--", color=shade, linewidth=1, label=label)
+        axes.plot(line.index, line, "--", color=shade, linewidth=1, label=label)
 
 
-def _draw_rates(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, shift: float) -> None:
+def _draw_points(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, place: Transform) -> None:
+    losses = group["metrics.test.loss"].astype(float)
+    finite, medians = np.isfinite(losses), losses.groupby(group[x]).median()
+    axes.update_datalim(np.stack([group[x][finite], losses[finite]], axis=1))
+    axes.plot(group[x], losses, "o", color=colour, alpha=0.5, markeredgewidth=0, transform=place)
+    axes.plot(medians.index, medians, color=colour, label=label, transform=place)
+    not_finite(axes, colour, group[x][~finite].tolist())
+
+
+def _draw_rates(axes: Axes, group: pd.DataFrame, x: str, label: str, colour: str, place: Transform) -> None:
     rows = []
     for value, seeds in group.groupby(x):
         solved = seeds["solved"].astype(bool)
         rows.append((value, solved.mean(), *wilson(int(solved.sum()), len(solved)), bool((~solved).any())))
     at, rate, low, high, censored = (np.array(column, float) for column in zip(*rows, strict=True))
-    at = at + shift
+    intervals = np.stack([rate - low, high - rate])
     axes.errorbar(
-        at, rate, np.stack([rate - low, high - rate]), color=colour, linewidth=1.2, elinewidth=0.6, label=label
-    )
+        at, rate, intervals, color=colour, linewidth=1.2, elinewidth=0.6, capsize=1.5, capthick=0.6, label=label,
+        transform=place,
+    )  # fmt: skip
     for hollow, fill in ((False, colour), (True, "white")):
         chosen = censored.astype(bool) == hollow
-        axes.plot(at[chosen], rate[chosen], "o", color=colour, markerfacecolor=fill)
+        axes.plot(at[chosen], rate[chosen], "o", color=colour, markerfacecolor=fill, transform=place)
 
 
-def _draw_horizon(axes: Axes, group: pd.DataFrame, row: int, top: float) -> None:
-    before, after = (group[f"half_life.{when}"].astype(float) for when in ("initial", "final"))
-    after = after.fillna(0.0)
-    low, middle, high = (min(float(v), top) for v in (after.min(), after.median(), after.max()))
+def _draw_horizon(axes: Axes, group: pd.DataFrame, row: int) -> None:
+    # Where a gradient is exactly zero after a step there is no half-life: less than any.
+    before, after = (group[f"half_life.{when}"].astype(float).fillna(0.0) for when in ("initial", "final"))
+    low, middle, high = np.clip([after.min(), after.median(), after.max()], *SHOWN)
     axes.plot([low, high], [row, row], color="0.2", linewidth=1)
-    axes.plot(min(before.median(), top), row, "o", color="0.6", fillstyle="none")
-    axes.plot(middle, row, ">" if after.median() >= top else "o", color="0.2")
+    axes.plot(np.clip(before.median(), *SHOWN), row, "o", color="0.6", fillstyle="none")
+    axes.plot(middle, row, {SHOWN[0]: "<", SHOWN[1]: ">"}.get(middle, "o"), color="0.2")
 
 
 def _draw_rate(axes: Axes, group: pd.DataFrame, row: int) -> None:

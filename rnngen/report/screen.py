@@ -5,6 +5,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rnngen.report.columns import is_numeric, number
+
 _HEADINGS = {"success_rate": "solved", "baseline": "no memory", "half_life_initial": "half-life before",
              "half_life_final": "after"}  # fmt: skip
 _ONLY_IF_ANY = ("diverged", "failed")
@@ -25,24 +27,20 @@ def show(summary: pd.DataFrame, console: Console | None = None) -> None:
     between = " " if console.width >= _ONE_LINE else "\n"
     table = Table(box=None, pad_edge=False)
     for name in [*plain, *spreads]:
-        text = name in summary and not pd.api.types.is_numeric_dtype(summary[name])
+        text = name in summary and not is_numeric(summary[name])
         table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify="left" if text else "right")
     for _, row in summary.iterrows():
-        cells = [_number(row[c]) + (_interval(row, between) if c == "success_rate" else "") for c in plain]
+        cells = [number(row[c]) + (_interval(row, between) if c == "success_rate" else "") for c in plain]
         cells += [_spread(row, spread, between) for spread in spreads]
         table.add_row(*map(escape, cells))  # or Rich would read [inf, inf] as markup
     console.print(table)
 
 
 def _interval(row: pd.Series, between: str) -> str:
-    low, high = (_number(row[name]) for name in _INTERVAL)
+    low, high = (number(row[name]) for name in _INTERVAL)
     return f"{between}[{low}, {high}]"
 
 
 def _spread(row: pd.Series, name: str, between: str) -> str:
-    median, low, high = (_number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
+    median, low, high = (number(row[f"{name}_{key}"]) for key in ("median", "min", "max"))
     return f"{median}{between}[{low}, {high}]"
-
-
-def _number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnngen.records import TRAINED, load, sweep
+from rnngen.report.columns import is_numeric
 from rnngen.report.figures import MOST_CURVES, MOST_PANELS
-from rnngen.report.labels import literal, together
+from rnngen.report.labels import literal, together, words
 from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import is_search, settings
 
@@ -61,19 +62,19 @@ def chosen(folder: str | os.PathLike) -> pd.DataFrame:
 def _scored(folder: str | os.PathLike) -> pd.DataFrame:
     """A row a run that trained to an end, of the tasks and cells with enough sizes."""
     frame, names = settings(folder)
-    if SIZE not in names or is_search(sweep(folder), frame):
+    if SIZE not in names or not is_numeric(frame[SIZE]) or is_search(sweep(folder), frame):
         return pd.DataFrame(columns=["task", "cell"])
     found = load(folder, "results").set_index("trial")
-    found = found[found["status"].isin(TRAINED)]
+    found = found[found["status"].isin(TRAINED) & frame[SIZE].notna()]
     swept, cell = frame.loc[found.index], next((name for name in ("cell", "cell.name") if name in names), None)
     others = [name for name in names if name not in (SIZE, cell)]
-    words = pd.Series(together(swept, others), swept.index, dtype=str)
+    said = pd.Series(together(swept, others), swept.index, dtype=str)
     if not {"task", "task.name"} & set(others):
-        words = found["config.task.name"].str.cat(words.where(words != ""), sep=", ", na_rep="").str.removesuffix(", ")
+        said = found["config.task.name"].str.cat(said.where(said != ""), sep=", ", na_rep="").str.removesuffix(", ")
     rows = pd.DataFrame(
         {
-            "task": literal(words),
-            "cell": literal(swept[cell].astype(str) if cell else found["config.cell.name"]),
+            "task": literal(said),
+            "cell": literal(words(swept[cell]) if cell else found["config.cell.name"]),
             "hidden_dim": swept[SIZE].astype(int),
             "folds": found.get("config.task.kwargs.folds", 0),
             "fold": found.get("config.task.kwargs.fold", 0),

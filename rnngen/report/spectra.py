@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rnngen.report.figures import diagnosed, powers_of_ten
 from rnngen.report.labels import moments
-from rnngen.report.style import band, colours, legend, panels, styled
+from rnngen.report.style import band, colours, legend_above, panels, styled
 
 
 @styled
@@ -105,7 +105,7 @@ def _before_and_after(folder, what: str, values, xlabel: str, ylabel: str, log: 
     if log:
         powers_of_ten(line[0])
     line[0].set_ylabel(ylabel)
-    legend(line[0])
+    legend_above(figure)
     return figure
 
 

@@ -1,7 +1,7 @@
 """How figures look: one style file, one colour a cell, seeds as a median with a band."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -13,11 +13,16 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation, Transform
 
 STYLE = Path(__file__).with_name("rnngen.mplstyle")
 # Okabe and Ito's colours, told apart by everyone; the classic cells always have the same ones.
 COLOURS = {"rnn": "#D55E00", "gru": "#009E73", "lstm": "#0072B2", "irnn": "#E69F00", "mingru": "#56B4E9"}
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
+_TICK_LETTERS = 30  # that fit below a panel
+# Neither the date nor the version of Matplotlib stands in a file.
+_BARE: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
 
 
 def colours(labels: Sequence[object]) -> dict[str, str]:
@@ -67,13 +72,56 @@ def legend(axes: Axes, **options) -> None:
         axes.legend(**options)
 
 
+def legend_above(figure: Figure) -> None:
+    """One legend of all panels, each label once, above them where it hides no curve; the figure grows by its lines."""
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
+    found = {label: handle for panel in pairs for handle, label in panel}
+    if not found:
+        return
+    width, height = figure.get_size_inches()
+    across = int(np.clip(width / (0.6 + 0.07 * max(map(len, found))), 1, len(found)))
+    figure.set_size_inches(width, height + 0.2 * -(-len(found) // across))
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=across)
+
+
+def number_axis(axes: Axes, values: Iterable[float]) -> None:
+    """The scale of an x axis of numbers: logarithmic where they are spaced so, as 1e-3, 3e-3, 1e-2 are.
+
+    Zero beside such numbers stands left of them. A few values of a logarithmic axis are its ticks.
+    """
+    distinct = np.unique(np.asarray([*values], float))
+    positive = distinct[distinct > 0]
+    if not len(distinct) or distinct[0] < 0 or not _geometric(positive):
+        return
+    if distinct[0] == 0:
+        axes.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+    else:
+        axes.set_xscale("log")
+    ticks = [f"{value:g}" for value in distinct]
+    if len(" ".join(ticks)) <= _TICK_LETTERS:
+        axes.set_xticks(distinct, ticks)
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _geometric(values: np.ndarray) -> bool:
+    """Whether positive numbers are spaced more evenly as logarithms than as they are; two of them: ten times apart."""
+    if len(values) < 3:
+        return len(values) == 2 and bool(values[1] >= 10 * values[0])
+    linear, logarithmic = (np.std(gaps) / np.mean(gaps) for gaps in (np.diff(values), np.diff(np.log(values))))
+    return bool(logarithmic < linear)
+
+
+def beside(axes: Axes, number: int, of: int) -> Transform:
+    """The axes' coordinates for the curve of such a number among others, a few points aside of their common x."""
+    aside = min(4.0, 24.0 / of) * (number - (of - 1) / 2)
+    return axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem.png` and `stem.svg`."""
+    """Write `stem.png` and `stem.svg`: the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
     with plt.style.context(STYLE):
-        for path in paths:
-            # No date in the file: the same records give the same bytes.
-            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        for kind, metadata in _BARE.items():
+            figure.savefig(stem.with_name(f"{stem.name}.{kind}"), metadata=metadata)
     plt.close(figure)
-    return paths
+    return [stem.with_name(f"{stem.name}.{kind}") for kind in _BARE]

@@ -1,13 +1,14 @@
 """The table of a sweep: one row a setting, over its seeds. Built from records alone."""
 
+import math
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.api.typing import SeriesGroupBy
 
 from rnngen.records import TRAINED, describe, flatten, load, runs, short, sweep
+from rnngen.report.columns import is_numeric
 
 SPREAD = ("median", "min", "max")
 REPEATS = ("seed", "task.kwargs.fold")  # what tells runs of one setting apart
@@ -30,7 +31,9 @@ def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
     # Of a search every column may seem to follow from one whose values are all distinct.
     for name in () if is_search(found, frame) else reversed(names):
         rest = [other for other in names if other != name]
-        if rest and len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates()):
+        apart = len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates())
+        # Nor may a trial be left without a word: of what others do not have it has nothing.
+        if rest and apart and frame[rest].notna().any(axis=1).all():
             names = rest
     return frame, names or columns[:1] or list(frame.columns[:1])
 
@@ -47,12 +50,27 @@ def is_search(found: dict | None, frame: pd.DataFrame) -> bool:
 
 def _axes(folder: str | os.PathLike, found: dict | None) -> pd.DataFrame:
     if found is None:
-        cell = (runs(folder)[0].config() or {}).get("cell", {"name": ""})
-        return pd.DataFrame({"cell.name": [cell["name"]]}, index=[Path(folder).name])
+        run = runs(folder)[0]
+        cell = (run.config() or {}).get("cell", {"name": ""})
+        return pd.DataFrame({"cell.name": [cell["name"]]}, index=[run.name])
     # A search that has proposed nothing yet has no trials, and no axes.
     names = list(dict.fromkeys(name for trial in found["trials"] for name in trial["overrides"])) or ["seed"]
-    rows = [[_shown(found["config"], t, name) for name in names] for t in found["trials"]]
-    return pd.DataFrame(rows, columns=names, index=[trial["id"] for trial in found["trials"]])
+    ids = [trial["id"] for trial in found["trials"]]
+    shown = {name: _column([_shown(found["config"], t, name) for t in found["trials"]], ids) for name in names}
+    return pd.DataFrame(shown, index=ids)
+
+
+def _column(values: list, ids: list[str]) -> pd.Series:
+    """The values of an axis, `pd.NA` where a trial has none: numbers, with NaN for these, where all are; else objects.
+
+    Of several kinds, as None beside numbers or true beside 1, each is its text, so that no two are taken for one.
+    """
+    there = [value for value in values if value is not pd.NA]
+    if all(type(value) in (int, float) and math.isfinite(value) for value in there):
+        return pd.Series([math.nan if value is pd.NA else value for value in values], ids)
+    if len({type(value) for value in there}) > 1 or not isinstance(there[0], bool | str):
+        values = [value if value is pd.NA else str(value) for value in values]
+    return pd.Series(values, ids, dtype=object)
 
 
 def results(folder: str | os.PathLike) -> pd.DataFrame:
@@ -60,7 +78,7 @@ def results(folder: str | os.PathLike) -> pd.DataFrame:
 
     Without the configs that `records.load` adds: with thousands of trials they are most of what it reads.
     """
-    found = {run.path.name: flatten(run.result() or {"status": "unfinished"}) for run in runs(folder)}
+    found = {run.name: flatten(run.result() or {"status": "unfinished"}) for run in runs(folder)}
     frame = pd.DataFrame([*found.values()], index=pd.Index([*found], name="trial"))
     return frame if "status" in frame else frame.assign(status=pd.Series(dtype=str))
 
@@ -69,11 +87,14 @@ def summary(folder: str | os.PathLike) -> pd.DataFrame:
     """One row a setting: trials by status, median, least and greatest test metrics over seeds, the baseline
     without memory, the rate of success with its interval, the half-life of the gradient before and after training.
 
-    A column `pruned` only where a search has stopped trials early."""
+    A column `pruned` only where a search has stopped trials early, `parameters` only where they were counted.
+    """
     frame, names = settings(folder)
     joined = frame[names].join(results(folder))
     number = joined.groupby(names, sort=False, dropna=False).ngroup()
     rows = joined.loc[~number.duplicated(), names].set_axis(_headings(names), axis=1).reset_index(drop=True)
+    gaps = [name for name in rows if is_numeric(rows[name]) and rows[name].isna().any()]
+    rows = rows.astype(dict.fromkeys(gaps, "Float64"))  # what a setting has not is missing, and no NaN
     return pd.concat([rows, _counts(joined["status"], number), _statistics(joined, number, len(rows))], axis=1)
 
 
@@ -89,12 +110,12 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
 
 def failures(folder: str | os.PathLike) -> list[str]:
     """A line for each failed trial: its id, what it changes, and why it failed."""
-    frame, lines = axes(folder), []
+    frame, lines = axes(folder).astype(object), []  # or a row of whole numbers and others would be floats
     for run in runs(folder):
         result = run.result()
         if result is not None and result["status"] == "failed":
-            changes = ", ".join(f"{short(k)}={v}" for k, v in frame.loc[run.path.name].items())
-            lines.append(f"{run.path.name} ({changes}): {result.get('reason', '')}")
+            changes = ", ".join(f"{short(k)}={v}" for k, v in frame.loc[run.name].dropna().items())
+            lines.append(f"{run.name} ({changes}): {result.get('reason', '')}")
     return lines
 
 
@@ -117,6 +138,8 @@ def _statistics(joined: pd.DataFrame, number: pd.Series, settings: int) -> pd.Da
     over = joined[joined["status"].isin(TRAINED)].reindex(columns=wanted)
     of = number[over.index]
     columns: dict[str, object] = {}
+    if "parameters" in joined:
+        columns["parameters"] = whole(over, "parameters").groupby(of).first()
     for metric in [c for c in joined if c.startswith("metrics.test.")]:
         columns |= _over_seeds(over[metric], of, "test_" + metric.removeprefix("metrics.test."))
     columns["baseline"] = over["baseline"].astype(float).groupby(of).first()
@@ -133,6 +156,20 @@ def _success(solved: SeriesGroupBy, settings: int) -> dict[str, object]:
     return {"success_rate": solved.mean(), **bounds}
 
 
+def whole(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A column of whole numbers, also where some are missing; of other values as it is."""
+    if name not in rows:
+        return pd.Series(pd.NA, rows.index, dtype="Int64")
+    return rows[name].astype("Int64") if all(map(_is_whole, rows[name])) else rows[name].astype(str)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number, or missing; floats hold whole numbers exactly up to 2^53."""
+    if isinstance(value, float):
+        return math.isnan(value) or (value.is_integer() and abs(value) <= 2**53)
+    return isinstance(value, int) or value is None or value is pd.NA
+
+
 def _over_seeds(values: pd.Series, of: pd.Series, name: str) -> dict[str, pd.Series]:
     grouped = values.astype(float).groupby(of)
     return {f"{name}_{how}": grouped.agg(how) for how in SPREAD}
@@ -144,13 +181,13 @@ def _shown(config: dict, trial: dict, name: str) -> object:
 
 
 def _value(config: dict, overrides: dict, name: str) -> object:
-    """What a trial has at a dotted name, whether it overrides that, a part around it, or nothing there."""
+    """What a trial has at a dotted name, whether it overrides that, a part around it, or nothing there: `pd.NA`."""
     if name in overrides:
         return overrides[name]
     whole = next((outer for outer in overrides if name.startswith(f"{outer}.")), None)
     at: object = config if whole is None else overrides[whole]
     for part in (name if whole is None else name.removeprefix(f"{whole}.")).split("."):
-        at = at.get(part) if isinstance(at, dict) else None
+        at = at.get(part, pd.NA) if isinstance(at, dict) else pd.NA
     return at
 
 

@@ -81,7 +81,8 @@ def run_trials(
             if not running:
                 return
             if stopping.asked():
-                raise stopping.Preempted(f"with {len(running)} jobs under way")
+                begun = [t for trials in running.values() for t in trials if _is_under_way(folder, t)]
+                raise stopping.Preempted(f"with {len(begun)} trials under way")
             if time.monotonic() - looked > LOOK_EVERY:
                 source.look([trial for trials in running.values() for trial in trials])
                 looked = time.monotonic()
@@ -99,6 +100,10 @@ def run_trials(
                     on_over(status, trial)
     finally:
         executor.shutdown()
+
+
+def _is_under_way(folder: Path, trial: Trial) -> bool:
+    return run_folder(folder, trial).config() is not None and status_of(folder, trial) == "unfinished"
 
 
 def job_of(folder: Path, trials: list[Trial], **options: Any) -> Job:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from rnngen.configcheck import ConfigError
+from rnngen.jsonfiles import DamagedFile
 from rnngen.records import RunFolder, describe, load, short, sweep
 from rnngen.sweep.campaign import Campaign
 from rnngen.sweep.plan import Trial
@@ -20,7 +21,10 @@ STATUSES = ("finished", "pruned", "diverged", "failed")
 
 
 class Progress:
-    """A live line on a terminal, else a line for each trial that ends. `over` may be called from any thread."""
+    """A live line on a terminal, which moves within trials, too; else a line for each trial that ends.
+
+    `over` may be called from any thread.
+    """
 
     def __init__(self, campaign: Campaign):
         self._campaign, self._lock = campaign, threading.Lock()
@@ -32,14 +36,30 @@ class Progress:
             console=self._console, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._task = self._bars.add_task("trials", total=campaign.total, completed=self._completed(), state="")
-        self._began = time.monotonic()
+        self._began, self._ended, self._part = time.monotonic(), threading.Event(), Part(campaign.folder)
+        self._watching = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> "Progress":
         self._bars.start()
+        if self._console.is_terminal:
+            self._watching.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        if self._watching.is_alive():
+            self._watching.join()
         self._bars.stop()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(1.0):
+            self._watch_once()
+
+    def _watch_once(self) -> None:
+        part = self._part.trained()
+        with self._lock:
+            completed = min(self._completed() + (part or 0.0), self._campaign.total)
+            self._bars.update(self._task, completed=completed, state=self._state(part))
 
     def over(self, status: str, trial: Trial) -> None:
         """A trial ended with a status."""
@@ -60,13 +80,43 @@ class Progress:
     def _completed(self) -> int:
         return self._campaign.total - self._campaign.left + sum(self._counts.values())
 
-    def _state(self) -> str:
-        done, left = sum(self._counts.values()), self._campaign.total - self._completed()
+    def _state(self, part: float | None = 0.0) -> str:
+        """part: how much is trained of those that are running, None: they are being compiled."""
+        done, left = sum(self._counts.values()) + (part or 0.0), self._campaign.total - self._completed()
         running = min(left, self._campaign.executor.slots)
-        seconds = (time.monotonic() - self._began) / done * left
+        if not done:
+            return f"{running} running" + (", compiling" if part is None else "")
+        seconds = (time.monotonic() - self._began) / done * (left - (part or 0.0))
         counts = ", ".join(f"{n} {status}" for status, n in self._counts.items() if status != "finished" and n)
         best = f"best {self._campaign.metric} {self._best[0]:.3g} ({self._best[1]})" if self._best else ""
         return ", ".join(filter(None, [f"{running} running", counts, best, f"about {duration(seconds)} left"]))
+
+
+class Part:
+    """How much of those trials in a sweep's folder is trained that have begun and are not over."""
+
+    def __init__(self, folder: Path):
+        self._folder, self._over, self._steps = folder / "trials", set[str](), dict[str, int]()
+
+    def trained(self) -> float | None:
+        """In whole trials; None where there are some, and none of them has a row yet."""
+        begun = [path for path in self._folder.glob("*") if path.name not in self._over]
+        shares = [self._share(RunFolder(path)) for path in begun]
+        known = [share for share in shares if share is not None]
+        return sum(known) if known or not shares else None
+
+    def _share(self, run: RunFolder) -> float | None:
+        name = run.path.name
+        if (run.path / "result.json").exists():
+            self._over.add(name)
+            return 0.0
+        try:
+            if name not in self._steps:
+                self._steps[name] = (run.config() or {})["train"]["steps"]
+            step = run.last_step()
+        except (OSError, DamagedFile, KeyError):  # begun in this moment, or damaged: its own process will say so
+            return None
+        return None if step is None else step / self._steps[name]
 
 
 def better(best: tuple[float, str] | None, score: float | None, trial: str, mode: str) -> tuple[float, str] | None:

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
+from rnngen.config import plain
 from rnngen.sweep.space import Labelled
+from rnngen.types import is_whole
 
 METHODS = ("random", "tpe", "gp")
 MODES = ("min", "max")
@@ -40,11 +43,11 @@ class Search(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values."""
-        plain = {
+        space = {
             name: {"choice": list(r.options)} if isinstance(r, Choice) else r._asdict()
             for name, r in self.space.items()
         }
-        return self._asdict() | {"space": plain}
+        return plain(self._asdict() | {"space": space}, "search")
 
 
 def uniform(low: float, high: float) -> Numbers:
@@ -60,7 +63,7 @@ def loguniform(low: float, high: float) -> Numbers:
 def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
     """A whole number from `low` to `high`, both included. Raises ValueError for an empty range, or a step with log."""
     place = f"integers({low!r}, {high!r}, step={step!r}, log={log!r})"
-    if not all(map(_is_whole, (low, high, step))) or step < 1 or (log and step > 1):
+    if not all(map(is_whole, (low, high, step))) or step < 1 or (log and step > 1):
         raise ValueError(f"{place}: takes whole numbers, a positive step, and no step with log")
     return _checked(Numbers(low, high, whole=True, log=log, step=step), place)
 
@@ -68,7 +71,8 @@ def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
 def choice(values: Iterable[Any] | Mapping[str, Any]) -> Choice:
     """One of the values; a mapping gives each a label. Raises ValueError where there is none, or one twice."""
     labelled = isinstance(values, Mapping)
-    pairs = list(values.items()) if isinstance(values, Mapping) else [(str(value), value) for value in values]
+    pairs = list(values.items()) if isinstance(values, Mapping) else [(value, value) for value in values]
+    pairs = [(str(name), value) for name, value in pairs]
     options = {name: Labelled(name, value) if labelled else value for name, value in pairs}
     if not options or len(options) < len(pairs):
         raise ValueError(f"choice({[name for name, _ in pairs]}): needs values, and each only once")
@@ -76,7 +80,7 @@ def choice(values: Iterable[Any] | Mapping[str, Any]) -> Choice:
 
 
 def _checked(numbers: Numbers, place: str) -> Numbers:
-    if not all(isinstance(n, int | float) and math.isfinite(n) for n in (numbers.low, numbers.high)):
+    if not all(isinstance(n, Real) and math.isfinite(n) for n in (numbers.low, numbers.high)):
         raise ValueError(f"{place}: takes two finite numbers")
     if numbers.low >= numbers.high:
         raise ValueError(f"{place}: the range is empty")
@@ -116,7 +120,7 @@ def search(
         raise ValueError(f"search: pruner {pruning['name']} takes first and factor, not {sorted(unknown)[0]!r}")
     numbers: dict[str, Any] = {"trials": trials, "seed": seed} | {n: v for n, v in pruning.items() if n != "name"}
     for name, number in numbers.items():
-        if not _is_whole(number) or number < 0:
+        if not is_whole(number) or number < 0:
             raise ValueError(f"search: {name} must be a whole number, not negative, got {number!r}")
     if not isinstance(metric, str) or not isinstance(space, Mapping):
         raise ValueError(f"search: metric must be a name and space a mapping, got {metric!r} and {space!r}")
@@ -128,7 +132,10 @@ def search(
         raise ValueError(f"search: trials must be positive, got {trials}")
     if not space:
         raise ValueError("search: the space has no names")
-    ranges = {name: choice(r) if isinstance(r, list) else r for name, r in space.items()}
+    ranges = {
+        name: choice(r) if isinstance(r, list | tuple) and not isinstance(r, Numbers | Choice) else r
+        for name, r in space.items()
+    }
     for name, r in ranges.items():
         if not isinstance(r, Numbers | Choice):
             raise ValueError(f"search: {name!r} needs uniform, loguniform, integers, choice or a list, got {r!r}")
@@ -138,10 +145,6 @@ def search(
 def metric_place(metric: str) -> str:
     """The dotted name of a search's metric in a trial's result."""
     return metric if "." in metric else f"metrics.valid.{metric}"
-
-
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _check_one_of(what: str, value: Any, known: tuple[str, ...]) -> None:

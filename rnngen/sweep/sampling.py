@@ -48,6 +48,11 @@ def ask(study: Any, search: Search, number: int) -> tuple[Any, dict[str, Any]]:
     return proposed, {name: value_of(search.space[name], value) for name, value in proposed.params.items()}
 
 
+def params_of(proposal: dict, search: Search) -> dict[str, Any]:
+    """What was proposed, as `proposals` has it; the names of a choice are text."""
+    return {n: str(v) if isinstance(search.space.get(n), Choice) else v for n, v in proposal["params"].items()}
+
+
 def distributions(search: Search) -> dict[str, Any]:
     """The search's space as Optuna has it."""
     return {name: distribution(r) for name, r in search.space.items()}

@@ -28,7 +28,7 @@ def bare(value: Any) -> Any:
 def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
     """One trial a value; a mapping gives each value a label. Raises ValueError where there is none."""
     if isinstance(values, Mapping):
-        values = [Labelled(label, value) for label, value in values.items()]
+        values = [Labelled(str(label), value) for label, value in values.items()]
     space = [{name: value} for value in values]
     if not space:
         raise ValueError(f"axis {name!r} has no values")

@@ -84,7 +84,7 @@ class Study:
                 self.study.tell(self.study.ask(), state=sampling.state("FAIL"))
                 continue
             proposal = found[number]
-            self.study.enqueue_trial(proposal["params"])
+            self.study.enqueue_trial(sampling.params_of(proposal, self.search))
             told = _Told(self.study.ask(sampling.distributions(self.search)))
             run = RunFolder(self.folder / "trials" / proposal["id"])
             result, first = run.result(), number == proposal["numbers"][0]

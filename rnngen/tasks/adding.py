@@ -73,7 +73,7 @@ def _marks(variant, key_first, key_second, length):
 
 
 def _loss(outputs, batch):
-    error = outputs - batch.targets
+    error = outputs - batch.counted().targets
     scalar, squared = mean_loss(jnp.sum(error**2, axis=-1), batch.weights)
     _, hits = mean_loss((jnp.abs(error[..., 0]) < TOLERANCE).astype(jnp.float32), batch.weights)
     return scalar, {"loss": squared, "accuracy": hits}

@@ -74,6 +74,7 @@ def _loss(head, blank):
     cross_entropy = classification_loss(head)
 
     def loss(outputs, batch):
+        batch = batch.counted()
         scalar, sums = cross_entropy(outputs, batch)
         recall = jnp.where(batch.targets != blank, batch.weights, 0.0)
         hit = jnp.argmax(outputs, axis=-1) == batch.targets

@@ -13,7 +13,7 @@ from rnngen.data.corpus import SPLITS, Corpus
 from rnngen.heads import Head
 from rnngen.media import MEDIA, Medium
 from rnngen.tasks.task import Task, epoch_order, finite_indices, mean_loss
-from rnngen.tasks.windows import Window, chunks_of, stream_sample, whole_sample
+from rnngen.tasks.windows import Window, chunks_of, stream_sample, warmup_of, whole_sample
 from rnngen.types import Batch
 
 ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host
@@ -62,6 +62,7 @@ def generative(
         solved=lambda metrics: metrics["loss"] <= solved_below,
         finish=functools.partial(to_batch, made),
         chunks=chunks_of(corpus, chunk) if chunk else None,
+        **({"warmup": warmup_of(corpus, chunk)} if chunk else {}),
         medium={"name": medium, "kwargs": medium_kwargs} | _usual_length(corpus),
         facts=corpus.facts,
     )
@@ -71,6 +72,7 @@ def nll_loss(head: Head, more_metrics: Callable = lambda nll, batch: {}) -> Call
     """Negative log-likelihood in nats a step."""
 
     def loss(outputs, batch):
+        batch = batch.counted()
         nll = -head.log_prob(outputs, batch.targets)
         scalar, sums = mean_loss(nll, batch.weights)
         return scalar, {"loss": sums} | more_metrics(nll, batch)

@@ -36,6 +36,8 @@ class Task(NamedTuple):
     finish: (what sample gives) -> Batch.
     chunks: (split, batch_size) -> batches in an epoch, where consecutive ones are chunks of the same streams and the
       carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
+    warmup: (evaluation split, batch_size) -> how many chunks, numbered below 0, come before the first of these to warm
+      the carry; they have no weight.
     medium: how its sequences are made and shown, {"name", "kwargs"} of `rnngen.media.MEDIA`; None: it makes none.
     facts: what a record should say of its data.
     """
@@ -51,6 +53,7 @@ class Task(NamedTuple):
     solved: Callable[[dict[str, float]], bool]
     finish: Callable[[Any], Batch] = lambda batch: batch
     chunks: Callable[[str, int], int] | None = None
+    warmup: Callable[[str, int], int] = lambda split, batch_size: 0
     medium: dict | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
 
@@ -69,6 +72,14 @@ class Task(NamedTuple):
         size = self.sizes[split]
         assert size is not None, "an evaluation split is finite"
         return math.ceil(size / batch_size)
+
+    def check_streams(self, setting: str, split: str, count: int) -> None:
+        """Raise ValueError naming the setting where a split is too short for so many streams."""
+        if self.chunks is not None:
+            try:
+                self.chunks(split, count)
+            except ValueError as error:
+                raise ValueError(f"{setting}, on the {split} split: {error}") from error
 
     def batch(self, split: str, key: Key, step: Array, batch_size: int) -> Batch:
         """A batch, wherever sample runs; jittable where it is on the device."""
@@ -179,9 +190,13 @@ def last_step(length: Array, longest: int) -> Array:
 
 
 def mean_loss(per_step: Array, weights: Array) -> tuple[Array, tuple[Array, Array]]:
-    """The weighted mean of `[t, *b]`, and (sum, count) so that means over many batches stay exact."""
-    total, count = jnp.sum(per_step * weights), jnp.sum(weights)
-    return total / jnp.maximum(count, 1), (total, count)
+    """The weighted mean of `[t, *b]`, and (sum, count) so that means over many batches stay exact.
+
+    The mean is 0 where no step has weight. What stands at such steps does not count; that its gradient does not either
+    is for the loss to see to, by `Batch.counted`.
+    """
+    total, count = jnp.sum(jnp.where(weights != 0, per_step, 0) * weights), jnp.sum(weights)
+    return total / jnp.where(count > 0, count, 1), (total, count)
 
 
 def classification_loss(head: Head, correct: Callable | None = None) -> Callable:
@@ -192,6 +207,7 @@ def classification_loss(head: Head, correct: Callable | None = None) -> Callable
     correct = correct or (lambda outputs, targets: jnp.argmax(outputs, axis=-1) == targets)
 
     def loss(outputs, batch):
+        batch = batch.counted()
         scalar, nll = mean_loss(-head.log_prob(outputs, batch.targets), batch.weights)
         _, hits = mean_loss(correct(outputs, batch.targets).astype(jnp.float32), batch.weights)
         return scalar, {"loss": nll, "accuracy": hits}

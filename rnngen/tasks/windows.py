@@ -15,6 +15,10 @@ import numpy as np
 
 from rnngen.data.corpus import Corpus
 
+# Steps that warm the carry of a row which begins within a sequence. An LSTM of 128 units trained on text then has the
+# loss of one row to 3e-6 nats a symbol, in 8 rows or 1000.
+WARMUP = 256
+
 
 class Window(NamedTuple):
     """Values as they stand in the corpus, before the device makes a batch of them; all `[t, b]` and more axes.
@@ -59,18 +63,23 @@ def stream_places(xp, lengths: np.ndarray, order, batch_size: int, chunk: int, n
 
 
 class Rows(NamedTuple):
-    """A split laid out in rows for evaluation: places `[t, b]` (-1: padding), and where sequences and rows begin."""
+    """A split laid out in rows for evaluation: places `[t, b]` (-1: padding), and where sequences and rows begin.
+
+    warmup: of the steps, how many at the start repeat what stands before a row, to warm its carry.
+    """
 
     places: np.ndarray
     begins: np.ndarray
     opens: np.ndarray
+    warmup: int
 
 
 def rows(lengths: np.ndarray, count: int, chunk: int) -> Rows:
     """Every step of a split once, in `count` rows padded to a multiple of `chunk`.
 
-    Whole sequences fill the rows evenly; a single sequence is cut into as many parts, of which each starts anew.
-    Raises ValueError where there are more rows than steps.
+    Whole sequences fill the rows evenly. A single sequence is cut into as many parts, and before each stand the
+    `WARMUP` steps that come before it there, or more to make up a chunk. Raises ValueError where there are more rows
+    than steps.
     """
     if count > int(np.sum(lengths)):
         raise ValueError(
@@ -78,18 +87,21 @@ def rows(lengths: np.ndarray, count: int, chunk: int) -> Rows:
         )
     parts = _cut(int(lengths[0]), count) if len(lengths) == 1 else _deal_out(lengths, count)
     longest = max(sum(stop - start for start, stop in row) for row in parts)
-    steps = -(-longest // chunk) * chunk
+    # No more than the last part has before it, and none for whole sequences: they begin where their rows do.
+    warmup = -(-min(WARMUP, parts[-1][0][0]) // chunk) * chunk if len(lengths) == 1 else 0
+    steps = warmup - (-longest // chunk) * chunk
     places, opens = np.full((steps, count), -1), np.zeros((steps, count), bool)
     for column, row in enumerate(parts):
-        filled = np.concatenate([np.arange(*part) for part in row] or [np.zeros(0, int)])
-        places[: len(filled), column] = filled
+        before = np.arange(max(0, row[0][0] - warmup), row[0][0]) if warmup else np.zeros(0, int)
+        filled = np.concatenate([before, *(np.arange(*part) for part in row)])
+        first = warmup - len(before)
+        places[first : first + len(filled), column] = filled
     opens[0] = True
-    return Rows(places, np.isin(places, _starts(lengths)), opens)
+    return Rows(places, np.isin(places, _starts(lengths)), opens, warmup)
 
 
 def _cut(length: int, count: int) -> list[list[tuple[int, int]]]:
-    borders = np.linspace(0, length, count + 1).astype(int)
-    return [[(int(a), int(b))] for a, b in itertools.pairwise(borders)]
+    return [[border] for border in itertools.pairwise(number * length // count for number in range(count + 1))]
 
 
 def _deal_out(lengths: np.ndarray, count: int) -> list[list[tuple[int, int]]]:
@@ -129,9 +141,13 @@ def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callabl
             places, begins, opens = stream_places(xp, lengths, order, batch_size, chunk, step % chunks)
             return window_at(xp, values[split], places, begins, begins | opens)
         table = laid_out(split, batch_size)
-        places, begins, opens = (_slice(xp, x, step * chunk, chunk) for x in table)
+        start = table.warmup + step * chunk
+        places, begins, opens = (_slice(xp, x, start, chunk) for x in table[:3])
         exists = None if (table.places >= 0).all() else places >= 0
-        return window_at(xp, values[split], places, begins, begins | opens, exists, first_counts)
+        window = window_at(xp, values[split], places, begins, begins | opens, exists, first_counts)
+        if not table.warmup:
+            return window
+        return window._replace(counts=xp.where(step >= 0, window.counts, xp.zeros((), np.float32)))
 
     return sample
 
@@ -139,12 +155,19 @@ def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callabl
 def chunks_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
     """`Task.chunks` of such a sample."""
 
+    @functools.cache
     def chunks(split, batch_size):
         if split == "train":
             return stream_steps(corpus.lengths[split], batch_size, chunk)
-        return len(rows(corpus.lengths[split], batch_size, chunk).places) // chunk
+        table = rows(corpus.lengths[split], batch_size, chunk)
+        return (len(table.places) - table.warmup) // chunk
 
     return chunks
+
+
+def warmup_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
+    """`Task.warmup` of such a sample."""
+    return functools.cache(lambda split, batch_size: rows(corpus.lengths[split], batch_size, chunk).warmup // chunk)
 
 
 def whole_sample(xp, corpus: Corpus, values: dict, indices: Callable, first_counts: bool) -> Callable:

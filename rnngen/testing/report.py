@@ -43,6 +43,11 @@ class Finding(NamedTuple):
     says: str
     wrong: str = ""
 
+    def __str__(self):
+        width = max(map(len, LAWS))
+        line = f"{'BAD' if self.wrong else 'ok '}  {self.law:<{width}}  {self.says}"
+        return f"{line}\n     {'':<{width}}  {self.wrong}" if self.wrong else line
+
 
 class Report(NamedTuple):
     """findings: laws in the order they were tried; facts: lines about a cell that keeps them all."""
@@ -56,20 +61,20 @@ class Report(NamedTuple):
         return tuple(finding.law for finding in self.findings if finding.wrong)
 
     def __str__(self):
-        lines = []
-        width = max(map(len, LAWS))
-        for finding in self.findings:
-            lines.append(f"{'BAD' if finding.wrong else 'ok '}  {finding.law:<{width}}  {finding.says}")
-            lines += [f"     {'':<{width}}  {finding.wrong}"] if finding.wrong else []
-        if self.broken and LAWS[self.findings[-1].law] in CONTRACT:
-            lines.append("the other laws rest on this one, and were not tried")
-        return "\n".join([*lines, *self.facts])
+        return "\n".join([*map(str, self.findings), *self.rest()])
+
+    def rest(self) -> list[str]:
+        """The lines after those of the findings."""
+        untried = bool(self.broken) and LAWS[self.findings[-1].law] in CONTRACT
+        return [*(["the other laws rest on this one, and were not tried"] if untried else []), *self.facts]
 
 
-def examine_cell(cell: Cell, measure: bool = True) -> Report:
+def examine_cell(
+    cell: Cell, measure: bool = True, on_finding: Callable[[Finding], object] = lambda finding: None
+) -> Report:
     """Every law of a cell. measure: also its speed and memory horizon, where it keeps them all.
 
-    Raises ValueError for something else than a Cell.
+    on_finding gets each finding as it is made. Raises ValueError for something else than a Cell.
     """
     if not isinstance(cell, Cell):
         raise ValueError(f"expected a Cell, got {cell!r:.80}")
@@ -80,6 +85,7 @@ def examine_cell(cell: Cell, measure: bool = True) -> Report:
             break
         if law not in CLAIMS or CLAIMS[law](cell):
             findings.append(Finding(law.__name__, (law.__doc__ or "").strip(), _wrong(law, cell)))
+            on_finding(findings[-1])
     kept = not any(finding.wrong for finding in findings)
     return Report(tuple(findings), tuple(facts(cell)) if kept and measure else ())
 

@@ -33,6 +33,8 @@ class Diagnose(NamedTuple):
         size = task.sizes["valid"]
         if size is not None and task.chunks is None and self.examples > size:
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
+        if self.what:
+            task.check_streams("examples", "valid", self.examples)
         # By the sizes alone: a cell whose step fails is for its own trial to report.
         params = jax.eval_shape(model.init, jax.random.key(0))
         size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))

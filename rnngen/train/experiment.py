@@ -1,5 +1,6 @@
 """What a run consists of: a model, a task, an optimiser, and when to do what."""
 
+import math
 from typing import NamedTuple
 
 from rnngen.lookup import nearest
@@ -39,6 +40,28 @@ class Schedule(NamedTuple):
     patience: int = 0
     on_divergence: str = "stop"
 
+    def fitted(self, diagnose_every: int) -> "Schedule":
+        """With a `log_every` that divides the other intervals, of all such numbers the nearest in ratio.
+
+        The last row of a run may tell of fewer steps.
+        """
+        intervals = [n for n in (self.eval_every, self.save_every, diagnose_every) if 0 < n <= self.steps]
+        every = math.gcd(*intervals)
+        if self.log_every < 1 or every % self.log_every == 0:
+            return self
+        small = [n for n in range(1, math.isqrt(every) + 1) if every % n == 0]
+        divisors = [*small, *(every // n for n in small)]
+        return self._replace(log_every=min(divisors, key=lambda n: abs(math.log(n / self.log_every))))
+
+    def length(self, step: int) -> int:
+        """How many steps are trained as one from a step on, which is a multiple of `log_every`."""
+        return min(self.log_every, self.steps - step)
+
+    def lengths(self) -> list[int]:
+        """All that `length` gives in a run, the usual one first."""
+        last = (self.steps - 1) // self.log_every * self.log_every
+        return list(dict.fromkeys((self.length(0), self.length(last))))
+
     def check(self, task: Task, diagnose_every: int) -> None:
         """Raise ValueError naming the first number that does not fit."""
         for name in ("steps", "batch_size", "log_every", "eval_batch_size"):
@@ -47,9 +70,9 @@ class Schedule(NamedTuple):
         for name in ("eval_every", "save_every", "patience"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        intervals = {name: getattr(self, name) for name in ("steps", "eval_every", "save_every")}
-        for name, interval in (intervals | {"diagnose.every": diagnose_every}).items():
-            if interval % self.log_every:
+        intervals = {"eval_every": self.eval_every, "save_every": self.save_every, "diagnose.every": diagnose_every}
+        for name, interval in intervals.items():
+            if interval <= self.steps and interval % self.log_every:
                 # log_every steps are one program, and a resumed run must log the very same rows.
                 raise ValueError(f"{name} must be a multiple of log_every={self.log_every}, got {interval}")
         size = task.sizes["train"]
@@ -58,8 +81,9 @@ class Schedule(NamedTuple):
         if task.chunks is not None:
             if self.full_batch:
                 raise ValueError("full_batch needs whole examples, and this task's are chunks of streams")
-            for split, streams in {"train": self.batch_size, "valid": self.eval_batch_size}.items():
-                task.chunks(split, streams)  # complains where there are too few steps for so many
+            task.check_streams("batch_size", "train", self.batch_size)
+            for split in ("valid", "test"):
+                task.check_streams("eval_batch_size", split, self.eval_batch_size)
         elif size is not None and not self.full_batch and self.batch_size > size:
             raise ValueError(f"batch_size must be at most the {size} training examples, got {self.batch_size}")
         if self.stop_metric and self.stop_metric not in (known := task.metric_names()):

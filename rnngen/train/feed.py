@@ -13,20 +13,20 @@ from rnngen.types import Batch, PyTree
 
 
 class Feed:
-    """The drawn batches of every dispatch, `[trials, log_every, ...]`; those of the next are drawn meanwhile.
+    """The drawn batches of every dispatch, `[trials, steps, ...]`; those of the next are drawn meanwhile.
 
     keys: by which each trial draws, as numbers. Where the task draws on the device there is nothing to feed.
     """
 
     def __init__(self, experiment: Experiment, keys: Sequence[np.ndarray], first_step: int):
         self.draw = lambda step: _drawn(experiment, keys, step)
-        self.every, self.fed = experiment.schedule.log_every, not experiment.task.on_device
+        self.schedule, self.fed = experiment.schedule, not experiment.task.on_device
         self.pool = ThreadPoolExecutor(1, "feed") if self.fed else None
         self.ahead: tuple[int, Future] | None = None
         self._begin(first_step)
 
     def _begin(self, step: int) -> None:
-        if self.pool:
+        if self.pool and step < self.schedule.steps:
             self.ahead = step, self.pool.submit(self.draw, step)
 
     def take(self, step: int) -> PyTree:
@@ -35,7 +35,7 @@ class Feed:
             return None
         ready, future = self.ahead
         drawn = future.result() if ready == step else self.draw(step)
-        self._begin(step + self.every)
+        self._begin(step + self.schedule.length(step))
         return drawn
 
     def close(self) -> None:
@@ -44,19 +44,18 @@ class Feed:
             self.pool.shutdown(cancel_futures=True)
 
 
-def feed_shapes(experiment: Experiment, trials: int) -> PyTree:
-    """The shapes of what a dispatch is fed; None where the task draws on the device."""
+def feed_shapes(experiment: Experiment, trials: int, steps: int) -> PyTree:
+    """The shapes of what a dispatch of so many steps is fed; None where the task draws on the device."""
     if experiment.task.on_device:
         return None
     one = _one(experiment.task, key_numbers(jax.random.key(0)), 0, experiment.schedule.examples(experiment.task))
-    count = experiment.schedule.log_every
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((trials, count, *x.shape), x.dtype), one)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((trials, steps, *x.shape), x.dtype), one)
 
 
 def batch_shapes(experiment: Experiment) -> Batch:
     """The shapes of a training batch."""
     task = experiment.task
-    drawn = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), feed_shapes(experiment, 1))
+    drawn = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), feed_shapes(experiment, 1, 1))
     if task.on_device:
         size = experiment.schedule.examples(task)
         drawn = jax.eval_shape(lambda key: task.sample("train", key, jnp.int32(0), size), jax.random.key(0))
@@ -65,7 +64,7 @@ def batch_shapes(experiment: Experiment) -> Batch:
 
 def _drawn(experiment: Experiment, keys: Sequence[np.ndarray], first: int) -> PyTree:
     task, size = experiment.task, experiment.schedule.examples(experiment.task)
-    steps = range(first, first + experiment.schedule.log_every)
+    steps = range(first, first + experiment.schedule.length(first))
     trials = [_stacked([_one(task, key, step, size) for step in steps]) for key in keys]
     return _stacked(trials)
 

@@ -82,7 +82,7 @@ class _Run:
             if stopping.asked():
                 self.preempt(states, step, going)
             states = self.train(states, step, going)
-            step += self.schedule.log_every
+            step += self.schedule.length(step)
             for member in (m for m in going if m.goes_back(step)):
                 member.go_back()
             states = self.round_off(states, step, [m for m in going if m.going])
@@ -106,20 +106,21 @@ class _Run:
         raise stopping.Preempted(f"at step {step}")
 
     def train(self, states: TrainState, step: int, members: list[Member]) -> TrainState:
+        steps = self.schedule.length(step)
         began = time.perf_counter()
         fed = self.feed.take(step)
         waited = time.perf_counter() - began
-        states, sums = self.programs.train(states, self.active(members), fed)
+        states, sums = self.programs.train[steps](states, self.active(members), fed)
         rows = each_mean(sums)
         spent = (time.perf_counter() - began) / len(members)
         # Before a row tells of this interval, the last has to be safe: no more than one is ever lost.
         self.wait()
-        pace = {"steps_per_second": self.schedule.log_every / spent}
+        pace = {"steps_per_second": steps / spent}
         if fed is not None:
             pace |= {"data_wait": waited / len(members) / spent}
         for member in members:
             member.seconds += spent
-            row = {"step": step + self.schedule.log_every, "split": "train"} | rows[self.place(member)]
+            row = {"step": step + steps, "split": "train"} | rows[self.place(member)]
             member.write("metrics", row | pace | {"seconds": member.seconds})
         return states
 

@@ -52,12 +52,20 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Callable:
 
 
 def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, final: float = 0.0) -> Callable:
-    """Linear from 0 in `warmup_steps`, then half a cosine down to `final` times the learning rate."""
+    """Linear from 0 in `warmup_steps`, then half a cosine down to `final` times the learning rate.
+
+    Raises ValueError where the run is no longer than that.
+    """
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(f"warmup_steps must be below the {steps} steps of the run, got {warmup_steps}")
     return optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup_steps, steps, end_value=final * learning_rate)
 
 
 def exponential(learning_rate: float, steps: int, decay_rate: float = 0.5, decay_steps: int = 1000) -> Callable:
-    """Times `decay_rate` every `decay_steps`, smoothly."""
+    """Times `decay_rate` every `decay_steps`, smoothly. Raises ValueError for one that is not positive."""
+    for name, number in {"decay_rate": decay_rate, "decay_steps": decay_steps}.items():
+        if not number > 0:
+            raise ValueError(f"{name} must be positive, got {number}")
     return optax.exponential_decay(learning_rate, decay_steps, decay_rate)
 
 

@@ -38,15 +38,16 @@ TRIALS = "trials"
 
 
 class Programs(NamedTuple):
-    """`log_every` training steps, an evaluation a split, and each diagnosis.
+    """The training steps between two rows, an evaluation a split, and each diagnosis.
 
-    train: (states, active `[count]`, fed) -> (states, sums), see `train_steps`. evaluate: (params, active) -> sums;
-    where a trial is not active, what comes back for it has no meaning. pick: (states, place) -> the state of one trial.
+    train: of each number of steps between rows, (states, active `[count]`, fed) -> (states, sums), see `train_steps`.
+    evaluate: (params, active) -> sums; where a trial is not active, what comes back for it has no meaning. pick:
+      (states, place) -> the state of one trial.
     remember: (states, better `[count]`) -> states whose best parameters are the last of those that are better.
     diagnose: (params of one trial) -> what was measured. how: "map" or "vmap".
     """
 
-    train: Callable
+    train: dict[int, Callable]
     evaluate: dict[str, Callable]
     pick: Callable
     remember: Callable
@@ -92,7 +93,7 @@ def programs_for(experiment: Experiment, states: TrainState, how: str = "map") -
         if count == 1 or how != "auto":
             return _compile(experiment, states, mesh, how)
         both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
-        return min(both, key=lambda programs: _seconds(programs, states, feed_shapes(experiment, count)))
+        return min(both, key=lambda programs: _seconds(programs, states, experiment))
 
     return _kept(name, make)
 
@@ -146,17 +147,21 @@ def _kept(name: tuple, make: Callable[[], Any], keeper: Kept = _PROGRAMS) -> Any
 def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> Programs:
     count, active = states.step.shape[0], jnp.ones(states.step.shape, jnp.bool_)
     inner = mesh if count == 1 else sharding.mesh_of(1)
-    train = _training(experiment, inner)
     over = functools.partial(_over_trials, count=count, how=how, mesh=mesh)
     everywhere = NamedSharding(mesh, sharding.REPLICATED if count == 1 else PartitionSpec(TRIALS))
     whole = NamedSharding(mesh, sharding.REPLICATED)
     taking = jax.jit(lambda states, place: jax.tree.map(lambda x: x[place], states), out_shardings=whole)
     pick = taking.lower(states, 0).compile()
     params = pick(states, 0).params
-    steps = lambda states, active, fed: over(lambda both: train(*both))((states, fed), active)  # noqa: E731
-    fed = feed_shapes(experiment, count)
+
+    def training(steps: int) -> Callable:
+        one = _training(experiment, inner, steps)
+        run = lambda states, active, fed: over(lambda both: one(*both))((states, fed), active)  # noqa: E731
+        jitted = jax.jit(run, donate_argnums=0, out_shardings=(everywhere, None))
+        return jitted.lower(states, active, feed_shapes(experiment, count, steps)).compile()
+
     return Programs(
-        jax.jit(steps, donate_argnums=0, out_shardings=(everywhere, None)).lower(states, active, fed).compile(),
+        {steps: training(steps) for steps in experiment.schedule.lengths()},
         {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
         jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),
@@ -165,11 +170,11 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
     )
 
 
-def _training(experiment: Experiment, mesh: Mesh) -> Callable:
-    """What one trial runs between two rows."""
+def _training(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
+    """What one trial runs between two rows, so many steps apart."""
     model, task, optimizer, schedule, _, _, regularizer, _ = experiment
     size, skip = schedule.examples(task), schedule.on_divergence == "skip_update"
-    return train_steps(model, task, optimizer, size, schedule.log_every, mesh, regularizer, skip)
+    return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip)
 
 
 def _remember(states: TrainState, better: Array) -> TrainState:
@@ -251,8 +256,9 @@ def _text(experiment: Experiment) -> str:
     """The programs of an experiment as text, constants included: equal where what they compile to is."""
     state = jax.eval_shape(lambda: _first_state(experiment))
     task, schedule, mesh = experiment.task, experiment.schedule, sharding.mesh_of(1)
-    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1))
-    traced = [jax.make_jaxpr(_training(experiment, mesh))(state, fed)]
+    steps = schedule.lengths()[0]
+    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1, steps))
+    traced = [jax.make_jaxpr(_training(experiment, mesh, steps))(state, fed)]
     streams = schedule.eval_batch_size if task.chunks else None
     for split in ("valid", "test"):
         items, batch_of = split_batches(task, split, schedule.eval_batch_size)
@@ -265,13 +271,15 @@ def _text(experiment: Experiment) -> str:
     return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))
 
 
-def _seconds(programs: Programs, states: TrainState, shapes: PyTree) -> float:
+def _seconds(programs: Programs, states: TrainState, experiment: Experiment) -> float:
     """How long a dispatch takes, the first not counted."""
     active, spent = jnp.ones(states.step.shape, jnp.bool_), 0.0
+    steps, train = next(iter(programs.train.items()))
+    shapes = feed_shapes(experiment, states.step.shape[0], steps)
     fed = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     for _ in range(2):
         given = jax.tree.map(jnp.copy, states)  # training takes its argument's memory
         began = time.perf_counter()
-        jax.block_until_ready(programs.train(given, active, fed))
+        jax.block_until_ready(train(given, active, fed))
         spent = time.perf_counter() - began
     return spent

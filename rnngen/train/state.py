@@ -166,12 +166,12 @@ def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Call
     Items are what the task's `sample` gives, made once for all programs that look at it; or, where that takes more than
     `HELD` bytes and is made on the device, the numbers of batches, from which each is made as it is needed.
     """
-    numbers = task.batches(split, batch_size)
+    numbers = range(-task.warmup(split, batch_size), task.batches(split, batch_size))
     if task.on_device:
         make = functools.partial(sample_batch, task.sample, split, batch_size)
         shapes = jax.eval_shape(make, jnp.int32(0))
-        if numbers * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
-            return jnp.arange(numbers), lambda number: task.finish(make(number))
+        if len(numbers) * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
+            return jnp.asarray(numbers), lambda number: task.finish(make(number))
     return _made(task, split, batch_size, numbers), task.finish
 
 
@@ -189,21 +189,21 @@ def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -
 _MADE = Kept(16)
 
 
-def _made(task: Task, split: str, batch_size: int, count: int) -> PyTree:
-    """`count` batches of a split, stacked, as `sample` gives them."""
+def _made(task: Task, split: str, batch_size: int, numbers: range) -> PyTree:
+    """Batches of a split by their numbers, stacked, as `sample` gives them."""
 
     def make():
         if task.on_device:
             one = functools.partial(sample_batch, task.sample, split, batch_size)
-            return jax.jit(lambda numbers: jax.lax.map(one, numbers))(jnp.arange(count))
-        drawn = [task.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in range(count)]
+            return jax.jit(lambda numbers: jax.lax.map(one, numbers))(jnp.asarray(numbers))
+        drawn = [task.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in numbers]
         return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *drawn)
 
-    return _MADE.get((task.sample, split, batch_size, count), make)
+    return _MADE.get((task.sample, split, batch_size, numbers), make)
 
 
 def _finished(task: Task, split: str, batch_size: int) -> PyTree:
-    make = lambda: jax.jit(jax.vmap(task.finish))(_made(task, split, batch_size, 1))  # noqa: E731
+    make = lambda: jax.jit(jax.vmap(task.finish))(_made(task, split, batch_size, range(1)))  # noqa: E731
     return _MADE.get((task.sample, split, batch_size, "finished"), make)
 
 

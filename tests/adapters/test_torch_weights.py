@@ -26,8 +26,8 @@ CELL_OF = {name: name.split()[-1] for name in KINDS}
 
 def ours(name, weights, xs):
     """Outputs, and gradients by torch's names: a bias here is the sum of two there, and each has its gradient."""
-    imported = from_torch(weights)
-    cell = CELLS[imported.cell](imported.hidden_dim)
+    imported = from_torch(weights, nonlinearity="tanh")
+    cell = CELLS[imported.cell](imported.hidden_dim, **imported.kwargs)
     layer = both_ways(cell) if " " in name else one_way(cell)
 
     def loss(layers, xs):
@@ -52,7 +52,7 @@ def test_values_and_gradients_are_torchs(name, dtype, tolerance):
     recorded = RECORDED[name]
     with jax.enable_x64(dtype == "float64"):
         weights, xs = arrays(recorded["weights"], dtype), np.asarray(recorded["xs"], dtype)
-        imported = from_torch(weights)
+        imported = from_torch(weights, nonlinearity="tanh")
         assert imported[:2] == (CELL_OF[name], 3)
         assert list(imported.layers) == ["layer_0", "layer_1"]
         ys, gradients = ours(name, weights, xs)
@@ -75,7 +75,7 @@ def test_there_and_back(name):
     layers = {f"layer_{n}": random_params(cell, d, n) for n, d in enumerate((3, 4, 4))}
     if " " in name:
         layers = {n: {"forward": p, "backward": jax.tree.map(lambda x: 2 * x, p)} for n, p in layers.items()}
-    back = from_torch(to_torch(layers | {"head": {"kernel": 1}}, "rnn."), "rnn.")
+    back = from_torch(to_torch(layers | {"head": {"kernel": 1}}, "rnn."), "rnn.", "tanh")
     assert back.cell == CELL_OF[name]
     assert_close(back.layers, jax.tree.map(np.asarray, layers), 0.0)
 
@@ -88,6 +88,61 @@ def test_torch_takes_what_is_exported():
     xs = np.random.RandomState(0).normal(size=(5, 2, 3)).astype(np.float32)
     expected = module(torch.tensor(xs))[0].detach().numpy()
     assert_close(unroll(CELLS["gru"](4), params, jnp.asarray(xs))[1], expected, 1e-5)
+
+
+def module_of(kind="GRU", **options):
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    return torch, getattr(torch.nn, kind)(3, 4, **options)
+
+
+@pytest.mark.parametrize("of", ["bfloat16", "half"])
+def test_tensors_of_less_than_32_bits_come_as_float32(of):
+    _, module = module_of()
+    weights = getattr(module, of)().state_dict()
+    wide = {name: value.float().numpy() for name, value in weights.items()}
+    assert_close(from_torch(weights).layers, from_torch(wide).layers, 0.0)
+
+
+def test_parameters_with_gradients_are_taken():
+    _, module = module_of("LSTM", bidirectional=True)
+    weights = {name: value.numpy() for name, value in module.state_dict().items()}
+    assert_close(from_torch(dict(module.named_parameters())).layers, from_torch(weights).layers, 0.0)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_a_module_says_its_nonlinearity(nonlinearity):
+    torch, module = module_of("RNN", nonlinearity=nonlinearity)
+    xs = np.random.RandomState(0).normal(size=(5, 2, 3)).astype(np.float32)
+    expected = module(torch.tensor(xs))[0].detach().numpy()
+    whole = torch.nn.ModuleDict({"rnn": module})
+    for imported in (
+        from_torch(module),
+        from_torch(whole, "rnn."),
+        from_torch(module.state_dict(), nonlinearity=nonlinearity),
+    ):
+        cell = CELLS[imported.cell](imported.hidden_dim, **imported.kwargs)
+        layer = jax.tree.map(jnp.asarray, imported.layers["layer_0"])
+        assert_close(unroll(cell, layer, jnp.asarray(xs))[1], expected, 1e-5)
+
+
+def test_weights_that_do_not_say_their_nonlinearity_are_asked_about():
+    weights = arrays(RECORDED["rnn"]["weights"])
+    with pytest.warns(
+        UserWarning, match=r"do not say whether it is of tanh or relu: taken for tanh; give nonlin"
+    ) as told:
+        assert from_torch(weights).kwargs == {}
+    assert told[0].filename == __file__
+    from_torch(arrays(RECORDED["gru"]["weights"]))  # others have but one
+    with pytest.raises(ValueError, match="nonlinearity must be tanh or relu, got 'relo'; did you mean 'relu'"):
+        from_torch(weights, nonlinearity="relo")
+
+
+def test_a_file_of_bfloat16(tmp_path):
+    _, module = module_of()
+    files = pytest.importorskip("safetensors.torch", reason="safetensors is an extra")
+    weights = module.bfloat16().state_dict()
+    files.save_file(weights, tmp_path / "w.safetensors")
+    assert_close(from_torch(load_weights(tmp_path / "w.safetensors")).layers, from_torch(weights).layers, 0.0)
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors"])

@@ -1,13 +1,14 @@
 """Piano rolls go to MIDI and back unchanged, and files of others are read by the rule that stands in the docstring."""
 
 import os
+import struct
 from pathlib import Path
 
 import mido
 import numpy as np
 import pytest
 
-from rnngen.data.midi import held_notes, read_midi, write_midi
+from rnngen.data.midi import common_grid, held_notes, read_midi, read_score, write_midi
 
 
 def random_roll(steps=40, seed=0, share=0.1):
@@ -40,6 +41,45 @@ def test_round_trip(tmp_path, seconds):
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, roll)
     assert mido.MidiFile(tmp_path / "a.mid").length == pytest.approx(40 * seconds)
+
+
+@pytest.mark.parametrize("steps_per_beat", [2, 3, 7])
+def test_round_trip_on_a_finer_grid(tmp_path, steps_per_beat):
+    roll = random_roll()
+    roll[-3:] = 0
+    write_midi(roll, tmp_path / "a.mid", 0.1, steps_per_beat)
+    np.testing.assert_array_equal(read_midi(tmp_path / "a.mid", steps_per_beat), roll)
+    assert mido.MidiFile(tmp_path / "a.mid").length == pytest.approx(40 * 0.1, rel=1e-4)
+
+
+@pytest.mark.parametrize("ticks", [3, 49, 480])
+def test_a_rest_at_the_end_is_kept_at_any_number_of_ticks(tmp_path, ticks):
+    """In floats 98 / 49 beats are a little less than 2."""
+    path = write_notes(tmp_path / "a.mid", (0, ticks, 60, 0), ticks=ticks)
+    file = mido.MidiFile(path)
+    file.tracks[1].append(mido.MetaMessage("end_of_track", time=ticks))
+    file.save(path)
+    for steps_per_beat in (1, 3, 7):
+        assert read_midi(path, steps_per_beat).shape == (2 * steps_per_beat, 88)
+
+
+@pytest.mark.parametrize(
+    ("notes", "steps"),
+    [
+        ([(0, 480), (480, 1440)], 1),
+        ([(0, 455), (480, 935)], 1),  # notation software lets go of a note a little early
+        ([(0, 240), (240, 480)], 2),
+        ([(0, 240), (480, 720)], 2),  # at one step a beat both would last as long as their rests
+        ([(0, 120), (120, 240)], 4),
+        ([(0, 160), (160, 320), (320, 480)], 4),  # of triplets no grid up to 4 holds all, and 4 tells them apart
+    ],
+)
+def test_the_grid_is_the_coarsest_that_keeps_what_is_played(tmp_path, notes, steps):
+    made = [(*note, 60, 0) for note in notes]
+    score = read_score(write_notes(tmp_path / "a.mid", *made))
+    plain = read_score(write_notes(tmp_path / "b.mid", (0, 480, 60, 0)))
+    assert common_grid([score]) == common_grid([plain, score]) == common_grid([score, plain]) == steps
+    assert common_grid([plain]) == 1
 
 
 def test_neighbouring_steps_are_one_held_note(tmp_path):
@@ -117,6 +157,53 @@ def test_what_is_not_music(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_midi(tmp_path / "a.mid")
     assert "\n" not in str(caught.value)
+
+
+NOTE = b"\x00\x90\x3c\x40\x83\x60\x80\x3c\x00"  # of one beat
+
+
+def one_track(*events):
+    """The bytes of a file."""
+    track = b"".join(events) + b"\x00\xff\x2f\x00"
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480) + b"MTrk" + struct.pack(">I", len(track)) + track
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    [
+        b"\x83\x60\xff\x59\x02\xfe\xff",  # a key signature that is none
+        b"\x83\x60\xb0\x07\xc8",  # a data byte above 127
+        b"\x00\xb0\x07\x40\x83\x60\x07\xc8",  # the same under running status
+        b"\x83\x60\x90\x3c\xc8",
+        b"\x00\xc0\x01\x00\xf0\x02\x01\xf7\x00\xff\x01\x81\x00" + bytes(128) + b"\x83\x60\xd0\xff",
+    ],
+)
+def test_invalid_events_are_left_out_and_told(tmp_path, capsys, invalid):
+    """Each comes a beat late, which the note after it keeps."""
+    path = tmp_path / "a.mid"
+    path.write_bytes(one_track(NOTE, invalid, NOTE))
+    assert on(read_midi(path)) == [(0, 60), (2, 60)]
+    said = capsys.readouterr().err
+    assert said == f"rnngen: {path}: events that are not valid MIDI were left out: 1\n"
+    with pytest.raises(ValueError, match=r"a\.mid cannot be read as MIDI: "):
+        read_midi(path, strict=True)
+    path.write_bytes(one_track(NOTE))
+    assert on(read_midi(path, strict=True)) == [(0, 60)]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (b"\x00\xff\x59\x02\xfe\xff\x00\xf5\x01", "undefined status byte 0xf5"),
+        (b"\x00\x07\xc8", "running status|undefined status byte"),
+        (b"\x00\xff\x59\x02\xfe\xff\x00\xff\x01\x7f", "it ends too early"),
+    ],
+)
+def test_events_that_cannot_be_told_apart_are_refused(tmp_path, events, message):
+    (tmp_path / "a.mid").write_bytes(one_track(events))
+    with pytest.raises(ValueError, match=rf"a\.mid cannot be read as MIDI: {message}"):
+        read_midi(tmp_path / "a.mid")
 
 
 def test_a_damaged_file_is_refused_in_words_or_read(tmp_path):

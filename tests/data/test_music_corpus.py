@@ -12,6 +12,8 @@ from scipy import io
 
 from rnngen.data import load_music
 from rnngen.data.sequences import join
+from rnngen.media import MEDIA
+from rnngen.tasks import TASKS
 
 SPLITS = ("train", "valid", "test")
 
@@ -41,14 +43,14 @@ def write_mat(path, sets=SETS):
     return path
 
 
-def write_midi(path, pitches):
-    """One note of a beat for every pitch."""
+def write_midi(path, pitches, ticks=96):
+    """One note for every pitch, of a beat where it has 96 ticks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     midi = mido.MidiFile(ticks_per_beat=96)
     track = mido.MidiTrack()
     for pitch in pitches:
         track.append(mido.Message("note_on", note=pitch, velocity=64, time=0))
-        track.append(mido.Message("note_off", note=pitch, velocity=64, time=96))
+        track.append(mido.Message("note_off", note=pitch, velocity=64, time=ticks))
     midi.tracks.append(track)
     midi.save(path)
     return path
@@ -108,6 +110,42 @@ def test_midi_files_are_split_by_name(tmp_path):
     assert pitches(sequences(finer, "test")[0]) == [40 + order[-2]] * 2 + [60] * 2
 
 
+def test_midi_files_are_read_on_the_grid_of_what_is_played(tmp_path, capsys):
+    """Eighth notes are not chords: the folder's common grid, in the facts and on screen, and by the task as well."""
+    for i in range(12):
+        write_midi(tmp_path / f"{i:02}.mid", [60, 62, 64, 65], ticks=48 if i else 96)
+    corpus = load_music(str(tmp_path))
+    assert corpus.facts["steps_per_beat"] == 2
+    assert capsys.readouterr().err == f"rnngen: {tmp_path}: MIDI is read at steps_per_beat=2\n"
+    assert sorted(pitches(s) for split in SPLITS for s in sequences(corpus, split)) == sorted(
+        [[60, 60, 62, 62, 64, 64, 65, 65]] + 11 * [[60, 62, 64, 65]]
+    )
+    assert load_music(str(tmp_path), steps_per_beat=3).facts["steps_per_beat"] == 3
+    assert capsys.readouterr().err == ""
+    for asked, found in ((0, 2), (4, 4)):
+        task = TASKS["music"](str(tmp_path), steps_per_beat=asked)
+        assert task.facts["steps_per_beat"] == found
+        assert task.medium["kwargs"] == {"steps_per_beat": found, "seconds_per_step": 0.5 / found}
+        prompt = MEDIA["music"](**task.medium["kwargs"]).read(str(tmp_path / "01.mid"))
+        assert pitches(prompt.tolist()) == np.repeat([60, 62, 64, 65], found // 2).tolist()
+
+
+def test_invalid_events_of_a_folder_are_counted(tmp_path, capsys):
+    for i in range(3):
+        file = write_midi(tmp_path / f"{i}.mid", [60, 61])
+        raw = bytearray(file.read_bytes())
+        if i:
+            raw[raw.index(b"\x90\x3d\x40") + 2] = 200  # the velocity of the second note
+        file.write_bytes(raw)
+    corpus = load_music(str(tmp_path), steps_per_beat=1)
+    assert corpus.facts["invalid_events"] == 2
+    assert "and 1 more files: events that are not valid MIDI were left out: 2\n" in capsys.readouterr().err
+    assert all(
+        "cannot be read as MIDI" in error_line(load, str(tmp_path), strict=True)
+        for load in (load_music, TASKS["music"])
+    )
+
+
 def test_an_archive_of_midi_files_is_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RNNGEN_CACHE", str(tmp_path / "cache"))
     for split, count in zip(SPLITS, (3, 1, 1), strict=True):
@@ -161,6 +199,11 @@ def test_bad_arguments(tmp_path):
     assert "unknown music 'jsb_choral'; did you mean 'jsb_chorales'?" in error_line(load_music, name="jsb_choral")
     file = str(write_npz(tmp_path / "own.npz"))
     assert "steps_per_beat is for MIDI files" in error_line(load_music, file, steps_per_beat=4)
+    check(load_music(file, steps_per_beat=1))
+    song = write_midi(tmp_path / "songs" / "0.mid", [60, 61])
+    assert "steps_per_beat must be a positive whole number" in error_line(
+        load_music, str(song.parent), steps_per_beat=-1
+    )
     assert "got fold 5 of 5" in error_line(load_music, file, fold=5, folds=5)
     (tmp_path / "own.mid.npz").write_text("no npz")
     assert "is not an npz file" in error_line(load_music, str(tmp_path / "own.mid.npz"))

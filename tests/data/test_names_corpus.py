@@ -31,6 +31,16 @@ def test_each_name_is_in_one_split_once(tmp_path):
     assert [len(half.lengths[split]) for split in ("train", "valid", "test")] == [10, 5, 5]
 
 
+def test_a_byte_order_mark_is_no_letter(tmp_path):
+    names = ["emma", "olivia", "emma", "ava", "zoe", "mia", "lea", "jo", "ida", "noa", "eva", "kim"]
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tmp_path / f"{encoding}.txt").write_text("\n".join(names), encoding=encoding)
+    plain, marked = (load_names(str(tmp_path / f"{encoding}.txt")) for encoding in ("utf-8", "utf-8-sig"))
+    assert marked.facts["distinct"] == 11
+    assert marked.facts["vocabulary"] == plain.facts["vocabulary"]
+    assert everything(marked) == everything(plain)
+
+
 def test_bad_files_and_shares(tmp_path):
     file = tmp_path / "own.txt"
     file.write_text("ada\nbob\n\nada\n")

@@ -73,6 +73,29 @@ def test_the_place_of_an_unknown_character_counts_all_pieces_before_it(file, mon
     assert f"character {SAMPLE.index('Z')} is 'Z'" in line
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("piece", [2, 1 << 20])
+def test_a_byte_order_mark_is_no_character(tmp_path, monkeypatch, piece, large):
+    monkeypatch.setenv("RNNGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(symbols, "PIECE", piece)
+    monkeypatch.setattr(text, "LARGE", 0 if large else 1 << 20)
+    (tmp_path / "marked.txt").write_text(SAMPLE + "\ufeff", encoding="utf-8-sig", newline="")
+    corpus = load_text(str(tmp_path / "marked.txt"), splits=(0.5, 0.5, 0.0))
+    assert decoded(corpus, "train", "valid") == SAMPLE + "\ufeff"  # within a text it is one
+    as_bytes = load_text(str(tmp_path / "marked.txt"), encoding="bytes")
+    assert bytes(as_bytes.values["train"][:3]) == b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("splits", "sizes"), [((0.7, 0.2, 0.1), [700, 200, 100]), ((1 / 3, 1 / 3, 1 / 3), [333, 333, 334])]
+)
+def test_shares_are_cut_where_they_end(tmp_path, splits, sizes):
+    """In floats 0.7 + 0.2 is less than 0.9."""
+    (tmp_path / "a.txt").write_text("ab" * 500)
+    corpus = load_text(str(tmp_path / "a.txt"), splits=splits)
+    assert [len(values) for values in corpus.values.values()] == sizes
+
+
 @pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65537, np.uint32)])
 def test_tokens_take_the_smallest_type(tmp_path, size, dtype):
     characters = "".join(map(chr, [*range(1, 0xD800), *range(0xE000, 0x12000)][:size]))

@@ -6,7 +6,7 @@ import wave
 import numpy as np
 import pytest
 
-from rnngen.data.wav import read_wav, write_wav
+from rnngen.data.wav import EXTENSIBLE, read_wav, write_wav
 
 TIMES = np.arange(400) / 8000
 TONE = 0.8 * np.sin(2 * np.pi * 440 * TIMES)
@@ -70,21 +70,52 @@ def test_a_file_cut_short_is_read_so_far(tmp_path):
     np.testing.assert_allclose(samples, TONE[:398], atol=2e-5)
 
 
-def pcm(tag=1, bits=16, data=b"\0\0"):
+def pcm(tag=1, bits=16, data=b"\0\0", channels=1, more=b"", before=b""):
     """A file byte by byte, to say what the library would not write."""
-    form = struct.pack("<HHIIHH", tag, 1, 8000, 8000 * bits // 8, bits // 8, bits)
-    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    form = struct.pack("<HHIIHH", tag, channels, 8000, 8000 * bits // 8, bits // 8, bits) + more
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + before + b"data" + struct.pack("<I", len(data)) + data
     return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def extensible(tag, bits, data):
+    """As ffmpeg, sox and Windows write 24 bits and floats: the format stands in a longer header."""
+    guid = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+    return pcm(EXTENSIBLE, bits, data, more=struct.pack("<HHI", 22, bits, 4) + guid)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_longer_headers_say_the_same(tmp_path, width):
+    (tmp_path / "a.wav").write_bytes(extensible(1, 8 * width, encode(TONE, width)))
+    plain, _ = read_wav(write(tmp_path / "b.wav", encode(TONE, width), width))
+    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0], plain)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("header", [pcm, extensible])
+def test_floats_are_samples_as_they_are(tmp_path, width, header):
+    loud = np.append(TONE, [1.5, -2.0])
+    (tmp_path / "a.wav").write_bytes(header(3, 8 * width, loud.astype(f"<f{width}").tobytes()))
+    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0], np.append(TONE, [1.0, -1.0]).astype(np.float32))
+
+
+def test_other_chunks_are_passed_over(tmp_path):
+    odd = b"LIST" + struct.pack("<I", 3) + b"abc\0"  # chunks are padded to an even length
+    (tmp_path / "a.wav").write_bytes(pcm(data=encode(TONE, 2), before=odd))
+    np.testing.assert_allclose(read_wav(tmp_path / "a.wav")[0], TONE, atol=2e-5)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "a.wav is not a PCM wav file: it ends too early"),
-        (b"MThd and so on, a long text that is no sound", "a.wav is not a PCM wav file: .*RIFF"),
-        (pcm()[:30], "a.wav is not a PCM wav file"),
-        (pcm(tag=3, bits=32), "a.wav is not a PCM wav file: unknown format: 3"),
-        (pcm(bits=64, data=bytes(8)), "a.wav has 64 bits a sample, and 8, 16, 24 and 32 are read"),
+        (b"", "a.wav is not an uncompressed wav file: it ends too early"),
+        (b"MThd and so on, a long text that is no sound", "a.wav is not an uncompressed wav file: .*RIFF"),
+        (pcm()[:30], "a.wav is not an uncompressed wav file: it ends too early"),
+        (pcm(tag=7, bits=8), "a.wav is not an uncompressed wav file: its format is 7"),
+        (pcm(tag=EXTENSIBLE), "a.wav is not an uncompressed wav file: it ends too early"),
+        (pcm(channels=0), "a.wav is not an uncompressed wav file: it has 0 channels of 16 bits"),
+        (pcm(bits=64, data=bytes(8)), "a.wav has 64 bits a sample, and 8, 16, 24, 32, 32 float, 64 float are read"),
+        (pcm(tag=3, bits=16), "a.wav has 16 bits a sample"),
+        (pcm(tag=3, bits=32, data=struct.pack("<f", np.nan)), "a.wav has samples that are not finite"),
         (pcm(data=b""), "a.wav holds no samples"),
         (pcm(data=b"\0"), "a.wav holds no samples"),
         (None, "a.wav cannot be read: No such file"),

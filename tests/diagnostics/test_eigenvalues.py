@@ -9,7 +9,7 @@ from test_jacobian_products import linear
 
 from rnngen.cells import Cell
 from rnngen.diagnostics import recurrent_eigenvalues
-from rnngen.diagnostics.eigenvalues import kernel_eigenvalues, step_jacobians
+from rnngen.diagnostics.eigenvalues import eigenvalues, kernel_eigenvalues, step_jacobians
 
 T, B, D, H = 6, 3, 2, 4
 
@@ -93,3 +93,15 @@ def test_what_is_not_finite_is_shown_and_what_does_not_fit_refused():
     assert np.isfinite(found[[0, 2]]).all()
     with pytest.raises(ValueError, match=r"steps must lie within 0 to 5, got \(6,\)"):
         recurrent_eigenvalues(cell, params, xs, steps=(6,))
+
+
+@pytest.mark.parametrize("shape", [(8, 4), (4, 7), (4,)])
+def test_a_kernel_that_holds_no_square_blocks_is_refused(shape):
+    with pytest.raises(ValueError, match=rf"layer_0/recurrent_kernel must be \[h, g\*h\], got .* \[{shape[0]}"):
+        kernel_eigenvalues({"layer_0": {"recurrent_kernel": np.zeros(shape)}})
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3,)])
+def test_matrices_that_are_not_square_are_refused(shape):
+    with pytest.raises(ValueError, match=r"matrices must be \[\.\.\., n, n\], got an array of shape \[3"):
+        eigenvalues(np.zeros(shape))

@@ -1,9 +1,11 @@
 """The half-life of curves whose half-life is known."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnngen.diagnostics import flow_record, half_life
+from rnngen.cells import Cell
+from rnngen.diagnostics import flow_record, half_life, log_gradient_norms
 
 LN2 = np.log(2)
 
@@ -69,3 +71,42 @@ def test_nan_gradients_give_nan_and_no_curve():
     record = flow_record({"all": np.full((1, 10, 3), np.nan)})
     assert np.isnan(record["half_life"]["all"]["steps"])
     assert record["curves"]["all"]["median"] == []
+
+
+def test_norms_by_t_or_by_example_are_refused_where_this_can_be_told():
+    curve = falling(3.0, 40, 6)
+    curve[20:, :2] = np.nan  # two examples of 20 steps
+    assert half_life(curve).steps == pytest.approx(3.0)
+    for wrong, meant in ((curve.T, r"log_norms\.T\?"), (curve[::-1], r"log_norms\[::-1\]\?")):
+        with pytest.raises(ValueError, match=f"with nan at the last lags only: did you mean {meant}"):
+            half_life(wrong)
+    scattered = falling(3.0, 40, 6)
+    scattered[[3, 9], [0, 1]] = np.nan
+    assert half_life(scattered).steps == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("wrong", [falling(3.0)[:, 0], falling(3.0)[..., None]])
+def test_norms_of_another_number_of_axes_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"log_norms must be \[lags, examples\], got an array of shape \[60"):
+        half_life(wrong)
+    assert half_life(wrong.reshape(len(wrong), -1)).steps == pytest.approx(3.0)
+    with pytest.raises(ValueError, match=r"norms\['all'\] must be \[sources, lags, examples\], got .* \[60, 5\]"):
+        flow_record({"all": falling(3.0)})
+    with pytest.raises(ValueError, match="first_lag must not be negative, got -3"):
+        half_life(falling(3.0), -3)
+
+
+def test_functions_are_in_natural_logs_by_t_and_records_to_base_ten_by_lag():
+    """A linear cell that halves its carry: the gradient at t of the loss at the end is 2^-(T - t)."""
+    halving = Cell(
+        init=lambda key, input_dim: {"kernel": jnp.ones((input_dim, 1))},
+        init_carry=lambda params, batch_shape: jnp.zeros((*batch_shape, 1)),
+        step=lambda params, h, x: (0.5 * h + x @ params["kernel"],) * 2,
+        output_dim=1,
+    )
+    norms = log_gradient_norms(halving, {"kernel": jnp.ones((1, 1))}, jnp.ones((8, 3, 1)), lambda ys: ys[-1].sum())
+    by_t = np.asarray(norms["all"])
+    np.testing.assert_allclose(by_t, -LN2 * np.arange(8, 0, -1)[:, None] * np.ones(3), rtol=1e-6)
+    assert half_life(by_t[::-1]).steps == pytest.approx(1.0)
+    record = flow_record({"all": by_t[None, ::-1]})
+    np.testing.assert_allclose(record["curves"]["all"]["median"], -np.log10(2) * np.arange(1, 9), rtol=1e-6)

@@ -65,3 +65,15 @@ def test_properties_of_numbers_and_tokens():
     tokens = input_properties(np.array([2, 0, 2]))
     np.testing.assert_array_equal(tokens["symbol 2"], [True, False, True])
     np.testing.assert_array_equal(tokens["steps since symbol 0"], [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (np.zeros((9, 400)), r"property 'place' must be \[t\] with the 9 steps of states \[9, 400\], got \[400\]"),
+        (np.zeros(400), r"states must be \[t, n\], got an array of shape \[400\]"),
+    ],
+)
+def test_states_the_other_way_round_are_refused(states, message):
+    with pytest.raises(ValueError, match=message):
+        selectivity(states, {"place": np.arange(400)})

@@ -144,6 +144,28 @@ def test_values_and_gradients_are_those_of_scan(x64, cell_name, name, everything
     assert_close(value_and_gradients(name, cell_name, **of), value_and_gradients("scan", cell_name, **of), 1e-9)
 
 
+@pytest.mark.parametrize("name", DISTINCT)
+def test_what_is_masked_may_be_anything(x64, name):
+    cell, params, xs, options = problem("mingru" if name == "associative" else "lstm", True, (B,), True, EVEN)
+    run = quick_jit(jax.value_and_grad(objective(cell, VARIANTS[name], options), argnums=(0, 1)))
+    gone = ~options["mask"][..., None]
+    expected = run(params, jnp.where(gone, 0, xs), options["probes"])
+    for nothing in (jnp.inf, jnp.nan):
+        assert_close(run(params, jnp.where(gone, nothing, xs), options["probes"]), expected, 0)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("shape", [(0, B), (T, 0), (0, 0), (T, B, 0)])
+def test_nothing_is_run_through_time_by_every_engine(name, shape):
+    cell = make("mingru" if name == "associative" else "lstm")
+    params, xs = random_params(cell, D), jnp.zeros((*shape, D))
+    carry, ys = unroll(cell, params, xs, engine=VARIANTS[name], mask=jnp.ones(shape, bool))
+    assert ys.shape == (*shape, H)
+    assert_close(carry, cell.init_carry(cell.prepare(params), shape[1:]), 0)
+    gradient = jax.grad(lambda p: jnp.sum(unroll(cell, p, xs, engine=VARIANTS[name])[1]))(params)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradient))
+
+
 # Axes are for an engine's reshapes: two for each, none at all for each way to go back in time.
 BATCHES = [(name, (2, 3)) for name in DISTINCT] + [(name, ()) for name in ("fused", "associative", "newton")]
 
@@ -191,15 +213,15 @@ def test_second_derivatives(x64, name):
     assert_close(curvature(cell_name, name), curvature(cell_name, "scan"), 1e-8)
 
 
-def test_forward_mode_runs_through_scan_and_is_refused_elsewhere():
+def test_forward_mode_runs_through_scan_and_elsewhere_names_it():
     cell = rnn(H)
     params, xs = random_params(cell, D), noise((T, B, D), 7)
     run = lambda how: lambda xs: unroll(cell, params, xs, engine=how)[1]  # noqa: E731
     along = lambda how: jax.jvp(run(how), (xs,), (jnp.ones_like(xs),))  # noqa: E731
     up, down = (unrolled(cell, params, xs + h, engine="scan")[1] for h in (1e-2, -1e-2))
     assert_close(along("scan")[1], (up - down) / 2e-2, 1e-2)
-    for how in ("fused", "newton"):
-        with pytest.raises(TypeError, match="forward-mode"):
+    for how in ("auto", "fused", "newton", engine("fused", kernels=True)):
+        with pytest.raises(ValueError, match='take engine="scan"'):
             along(how)
 
 

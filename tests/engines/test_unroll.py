@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import assert_close, double, noise, one_cell, one_step, quick_jit, random_params, unrolled
 
-from rnngen.cells import Cell
+from rnngen.cells import CELLS, Cell
 from rnngen.engines import unroll
 
 T, B, D, H = 7, 3, 2, 4
@@ -84,6 +84,29 @@ def test_nan_in_padding_harms_neither_values_nor_gradients(setup):
     loss = lambda params, xs: jnp.sum(unroll(cell, params, xs, mask=mask)[1] ** 2)  # noqa: E731
     run = quick_jit(jax.value_and_grad(loss))
     assert_close(run(params, xs.at[5:].set(jnp.nan)), run(params, xs), TOLERANCE)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_double_precision_is_taken_down_to_that_of_the_parameters(x64, name):
+    """As NumPy hands it over, with JAX_ENABLE_X64; and `init` draws in single precision there too."""
+    cell = CELLS[name](H)
+    params = cell.init(jax.random.key(0), D)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
+    shapes = lambda xs: jax.eval_shape(functools.partial(unroll, cell, params), xs)  # noqa: E731
+    single, double = (shapes(jax.ShapeDtypeStruct((T, B, D), dtype)) for dtype in (jnp.float32, jnp.float64))
+    assert single == double
+    if name == "lru":
+        xs = np.random.RandomState(0).normal(size=(T, B, D))
+        assert_close(unroll(cell, params, xs)[1], unroll(cell, params, xs.astype(np.float32))[1], 0)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_sizes_may_be_numpys(name):
+    ours, theirs = CELLS[name](H), CELLS[name](np.int64(H))
+    params = ours.init(jax.random.key(0), D)
+    assert_close(theirs.init(jax.random.key(0), D), params, 0)
+    run = lambda cell: jax.eval_shape(functools.partial(unroll, cell), params, noise((T, B, D)))  # noqa: E731
+    assert run(ours) == run(theirs)
 
 
 def test_reset_equals_a_fresh_batch(setup):
@@ -220,6 +243,33 @@ def test_unknown_engine(engine, message):
     cell, params, xs = problem("gru")
     with pytest.raises(ValueError, match=message):
         unroll(cell, params, xs, engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("xs", "message"),
+    [
+        (np.zeros((T, B, D)).tolist(), "xs: expected arrays, got a list"),
+        (list(np.zeros((T, B, D))), r"xs: expected one array \[t, \*b, d\], got a list of 7; see jnp.stack"),
+        (np.zeros(D), r"xs: expected the axes \[t, \*b, d\], got one, \[2\]"),
+        (np.zeros(()), "xs: expected arrays with one leading axis t"),
+        (None, "xs: expected arrays with leading axes t, .*got None"),
+        ("text", "xs: expected arrays, got a str"),
+    ],
+)
+def test_what_is_no_sequence_is_named(setup, xs, message):
+    cell, params, _ = setup
+    with pytest.raises(ValueError, match=message):
+        unroll(cell, params, xs)
+
+
+def test_flags_and_parameters_that_are_no_arrays_are_named():
+    cell, params, xs = problem("gru")
+    flags = [[True] * B] * T
+    for name in ("mask", "resets"):
+        with pytest.raises(ValueError, match=f"{name}: expected arrays, got a list"):
+            unroll(cell, params, xs, **{name: flags})
+    with pytest.raises(ValueError, match="params: expected arrays, got a dict"):
+        unroll(cell, params | {"bias": [0.0] * 12}, xs)
 
 
 @pytest.mark.parametrize(

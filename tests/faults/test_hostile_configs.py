@@ -104,8 +104,9 @@ def train_abstractly(config):
 def _trace(experiment):
     """The program of training, by shapes alone."""
     state = jax.eval_shape(lambda: _first_state(experiment))
-    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1))
-    jax.eval_shape(_training(experiment, sharding.mesh_of(1)), state, fed)
+    steps = experiment.schedule.lengths()[0]
+    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1, steps))
+    jax.eval_shape(_training(experiment, sharding.mesh_of(1), steps), state, fed)
 
 
 def is_modest(experiment):

@@ -185,3 +185,10 @@ def test_a_real_kanji_and_a_real_letter(tmp_path):
     picture, table = MEDIA["trajectories"]().write([first], tmp_path / "letter")
     np.testing.assert_array_equal(MEDIA["trajectories"]().read(str(table)), first)
     assert len(paths(picture)[0]) == len(first)
+
+
+def test_a_byte_order_mark_before_a_table_is_no_number(tmp_path):
+    (tmp_path / "a.csv").write_text("0.5,0.25,0\n", encoding="utf-8-sig")
+    np.testing.assert_array_equal(MEDIA["trajectories"]().read(str(tmp_path / "a.csv")), [[0.5, 0.25, 0]])
+    (tmp_path / "b.txt").write_text("1 2 0\n", encoding="utf-8-sig")
+    np.testing.assert_array_equal(MEDIA["strokes"]().read(str(tmp_path / "b.txt")), [[1, 2, 0]])

@@ -32,6 +32,11 @@ def test_the_first_unknown_symbol_is_named():
         MEDIA["text"](vocabulary="abc").read("\n")
 
 
+def test_a_byte_order_mark_before_a_prompt_is_no_character():
+    np.testing.assert_array_equal(MEDIA["text"](vocabulary="ab").read("\ufeffba"), [1, 0])
+    np.testing.assert_array_equal(MEDIA["text"](vocabulary="ab\ufeff").read("\ufeffba"), [2, 1, 0])  # a symbol there
+
+
 def test_bytes_round_trip(tmp_path):
     medium, prompt = MEDIA["bytes"](), "ü 語\n🎵\0"
     values = medium.read(prompt)

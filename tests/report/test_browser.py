@@ -106,6 +106,23 @@ def test_enter_sorts_too(opened):
     assert losses(opened)[:10] == ASCENDING[::-1]
 
 
+def test_results_fit_a_window_of_1400_pixels(chromium, sweep):
+    """With all columns there are, and small losses, of which a range is long: it goes below the median, whole."""
+    for trial in (sweep / "trials").iterdir():
+        run = RunFolder(trial)
+        small = {"loss": 1.43e-4 * (1 + int(trial.name[-1])), "accuracy": 0.123 + 0.1 * int(trial.name[-1])}
+        half_life = {"initial": 10.5 + int(trial.name[-1]), "final": 1230.0 - int(trial.name[-1])}
+        run.finish(run.result() | {"metrics": {"test": small}, "parameters": 12993, "half_life": half_life})
+    emulate(chromium, 1400, "light")
+    (sweep / "report.html").write_text(page.render(sweep, summary(sweep), {}))
+    chromium.get((sweep / "report.html").as_uri())
+    box = chromium.find_element("css selector", "#results .scroll")
+    assert chromium.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", box)
+    lines = [span.rect["height"] for span in box.find_elements("css selector", "td.range span")]
+    assert lines
+    assert max(lines) < 1.5 * min(lines)
+
+
 def test_a_phone_scrolls_tables_and_not_the_page(opened):
     emulate(opened, 390, "light")
     assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth && innerWidth <= 390")

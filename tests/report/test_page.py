@@ -35,10 +35,10 @@ class Tables(HTMLParser):
             self.tables[-1].append([])
         if tag in ("td", "th"):
             self.tables[-1][-1].append("")
-        self._open = tag in ("td", "th")
+            self._open = True
 
     def handle_endtag(self, tag):
-        self._open = False
+        self._open &= tag not in ("td", "th")
 
     def handle_data(self, data):
         if self._open:

@@ -105,6 +105,14 @@ def test_saved_as_png_and_svg(sweep, tmp_path):
     assert b"<svg" in paths[1].read_bytes()
 
 
+def test_drawn_again_is_the_same_to_the_byte(lengths, tmp_path):
+    pack(lengths, tmp_path / "packed")
+    first = {path: path.read_bytes() for path in write(tmp_path / "packed")}
+    assert {path: path.read_bytes() for path in write(tmp_path / "packed")} == first
+    # Nor does a file hold the day, or what it was drawn with.
+    assert [path.name for path, raw in first.items() if b"Matplotlib" in raw or b"dc:date" in raw] == []
+
+
 def test_the_screen_shows_medians_and_ranges(sweep):
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     screen.show(summary(sweep), console)
@@ -199,6 +207,7 @@ def test_success_against_a_number(lengths):
     assert list(bars["rnn"].lines[0].get_ydata()) == [1, 0, 0]
     segment = bars["rnn"].lines[2][0].get_segments()[1]
     assert (segment[0][1], segment[1][1]) == pytest.approx(wilson(0, 5), abs=1e-9)
+    assert {tuple(bar.lines[0].get_xdata()) for bar in bars.values()} == {(10, 20, 30)}
     hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
     assert sorted(len(line.get_xdata()) for line in hollow) == [0, 2]  # runs that met their cap
     plt.close("all")
@@ -223,6 +232,17 @@ def test_horizons_beside_success(lengths):
     assert drawn[1] == (1e4, ">")  # a norm that does not fall
     rates = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.get_lines() if line.get_marker() == "o"}
     assert rates == {0: 1, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
+    plt.close("all")
+
+
+def test_a_half_life_that_there_is_none_of_is_left_of_all(lengths):
+    for seed in range(5):
+        run = RunFolder(lengths / "trials" / f"rnn-20-{seed}")
+        run.finish(run.result() | {"half_life": {"initial": 2.0, "final": np.nan}})
+    axes = scores.horizons(lengths).axes[0]
+    left = [line for line in axes.get_lines() if line.get_marker() == "<"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in left] == [(scores.SHOWN[0], 1)]
+    assert axes.get_xlim()[0] < scores.SHOWN[0]
     plt.close("all")
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 
+import numpy as np
 import pytest
 from sweeps import config
 
@@ -238,6 +239,34 @@ def test_gp_searches(tmp_path):
     space = {"optim.learning_rate": loguniform(1e-6, 1e3)}
     trials = Bowl(tmp_path, Study(tmp_path, base(), search("gp", space=space, trials=18))).run()
     assert min(abs(math.log10(rate(trial.config)) + 2) for trial in trials[10:]) < 0.5
+
+
+@pytest.mark.parametrize("values", [{"nan": 1.0, None: 2.0, "inf": 0.0}, [1.0, 0.0, 3]])
+def test_a_search_over_any_labels_goes_on_as_if_undisturbed(tmp_path, values):
+    asked = search("tpe", space={"optim.clip_norm": choice(values), "seed": (0, 1, 2)}, trials=9)
+    begin(tmp_path / "a", base(), asked, LAUNCH).executor.shutdown()
+    Bowl(tmp_path / "a", Study(tmp_path / "a", base(), asked), stop_after=5).run()
+    begin(tmp_path / "a", base(), asked, LAUNCH).executor.shutdown()
+    Bowl(tmp_path / "a", Study(tmp_path / "a", base(), asked)).run()
+    Bowl(tmp_path / "b", Study(tmp_path / "b", base(), asked)).run()
+    assert sweep(tmp_path / "a")["trials"] == proposals(tmp_path / "b")
+
+
+def test_ranges_of_numpys_numbers(tmp_path):
+    low, high, trials = np.array([4, 34, 5])
+    space = {
+        "cell.kwargs.hidden_dim": integers(low, high, step=trials),
+        "optim.clip_norm": uniform(*np.float32([0, 1])),
+    }
+    asked = search("tpe", space=space, trials=trials, seed=trials)
+    begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()
+    plain = {"low": 4, "high": 34, "whole": True, "log": False, "step": 5}
+    assert (
+        sweep(tmp_path)["search"]["space"]["cell.kwargs.hidden_dim"]
+        == plain
+        == asked.space["cell.kwargs.hidden_dim"]._asdict()
+    )
+    assert len(Bowl(tmp_path, Study(tmp_path, base(), asked)).run()) == 5
 
 
 def test_labels_of_choices_reach_the_tables(tmp_path):

@@ -18,6 +18,7 @@ def test_axis_product_zipped_chain():
 def test_a_mapping_labels_its_values():
     (first, second) = axis("a", {"one": 1, "two": 2})
     assert (first["a"].label, first["a"].value, second["a"].value) == ("one", 1, 2)
+    assert [value["a"].label for value in axis("a", {None: 1, 2: 3})] == ["None", "2"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Each task against a plain NumPy reading of its definition, and its baseline reached by that predictor."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +9,18 @@ import numpy as np
 import pytest
 from conftest import READING, draw_batch, needs_data, quick_jit
 
-from rnngen.data import load_digits, load_music, load_names, load_speech, load_strokes, load_text, load_trajectories
-from rnngen.tasks import TASKS, adding, copy_memory, digits, latch, temporal_order
+from rnngen.data import (
+    load_binarised_mnist,
+    load_digits,
+    load_mnist,
+    load_music,
+    load_names,
+    load_speech,
+    load_strokes,
+    load_text,
+    load_trajectories,
+)
+from rnngen.tasks import TASKS, adding, copy_memory, digits, latch, names, temporal_order
 
 N = 400
 
@@ -211,6 +222,22 @@ CORPORA = {
     "text": load_text,
     "trajectories": load_trajectories,
 }
+
+
+LOADERS = CORPORA | {"digits": load_digits, "mnist": load_mnist, "binarised_mnist": load_binarised_mnist}
+
+
+@pytest.mark.parametrize("name", sorted(LOADERS))
+def test_a_task_hands_on_whatever_its_loader_takes(name):
+    given, taken = (inspect.signature(made).parameters for made in (TASKS[name], LOADERS[name]))
+    assert {option: given[option].default for option in taken} == {option: p.default for option, p in taken.items()}
+
+
+def test_names_are_shuffled_by_the_seed_of_the_task(tmp_path):
+    (tmp_path / "own.txt").write_text("\n".join(f"n{chr(97 + i)}" for i in range(20)))
+    rules = [names(str(tmp_path / "own.txt"), seed=seed).facts["split"] for seed in (0, 1)]
+    assert "RandomState(0)" in rules[0]
+    assert "RandomState(1)" in rules[1]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=needs_data) if n in READING else n for n in sorted(TASKS)])

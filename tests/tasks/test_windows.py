@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.tasks.windows import chunks_of, rows, stream_places, stream_sample, whole_sample
+from rnngen.tasks import windows
+from rnngen.tasks.windows import chunks_of, rows, stream_places, stream_sample, warmup_of, whole_sample
 
 LENGTHS = np.array([5, 2, 9, 4, 4])
 STARTS = np.array([0, 5, 7, 16, 20])
@@ -57,9 +58,50 @@ def test_evaluation_rows_hold_every_step_once_and_no_sequence_is_cut(count, chun
 
 def test_one_long_sequence_is_cut_evenly():
     table = rows(np.array([10]), 4, 2)
-    np.testing.assert_array_equal(table.places, [[0, 2, 5, 7], [1, 3, 6, 8], [-1, 4, -1, 9], [-1, -1, -1, -1]])
-    assert table.begins.sum() == 1
-    assert table.opens.sum() == 4
+    np.testing.assert_array_equal(
+        table.places[table.warmup :], [[0, 2, 5, 7], [1, 3, 6, 8], [-1, 4, -1, 9], [-1, -1, -1, -1]]
+    )
+    assert table.begins[table.warmup :].sum() == 1
+
+
+def test_before_the_parts_of_one_sequence_stands_what_warms_their_carry(monkeypatch):
+    """All that comes before a part, or in whole chunks at least `WARMUP` steps of it."""
+    whole = rows(np.array([10]), 4, 2)
+    assert whole.warmup == 8
+    monkeypatch.setattr(windows, "WARMUP", 3)
+    short = rows(np.array([10]), 4, 2)
+    np.testing.assert_array_equal(short.places[:4], [[-1, -1, 1, 3], [-1, -1, 2, 4], [-1, 0, 3, 5], [-1, 1, 4, 6]])
+    for table in (whole, short):
+        before = table.places[: table.warmup + 1]
+        np.testing.assert_array_equal(np.diff(before, axis=0)[before[:-1] >= 0], 1)
+        assert [row[row >= 0].size for row in before[:-1].T] == [min(table.warmup, first) for first in (0, 2, 5, 7)]
+        assert table.opens[0].all()
+        assert not table.opens[1:].any()
+    assert rows(LENGTHS, 4, 2).warmup == rows(np.array([10]), 1, 2).warmup == 0
+
+
+def test_what_warms_a_carry_has_no_weight():
+    made = corpus(np.array([10]))
+    sample = stream_sample(np, made, made.values, 2, identity, first_counts=True)
+    count = warmup_of(made, 2)("valid", 4)
+    assert count == 4
+    assert chunks_of(made, 2)("valid", 4) == 2
+    windows = [sample("valid", None, n, 4) for n in range(-count, 2)]
+    assert not any(w.counts.any() for w in windows[:count])
+    assert sum(w.counts.sum() for w in windows) == 10
+    exists = np.concatenate([w.exists for w in windows])
+    np.testing.assert_array_equal(exists.sum(axis=0), [2, 5, 7, 10])
+    # A carry is begun by none of the steps that count, but for those that begin the sequence.
+    resets = np.concatenate([w.resets for w in windows])
+    assert resets[0].all()
+    assert [n for n in np.flatnonzero(resets[1:].any(axis=1)) + 1 if not windows[n // 2].begins[n % 2].any()] == []
+
+
+def test_the_parts_of_one_sequence_differ_by_a_step_at_most():
+    """30 steps in 22 parts: numbers that floats would round to the wrong side of a whole one."""
+    table = rows(np.array([30]), 22, 1)
+    parts = (table.places[table.warmup :] >= 0).sum(axis=0)
+    np.testing.assert_array_equal(np.cumsum(parts), [n * 30 // 22 for n in range(1, 23)])
 
 
 def test_a_window_holds_the_value_before_and_starts_anew_where_a_sequence_begins():

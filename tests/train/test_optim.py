@@ -62,6 +62,21 @@ def test_adamw_decays_weights_on_top():
 
 
 @pytest.mark.parametrize(
+    ("schedule", "kwargs", "message"),
+    [
+        ("exponential", {"decay_steps": 0}, "decay_steps must be positive, got 0"),
+        ("exponential", {"decay_rate": 0.0}, "decay_rate must be positive, got 0.0"),
+        ("warmup_cosine", {}, "warmup_steps must be below the 20 steps of the run, got 100"),
+        ("warmup_cosine", {"warmup_steps": 20}, "warmup_steps must be below the 20 steps of the run, got 20"),
+        ("warmup_cosine", {"warmup_steps": -1}, "warmup_steps must be below the 20 steps of the run, got -1"),
+    ],
+)
+def test_schedules_that_cannot_be(schedule, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        SCHEDULES[schedule](1.0, 20, **kwargs)
+
+
+@pytest.mark.parametrize(
     ("schedule", "kwargs", "rates"),
     [
         ("constant", {}, {0: 1.0, 99: 1.0}),

@@ -92,6 +92,19 @@ def test_documents_in_a_row_are_scored_as_if_alone():
     assert means(quick_jit(evaluate(model, mesh_of(1), batch_of))(params, items))["loss"] == pytest.approx(together)
 
 
+@pytest.mark.parametrize("on_device", [True, False])
+def test_a_text_has_one_loss_however_many_streams_read_it(on_device):
+    """Each stream begins with a carry that what stands before it has warmed; here all of it."""
+    _, model, params, _ = streams(4)
+    task, losses = text_task(4, on_device=on_device), []
+    for count in (1, 2, 7, 96):
+        items, batch_of = split_batches(task, "valid", count)
+        sums = quick_jit(evaluate(model, mesh_of(1), batch_of, count))(params, items)
+        assert float(sums["loss"][1]) == 96
+        losses.append(means(sums)["loss"])
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
+
+
 def experiment(steps=8, on_device=True, lengths=(7, 30, 11, 48), noise=0.2, **schedule):
     task = text_task(4, lengths, on_device)
     model, _ = make_model("lstm", task, dropout=noise, recurrent_dropout=noise, input_dropout=noise)
@@ -187,8 +200,24 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path):
 def test_streams_that_cannot_be():
     with pytest.raises(ValueError, match="full_batch needs whole examples"):
         Schedule(4, 4, full_batch=True, log_every=2, eval_every=2, save_every=2).check(text_task(4), 0)
-    with pytest.raises(ValueError, match="need 200 steps of data, and there are 96"):
+    with pytest.raises(
+        ValueError, match=r"^batch_size, on the train split: 50 .* need 200 steps of data, and there are 96"
+    ):
         Schedule(4, 50, log_every=2, eval_every=2, save_every=2).check(text_task(4), 0)
+    for split in ("valid", "test"):
+        made = Corpus({s: np.zeros(96, np.uint8) for s in SPLITS}, {s: np.array([96]) for s in SPLITS}, {})
+        made.values[split], made.lengths[split] = np.zeros(5, np.uint8), np.array([5])
+        task = generative("text", {"vocabulary": SYMBOLS}, made, chunk=4, baseline=1.0)
+        with pytest.raises(
+            ValueError, match=f"^eval_batch_size, on the {split} split: 6 streams are too many for the 5"
+        ):
+            Schedule(4, 4, eval_batch_size=6, log_every=2, eval_every=2, save_every=2).check(task, 0)
+        Schedule(4, 4, eval_batch_size=5, log_every=2, eval_every=2, save_every=2).check(task, 0)
+    model, task = make_model("gru", text_task(4))
+    with pytest.raises(ValueError, match=r"^examples, on the valid split: 97 streams are too many for the 96 steps"):
+        Diagnose(examples=97).check(model, task)
+    Diagnose(examples=97, what={}).check(model, task)
+    Diagnose(examples=96).check(model, task)
     with pytest.raises(ValueError, match="select must be last or best, got 'first'"):
         Schedule(4, 4, eval_batch_size=2, log_every=2, eval_every=2, save_every=2, select="first").check(
             text_task(4), 0
