@@ -67,7 +67,8 @@ def _shown(maker: Maker, show: Show, asked: dict[str, Any]) -> np.ndarray:
 def _say(text: str) -> None:
     """Show it, while there is somebody who reads: the files are written all the same."""
     try:
-        print(text, end="", flush=True)
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
         process.discard_output()
 

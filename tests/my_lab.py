@@ -27,6 +27,16 @@ def leaky(hidden_dim: int, *, leak: float = 0.9) -> Cell:
     )
 
 
+def running_sum(*, keep: float = 0.9) -> Cell:
+    """h' = keep h + x_0: nothing in it is learned."""
+
+    def step(params, h, x):
+        h = keep * h + x[..., :1]
+        return h, h
+
+    return Cell(lambda key, input_dim: {}, lambda params, batch_shape: jnp.zeros((*batch_shape, 1)), step, 1)
+
+
 def capped(hidden_dim: int, *, ceiling: float = math.inf, norm: str = "inf") -> Cell:
     """A leaky cell whose state is held below a ceiling; a number and a text that files must keep apart."""
     assert (type(ceiling), type(norm)) == (float, str)

@@ -337,7 +337,7 @@ def test_status_of_a_sweep_under_way(tmp_path, capsys):
     assert main(["status", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "1 of 2 trials over: 1 finished" in out
-    assert f"1 begun and not over\n  {second.name}  step 2, heard of 0 s ago" in out.replace("1 s ago", "0 s ago")
+    assert re.search(rf"1 begun and not over\n  {second.name}  step 2, heard of \d+ s ago", out)
     assert "of one worker's time left" in out
     # Table, figures and page are made of the trials' folders alone, and so is what the search knows.
     for made in ("table.csv", "table.tex", "report.html"):

@@ -212,7 +212,6 @@ def test_what_resolve_refuses(change, message):
         ({"model__num_layers": 0}, "config.model: num_layers must be"),
         ({"model__dropout": 1.5}, "config.model: dropout must be"),
         ({"train__batch_size": 0}, "config.train: batch_size must be positive, got 0"),
-        ({"diagnose__every": 50}, "config.train: diagnose.every must be a multiple"),
         ({"diagnose__what": (component("lyapunov_spectrum", exponents=500),)}, "config.diagnose: lyapunov_spectrum:"),
         ({"diagnose__what": (component("my_lab:not_a_cell", hidden_dim=1),)}, "makes a int, not a Diagnosis"),
         ({"optim__regularizer": component("omega", weight=-1.0)}, "config.optim.regularizer.kwargs: weight must be"),

@@ -113,8 +113,9 @@ def cast_params(params: Params, xs: PyTree) -> Params:
 
 
 def cast_inputs(xs: PyTree, params: Params) -> PyTree:
-    """Cast float xs down to the widest float type of the parameters where that is narrower; else leave them."""
-    return _cast_down(xs, max(_floats(params), key=lambda dtype: dtype.itemsize, default=None))
+    """Cast float64 among xs down to the widest float type of the parameters where that is narrower; leave the rest."""
+    widest = max(_floats(params), key=lambda dtype: dtype.itemsize, default=None)
+    return jax.tree.map(lambda x: _cast_down(x, widest) if x.dtype == jnp.float64 else x, xs)
 
 
 def _floats(tree: PyTree) -> list[np.dtype]:

@@ -1,6 +1,7 @@
 """The update, from optax: clipping first, then the optimiser, its numbers in `inject_hyperparams`."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -62,10 +63,16 @@ def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, fin
 
 
 def exponential(learning_rate: float, steps: int, decay_rate: float = 0.5, decay_steps: int = 1000) -> Callable:
-    """Times `decay_rate` every `decay_steps`, smoothly. Raises ValueError for one that is not positive."""
+    """Times `decay_rate` every `decay_steps`, smoothly; constant, with a warning, where one of them is 0.
+
+    Raises ValueError for a negative one.
+    """
     for name, number in {"decay_rate": decay_rate, "decay_steps": decay_steps}.items():
-        if not number > 0:
+        if not number >= 0:
             raise ValueError(f"{name} must be positive, got {number}")
+        if not number:
+            warnings.warn(f"{name} is 0: the learning rate stays as it is", stacklevel=2)
+            return constant(learning_rate, steps)
     return optax.exponential_decay(learning_rate, decay_steps, decay_rate)
 
 

@@ -16,6 +16,11 @@ def test_a_good_cell(capsys):
     assert 'config.cell = component("my_lab:leaky", ...)' in said
 
 
+def test_a_cell_without_parameters(capsys):
+    assert main(["check-cell", "my_lab:running_sum"]) == 0
+    assert capsys.readouterr().out.splitlines()[-5].startswith("0 parameters")
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [

@@ -64,8 +64,8 @@ def test_adamw_decays_weights_on_top():
 @pytest.mark.parametrize(
     ("schedule", "kwargs", "message"),
     [
-        ("exponential", {"decay_steps": 0}, "decay_steps must be positive, got 0"),
-        ("exponential", {"decay_rate": 0.0}, "decay_rate must be positive, got 0.0"),
+        ("exponential", {"decay_steps": -1}, "decay_steps must be positive, got -1"),
+        ("exponential", {"decay_rate": -0.5}, "decay_rate must be positive, got -0.5"),
         ("warmup_cosine", {}, "warmup_steps must be below the 20 steps of the run, got 100"),
         ("warmup_cosine", {"warmup_steps": 20}, "warmup_steps must be below the 20 steps of the run, got 20"),
         ("warmup_cosine", {"warmup_steps": -1}, "warmup_steps must be below the 20 steps of the run, got -1"),
@@ -74,6 +74,13 @@ def test_adamw_decays_weights_on_top():
 def test_schedules_that_cannot_be(schedule, kwargs, message):
     with pytest.raises(ValueError, match=message):
         SCHEDULES[schedule](1.0, 20, **kwargs)
+
+
+@pytest.mark.parametrize("kwargs", [{"decay_steps": 0}, {"decay_rate": 0.0}])
+def test_a_schedule_that_does_nothing_says_so(kwargs):
+    with pytest.warns(UserWarning, match=f"{next(iter(kwargs))} is 0: the learning rate stays as it is"):
+        rate = SCHEDULES["exponential"](0.5, 20, **kwargs)
+    assert float(rate(0)) == float(rate(19)) == 0.5
 
 
 @pytest.mark.parametrize(
