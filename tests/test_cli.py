@@ -393,6 +393,8 @@ def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path
     _, errors = process.communicate(timeout=60)  # returns only when no worker holds the pipes any more
     assert process.returncode == 75, errors
     assert "Traceback" not in errors
+    assert "rnngen: stopped by SIGINT: saving; once more ends it at once\n" in errors
+    assert "rnngen: stopped with 2 trials under way; the same command goes on\n" in errors  # the third had not begun
     assert set(load(folder, "results")["status"]) == {"unfinished"}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path as FilePath
 
 import numpy as np
 
+from rnngen.types import is_whole
+
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 # (format, bytes a sample) -> what is read.
 READ = {(PCM, 1): "8", (PCM, 2): "16", (PCM, 3): "24", (PCM, 4): "32", (FLOAT, 4): "32 float", (FLOAT, 8): "64 float"}
@@ -68,7 +70,7 @@ def write_wav(samples: np.ndarray, path: Path, rate: int) -> None:
     What was read from a 16 bit mono file is written unchanged. Raises ValueError where there are no samples, they have
     another shape or are not finite, or the rate is not a positive whole number.
     """
-    if not isinstance(rate, int) or rate < 1:
+    if not is_whole(rate) or rate < 1:
         raise ValueError(f"rate must be a positive whole number, got {rate!r}")
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 1 or not samples.size:
