@@ -10,7 +10,7 @@ from rnngen import process
 from rnngen.cells import CELLS
 from rnngen.config import COMPONENTS, base_config
 from rnngen.configcheck import ConfigError, at_place
-from rnngen.confighelp import MEANINGS
+from rnngen.configdefaults import MEANINGS
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.media import MEDIA
 from rnngen.records import flatten

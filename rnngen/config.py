@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.cells.cell import MOST_FEATURES
 from rnngen.configcheck import DEEPEST, ConfigError, at_place, check_key, check_kwargs, check_leaf, merge, shown
+from rnngen.configdefaults import base_config, component
 from rnngen.configkeys import program
 from rnngen.diagnostics.diagnoses import DIAGNOSES, Diagnosis
 from rnngen.engines import ENGINES
@@ -37,6 +37,8 @@ from rnngen.train import (
 )
 from rnngen.types import InputSpec
 
+__all__ = ["base_config", "build", "build_cell", "complete", "component", "model_for", "plain", "resolve"]
+
 DTYPES = ("float32", "bfloat16")
 SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at least, unless a config says otherwise
 MOST_LAYERS = 100  # each is traced on its own
@@ -52,51 +54,6 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
     "optim.regularizer": ("regulariser", REGULARIZERS, ()),
 }
-
-
-def component(name: str, /, **kwargs: Any) -> ConfigDict:
-    """`{"name": name, "kwargs": kwargs}`: how a config names a cell, a task, an initialiser."""
-    return ConfigDict({"name": name, "kwargs": kwargs})
-
-
-def base_config() -> ConfigDict:
-    """Every key that a config may have, with its default; `confighelp` has what each means."""
-    return ConfigDict(
-        {
-            "seed": 0,
-            "dtype": "float32",
-            "cell": component("lstm", hidden_dim=128),
-            "task": component("adding"),
-            "model": {
-                "num_layers": 1,
-                "param_budget": 0,
-                "embed_dim": 0,
-                "dropout": 0.0,
-                "input_dropout": 0.0,
-                "recurrent_dropout": 0.0,
-                "locked_dropout": False,
-                "bidirectional": False,
-                "head_init": component("lecun"),
-                "latent": component("none"),
-                "engine": component("auto"),
-            },
-            "optim": {
-                "name": "adam",
-                "kwargs": {},
-                "learning_rate": 1e-3,
-                "clip_norm": 1.0,
-                "clip_value": 0.0,
-                "schedule": component("constant"),
-                "regularizer": component("none"),
-            },
-            "train": Schedule(steps=2000)._asdict() | {"eval_every": placeholder(int)},
-            "diagnose": {
-                "every": 0,
-                "what": ("gradient_flow",),
-                "examples": 64,
-            },
-        }
-    )
 
 
 def complete(config: ConfigDict | Mapping) -> dict:

@@ -17,7 +17,7 @@ from rnngen import cells, process
 from rnngen.cli import main
 from rnngen.config import base_config
 from rnngen.configcheck import load_module
-from rnngen.confighelp import MEANINGS
+from rnngen.configdefaults import MEANINGS
 from rnngen.records import RunFolder, load
 
 ROOT = Path(__file__).parent.parent

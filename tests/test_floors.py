@@ -13,7 +13,7 @@ FLOORS = [
     {"tasks", "layers", "models", "latent"},
     {"diagnostics", "generation", "testing"},
     {"train"},
-    {"configcheck", "confighelp", "configkeys", "config"},
+    {"configcheck", "configdefaults", "configkeys", "config"},
     {"run", "making", "inspecting"},
     {"sweep"},
     {"cli", "cli_bar", "cli_options", "cli_check", "cli_inspect", "cli_list", "cli_sample", "doctor"},
@@ -65,7 +65,7 @@ def test_orbax_flax_and_config_dicts_stay_where_they_belong():
     homes = {
         "orbax": {"train"},
         "flax": {"models", "adapters"},
-        "ml_collections": {"config", "sweep", "cli", "cli_options"},
+        "ml_collections": {"config", "configdefaults", "sweep", "cli", "cli_options"},
     }
     for path in sources():
         for name in imports(path):

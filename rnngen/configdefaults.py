@@ -1,4 +1,11 @@
-"""What each key of a config means, in a line; `kwargs` are the arguments of what stands beside them as `name`."""
+"""Every key of a config: its default, and what it means; `kwargs` are the arguments of what stands beside them."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from rnngen.train import Schedule
 
 MEANINGS = {
     "seed": "of the parameters, the data and all noise",
@@ -46,3 +53,48 @@ MEANINGS = {
     "diagnose.what": "names of diagnoses, or components with arguments",
     "diagnose.examples": "of the valid split, that diagnoses look at",
 }
+
+
+def component(name: str, /, **kwargs: Any) -> ConfigDict:
+    """`{"name": name, "kwargs": kwargs}`: how a config names a cell, a task, an initialiser."""
+    return ConfigDict({"name": name, "kwargs": kwargs})
+
+
+def base_config() -> ConfigDict:
+    """Every key that a config may have, with its default."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            "dtype": "float32",
+            "cell": component("lstm", hidden_dim=128),
+            "task": component("adding"),
+            "model": {
+                "num_layers": 1,
+                "param_budget": 0,
+                "embed_dim": 0,
+                "dropout": 0.0,
+                "input_dropout": 0.0,
+                "recurrent_dropout": 0.0,
+                "locked_dropout": False,
+                "bidirectional": False,
+                "head_init": component("lecun"),
+                "latent": component("none"),
+                "engine": component("auto"),
+            },
+            "optim": {
+                "name": "adam",
+                "kwargs": {},
+                "learning_rate": 1e-3,
+                "clip_norm": 1.0,
+                "clip_value": 0.0,
+                "schedule": component("constant"),
+                "regularizer": component("none"),
+            },
+            "train": Schedule(steps=2000)._asdict() | {"eval_every": placeholder(int)},
+            "diagnose": {
+                "every": 0,
+                "what": ("gradient_flow",),
+                "examples": 64,
+            },
+        }
+    )
