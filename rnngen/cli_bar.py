@@ -1,6 +1,5 @@
 """What a person sees of a training: its rows, and on a terminal below them how far it is and how long it takes."""
 
-import sys
 from types import TracebackType
 
 from rich.console import Console
@@ -27,7 +26,7 @@ class Bar:
         """Programs are compiled from here to the first row."""
         self._bars.start()
         if not self._console.is_terminal:
-            print("rnngen: compiling", file=sys.stderr, flush=True)
+            self._say("compiling")
 
     def row(self, row: dict) -> None:
         """Print a row of the metrics or diagnoses."""

@@ -1,5 +1,7 @@
 """The options of `rnngen train` and `rnngen sweep`, parsed by absl and config_flags, each complaint one line."""
 
+import ast
+import functools
 import re
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rnngen.config import complete
-from rnngen.configcheck import ConfigError, call, check_name, load_module
+from rnngen.configcheck import ConfigError, call, check_name, load_module, set_override
 from rnngen.sweep.launch import complete_launch
 
 
@@ -36,6 +38,7 @@ def parse(arguments: list[str], sweeping: bool = False) -> Options:
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"{path}: get_config() must return a ConfigDict, got {type(config).__name__}")
     _check_overrides(rest, config)
+    config, rest = _with_groups(rest, config)
     launch = None
     if sweeping:
         launch = complete_launch(call(path, module, "get_launch") if hasattr(module, "get_launch") else None)
@@ -81,6 +84,29 @@ def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
             if path:
                 return path, arguments[:number] + arguments[end:]
     raise ConfigError("--config=FILE is needed: a Python file with get_config()")
+
+
+def _with_groups(arguments: list[str], config: ConfigDict) -> tuple[ConfigDict, list[str]]:
+    """The config changed by those arguments that give a group a mapping, of which it keeps the rest; and the others.
+
+    config_flags would put the mapping in the place of the group, and the library's defaults in that of the rest.
+    """
+    others, changed = [], config.to_dict()
+    for argument in arguments:
+        match = re.fullmatch(r"--?config\.([^=]*)=(\{.*\})", argument, re.DOTALL)
+        group = None if match is None else functools.reduce(lambda at, key: at.get(key), match[1].split("."), changed)
+        if match is None or not isinstance(group, dict) or "kwargs" in match[1].split("."):
+            others.append(argument)
+        else:
+            set_override(changed, match[1], _mapping(match[1], match[2]))
+    return (ConfigDict(changed), others) if len(others) < len(arguments) else (config, arguments)
+
+
+def _mapping(name: str, text: str) -> dict:
+    try:
+        return dict(ast.literal_eval(text))
+    except (ValueError, SyntaxError) as error:
+        raise ConfigError(f"config.{name}: {text[:200]} is not a mapping as Python writes it") from error
 
 
 def _check_overrides(arguments: list[str], config: ConfigDict) -> None:

@@ -90,13 +90,13 @@ def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
 def resolve(config: ConfigDict | Mapping) -> dict:
     """`complete`, and every component's name and arguments checked and its defaults filled in.
 
-    Without an `eval_every` the valid split is evaluated every 500 steps, and ten times in a shorter run.
+    An `eval_every` of -1 is every 500 steps, and in a shorter run a tenth of it.
     Raises ConfigError naming the key and the nearest right one.
     """
     resolved = complete(config)
     _leave_width_to_budget(resolved)
     _check_components(resolved, tuple(COMPONENTS))
-    if resolved["train"]["eval_every"] is None:
+    if resolved["train"]["eval_every"] == -1:
         resolved["train"]["eval_every"] = min(SELDOM, max(1, resolved["train"]["steps"] // EVALUATIONS))
     asked = [{"name": w, "kwargs": {}} if isinstance(w, str) else w for w in resolved["diagnose"]["what"]]
     resolved["diagnose"]["what"] = asked

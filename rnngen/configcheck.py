@@ -62,20 +62,25 @@ def call(path: str, module: types.ModuleType, function: str) -> Any:
     return _calling(path, getattr(module, function))
 
 
-def set_override(config: dict, name: str, value: Any) -> None:
+def set_override(config: dict, name: str, value: Any, base: Mapping | None = None) -> None:
     """Set a dotted name in a plain config; a mapping changes of a group, or of its kwargs, what it names.
 
-    The kwargs of another component start anew. Raises ConfigError where no such key can be.
+    The kwargs of another component than that of `base`, which is being changed, start anew. Raises ConfigError where no
+    such key can be.
     """
     check_name(config, name)
     *groups, last = check_key("overrides", name).split(".")
+    before: Any = config if base is None else base
     for group in groups:
-        config = config.setdefault(group, {})
+        config, before = config.setdefault(group, {}), before.get(group, {})
         if not isinstance(config, dict):
             raise ConfigError(f"config.{name}: {group} has no keys, it is {shown(config)}")
     known = config.get(last)
     if isinstance(value, Mapping) and isinstance(known, dict) and "kwargs" not in groups:
-        config[last] = known | dict(value) if last == "kwargs" else merge(known, _anew(known, value), f"config.{name}")
+        if last == "kwargs":
+            config[last] = (known if before.get("name") == config.get("name") else {}) | dict(value)
+        else:
+            config[last] = merge(known, _anew(known, value), f"config.{name}")
     else:
         config[last] = value
 
@@ -119,8 +124,7 @@ def merge(base: dict, given: Mapping, where: str) -> dict:
         elif isinstance(base[key], dict):
             merged[key] = merge(base[key], value, path)
         else:
-            # The one default that is None, an interval's, stands for a number.
-            merged[key] = _typed(path, value, int | None if base[key] is None else type(base[key]))
+            merged[key] = _typed(path, value, type(base[key]))
     return merged
 
 

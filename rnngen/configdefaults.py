@@ -3,7 +3,6 @@
 from typing import Any
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
 from rnngen.train import Schedule
 
@@ -41,7 +40,7 @@ MEANINGS = {
     "train.batch_size": "examples, or streams, of an update",
     "train.full_batch": "whether each update takes the whole training set",
     "train.log_every": "updates between rows of the train split; the nearest that divides the other intervals is taken",
-    "train.eval_every": "updates between evaluations of valid; None: 500, or a tenth of steps if that is less; 0: none",
+    "train.eval_every": "updates between evaluations of valid; -1: 500, or a tenth of steps if that is less; 0: none",
     "train.eval_batch_size": "examples, or streams, that are evaluated together",
     "train.save_every": "updates between checkpoints; 0: the last alone is saved",
     "train.stop_metric": "a metric of the valid split that ends the training when it reaches stop_at; empty: none does",
@@ -90,7 +89,7 @@ def base_config() -> ConfigDict:
                 "schedule": component("constant"),
                 "regularizer": component("none"),
             },
-            "train": Schedule(steps=2000)._asdict() | {"eval_every": placeholder(int)},
+            "train": Schedule(steps=2000)._asdict() | {"eval_every": -1},
             "diagnose": {
                 "every": 0,
                 "what": ("gradient_flow",),

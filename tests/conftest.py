@@ -4,7 +4,12 @@ import functools
 import os
 from pathlib import Path
 
-import jax
+# LLVM's optimiser is half of what it takes to compile a small program, and not what is tested. Before JAX is imported,
+# and for the processes that tests start.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ.setdefault("XLA_FLAGS", QUICK)
+
+import jax  # noqa: E402
 import jax.numpy as jnp
 import numpy as np
 import pytest

@@ -12,6 +12,7 @@ import pytest
 from conftest import DATA, READING
 from ml_collections import ConfigDict
 
+from rnngen.cli_options import parse
 from rnngen.config import base_config, build, complete, component, resolve
 from rnngen.configcheck import ConfigError, call, check_name, load_module, set_override
 from rnngen.configkeys import config_id, difference
@@ -94,6 +95,37 @@ def test_numbers_and_texts_of_a_factory_come_back_from_files_as_they_are():
     assert resolve(changed(cell=component("my_lab:capped", hidden_dim=3, norm=math.inf).to_dict())) == resolved
     with pytest.raises(ConfigError, match=r"config\.cell\.kwargs\.forget_bias: must be a finite number, got inf"):
         resolve(changed(cell=component("lstm", hidden_dim=3, forget_bias=math.inf).to_dict()))
+
+
+def test_kwargs_of_another_component_start_anew_also_where_they_come_after_its_name():
+    base = complete(changed(cell__kwargs={"hidden_dim": 3, "forget_bias": 0.0}))
+    there = copy.deepcopy(base)
+    set_override(there, "cell.kwargs", {"hidden_dim": 4}, base)
+    assert there["cell"]["kwargs"] == {"hidden_dim": 4, "forget_bias": 0.0}
+    set_override(there, "cell.name", "gru", base)
+    set_override(there, "cell.kwargs", {"hidden_dim": 5}, base)
+    assert there["cell"] == {"name": "gru", "kwargs": {"hidden_dim": 5}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rate", "kwargs"),
+    [
+        (["--config.optim={'name': 'sgd'}"], 0.25, {}),
+        (["--config.optim={'clip_norm': 2.0}", "--config.optim.learning_rate=0.5"], 0.5, {"b1": 0.5}),
+        (["--config.optim={'name': 'adam', 'kwargs': {'b2': 0.5}}"], 0.25, {"b1": 0.5, "b2": 0.5}),
+        (["--config.optim.kwargs={'b2': 0.5}"], 0.25, {"b2": 0.5}),  # all arguments at once
+    ],
+)
+def test_a_mapping_on_the_command_line_changes_what_it_names(tmp_path, arguments, rate, kwargs):
+    (tmp_path / "own.py").write_text(
+        "from rnngen.config import base_config\n"
+        "def get_config():\n"
+        "    config = base_config()\n"
+        "    config.optim.update({'learning_rate': 0.25, 'kwargs': {'b1': 0.5}})\n"
+        "    return config\n"
+    )
+    config = complete(parse([f"--config={tmp_path}/own.py", "--workdir=x", *arguments]).config)
+    assert (config["optim"]["learning_rate"], config["optim"]["kwargs"]) == (rate, kwargs)
 
 
 def test_a_mapping_changes_of_a_group_what_it_names():

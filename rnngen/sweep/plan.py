@@ -37,7 +37,7 @@ def make_trial(base: dict, overrides: dict[str, Any], built: set[str] | None = N
         {name: plain(bare(value), f"config.{name}") for name, value in overrides.items()},
     )
     for name, value in overrides.items():
-        set_override(config, name, value)
+        set_override(config, name, value, base)
     resolved = resolve(config)
     but_seed = json.dumps(resolved | {"seed": 0})
     if built is None or but_seed not in built:

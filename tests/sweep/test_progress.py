@@ -90,4 +90,4 @@ def test_without_a_terminal_there_are_lines_alone(capsys):
         bar.begin()
         bar.row(ROW | {"step": 0})
     caught = capsys.readouterr()
-    assert (caught.out, caught.err) == ("       0  valid   loss 1\n", "rnngen: compiling\n")
+    assert (caught.out, caught.err) == ("compiling\n       0  valid   loss 1\n", "")
