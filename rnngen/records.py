@@ -23,13 +23,14 @@ import itertools
 import os
 import zlib
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from rnngen import jsonfiles
 from rnngen.jsonfiles import DamagedFile, append_row, dumps, parse, read_json, read_rows, replace, write_json
 from rnngen.provenance import provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
 # is "failed", and a run without a result is unfinished.
@@ -237,7 +238,7 @@ def _packed(folder: Path, lines: int | None = None) -> list[dict]:
     return found
 
 
-def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
+def load(folder: str | os.PathLike, table: str = "metrics") -> "pd.DataFrame":
     """The records of a run's or a sweep's folder, one row a record.
 
     table: "metrics", "diagnoses", "provenance", or "results" (one row a run). Every row carries its run's
@@ -247,6 +248,8 @@ def load(folder: str | os.PathLike, table: str = "metrics") -> pd.DataFrame:
     Raises FileNotFoundError where `folder` holds neither a run nor a sweep, ValueError for an unknown table,
     DamagedFile for a file that was not written so.
     """
+    import pandas as pd  # here: loading it takes as long as a small run's start, and who trains needs none
+
     folder = Path(folder).expanduser()
     if table != "results" and table not in TABLES:
         raise ValueError(f"table must be one of results, {', '.join(TABLES)}, got {table!r}")

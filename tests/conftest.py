@@ -4,12 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-# LLVM's optimiser is half of what it takes to compile a small program, and not what is tested. Before JAX is imported,
-# and for the processes that tests start.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-os.environ.setdefault("XLA_FLAGS", QUICK)
-
-import jax  # noqa: E402
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,6 +16,9 @@ from rnngen.models import build_model
 from rnngen.tasks import TASKS
 from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
 
+# LLVM's optimiser is half of what it takes to compile a small program, and not what is tested: not here, and not in the
+# processes that tests start. Read when JAX starts, which importing it does not do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
 # So that training shares its batches between devices, as it does wherever there are two cores.
@@ -59,16 +57,11 @@ def one_cell(name, hidden_dim, **options):
     return CELLS[name](hidden_dim, **options)
 
 
-# LLVM's optimiser is half of what it takes to compile a small program, and not what is tested. For outermost calls.
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
-
 # Outside of jit every call of `unroll` compiles its loop anew, and an operation at a time what is around it.
-unrolled = quick_jit(unroll, static_argnames=("cell", "engine", "reverse"))
+unrolled = jax.jit(unroll, static_argnames=("cell", "engine", "reverse"))
 
 
-@functools.partial(quick_jit, static_argnames="cell")
+@functools.partial(jax.jit, static_argnames="cell")
 def one_step(cell, params, carry, x):
     """(carry, y) of one step from a raw input: what a loop in plain Python repeats."""
     prepared = cell.prepare(params)
@@ -94,7 +87,7 @@ def random_params(cell, input_dim, seed=0, scale=0.5):
 
 @functools.cache
 def _sampler(sample, split, size):
-    return quick_jit(lambda key, step: sample(split, key, step, size))
+    return jax.jit(lambda key, step: sample(split, key, step, size))
 
 
 def draw_batch(task, split="train", size=4, seed=1, step=0):

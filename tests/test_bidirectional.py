@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, draw_batch, make_model, noise, quick_jit
+from conftest import assert_close, draw_batch, make_model, noise
 from my_lab import leaky
 
 from rnngen.cells import CELLS
@@ -28,7 +28,7 @@ def test_a_layer_is_two_unrolls_side_by_side():
     for name in ("layer_0", "layer_1"):
         run = lambda way, ys=ys, p=params[name]: unroll(cell, p[way], ys, reverse=way == "backward", **options)[1]  # noqa: E731
         ys = jnp.concatenate([run("forward"), run("backward")], axis=-1)
-    assert_close(quick_jit(lambda p: model.apply(p, xs, **options)[1])(params), model.decode(params, ys), 1e-5)
+    assert_close(jax.jit(lambda p: model.apply(p, xs, **options)[1])(params), model.decode(params, ys), 1e-5)
     assert params["layer_1"]["backward"]["kernel"].shape == (12, 18)
     assert not np.allclose(params["layer_0"]["forward"]["kernel"], params["layer_0"]["backward"]["kernel"])
 
@@ -37,7 +37,7 @@ def test_the_first_output_knows_the_last_input():
     model, _ = make_model(bidirectional=True)
     params, xs = model.init(jax.random.key(0)), noise((T, B, 2), 1)
     first = lambda xs: jnp.sum(model.apply(params, xs)[1][0])  # noqa: E731
-    assert bool((jnp.abs(quick_jit(jax.grad(first))(xs)[-1]) > 0).all())
+    assert bool((jnp.abs(jax.jit(jax.grad(first))(xs)[-1]) > 0).all())
 
 
 def test_each_direction_leaves_out_other_weights_and_draws_its_own_noise():
@@ -59,7 +59,7 @@ def test_the_gradient_reaches_back_by_one_direction_and_ahead_by_the_other():
     batch = draw_batch(task, size=B)
     # A loss at every step, so that a source may stand in the middle.
     batch = batch._replace(weights=jnp.ones_like(batch.weights), targets=jnp.ones_like(batch.targets))
-    norms = quick_jit(lambda p: lag_norms(model, p, batch, task, 2))(model.init(jax.random.key(0)))
+    norms = jax.jit(lambda p: lag_norms(model, p, batch, task, 2))(model.init(jax.random.key(0)))
     assert sorted(norms) == ["all", "layer_0/backward/h", "layer_0/forward/h"]
     middle, lags = 2, np.arange(T)[:, None]  # the first source
     for name, reach in (("layer_0/forward/h", middle), ("layer_0/backward/h", T - 1 - middle)):

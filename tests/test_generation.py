@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, noise, quick_jit
+from conftest import FOUR, assert_close, noise
 
 from rnngen.cells import CELLS
 from rnngen.generation import PIECE, generate, score, stream
@@ -42,7 +42,7 @@ def made(kind="text", cell="gru", layers=1, embed_dim=0):
 @functools.cache
 def steps_of(kind, **options):
     model, _ = made(kind, **options)
-    return quick_jit(model.step), quick_jit(model.head.sample, static_argnames=("temperature",))
+    return jax.jit(model.step), jax.jit(model.head.sample, static_argnames=("temperature",))
 
 
 def plain_loop(kind, prompt, length, batch=1, seed=1, temperature=1.0, **options):
@@ -190,7 +190,7 @@ def whole_pass(kind, cell):
         inputs = jnp.concatenate([jnp.asarray(spec.start)[None], spec.feed(values)[:-1]])
         return model.head.log_prob(model.apply(params, inputs[:, None])[1], values[:, None])[:, 0]
 
-    return quick_jit(log_probs)
+    return jax.jit(log_probs)
 
 
 @pytest.mark.parametrize("length", [1, PIECE - 1, PIECE, PIECE + 1, 600])

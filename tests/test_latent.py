@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, needs_data, noise, quick_jit, unrolled
+from conftest import FOUR, assert_close, needs_data, noise, unrolled
 from scipy.special import log_expit, logsumexp
 from scipy.stats import norm
 
@@ -94,7 +94,7 @@ def batch_of(spec, values, mask=None, resets=None):
 
 @functools.cache
 def explaining(made):
-    return quick_jit(made.explain)
+    return jax.jit(made.explain)
 
 
 def test_the_integral_is_one():
@@ -165,7 +165,7 @@ def test_the_loss_is_the_bound_and_teaches_every_part(cell, kind):
     made, params = small(kind, cell)
     mask = np.arange(7)[:, None] < [7, 4, 6]
     batch = batch_of(made.spec, values_of(kind), mask)
-    run = quick_jit(jax.value_and_grad(lambda p: made.loss(p, batch, key=jax.random.key(5), train=True), has_aux=True))
+    run = jax.jit(jax.value_and_grad(lambda p: made.loss(p, batch, key=jax.random.key(5), train=True), has_aux=True))
     (loss, (_, sums)), gradient = run(params)
     own = made.noise(jax.random.split(jax.random.key(5))[0], batch, 1)
     _, terms = explaining(made)(params, batch, None, own)
@@ -210,19 +210,19 @@ def test_applying_is_stepping_and_the_model_is_a_cell(cell, kind):
     made, params = small(kind, cell)
     model = made.as_model()
     inputs = batch_of(made.spec, values_of(kind)).inputs
-    carry, outputs, step = model.init_carry(params, (3,)), [], quick_jit(model.step)
+    carry, outputs, step = model.init_carry(params, (3,)), [], jax.jit(model.step)
     for x in inputs:
         carry, y = step(params, carry, x)
         outputs.append(y)
     expected = (carry, jnp.stack(outputs))
-    assert_close(quick_jit(model.apply)(params, inputs), expected, 1e-5)
+    assert_close(jax.jit(model.apply)(params, inputs), expected, 1e-5)
     assert_close(unrolled(model.cell, params, inputs, mask=jnp.ones((7, 3), bool)), expected, 1e-5)
 
 
 def test_more_samples_give_a_tighter_bound_in_evaluation_of_whole_sequences_only():
     made, params = small("music", samples=16)
     batch = batch_of(made.spec, np.random.RandomState(1).randint(0, 2, (6, 200, 3)).astype(np.float32))
-    loss = quick_jit(made.loss, static_argnames="train")
+    loss = jax.jit(made.loss, static_argnames="train")
     sums = loss(params, batch)[1][1]
     assert float(sums["iw_bound"][1]) == float(sums["loss"][1]) == 1200
     assert float(sums["iw_bound"][0]) < float(sums["loss"][0]) - 1
@@ -237,7 +237,7 @@ def test_more_samples_give_a_tighter_bound_in_evaluation_of_whole_sequences_only
 
 def test_an_evaluation_is_the_same_each_time_and_training_follows_its_key():
     made, params = small("music")
-    batch, loss = batch_of(made.spec, values_of("music")), quick_jit(made.loss)
+    batch, loss = batch_of(made.spec, values_of("music")), jax.jit(made.loss)
     assert float(loss(params, batch)[0]) == float(loss(params, batch, key=None)[0])
     first, second = (float(loss(params, batch, key=jax.random.key(seed))[0]) for seed in (1, 2))
     assert first != second
@@ -289,12 +289,12 @@ def test_bfloat16_keeps_parameters_and_densities_in_float32():
     made, params = small("music", "lstm")
     narrow = VRNN(made.inner, made.spec, made.head, made.sizes, jnp.dtype("bfloat16"), "auto")
     batch = batch_of(made.spec, values_of("music"))
-    run = quick_jit(jax.value_and_grad(narrow.loss, has_aux=True))
+    run = jax.jit(jax.value_and_grad(narrow.loss, has_aux=True))
     (loss, (carry, _)), gradient = run(params, batch)
     assert loss.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype("bfloat16")}
-    assert float(loss) == pytest.approx(float(quick_jit(made.loss)(params, batch)[0]), rel=0.03)
+    assert float(loss) == pytest.approx(float(jax.jit(made.loss)(params, batch)[0]), rel=0.03)
 
 
 def test_what_it_refuses():
@@ -364,7 +364,7 @@ def test_the_gradient_that_diagnoses_follow_is_that_of_the_model_without_noise()
     model, task = made.model, made.task
     params = model.init(jax.random.key(0))
     batch = task.batch("valid", jax.random.key(0), jnp.int32(0), 2)
-    found = quick_jit(lambda p: gradient_flow(model, p, batch, task))(params)
+    found = jax.jit(lambda p: gradient_flow(model, p, batch, task))(params)
     assert set(found) == {"layer_0", "latent"}
 
     def loss(carry):
@@ -373,8 +373,8 @@ def test_the_gradient_that_diagnoses_follow_is_that_of_the_model_without_noise()
 
     # Where the streams begin nothing is reset but the first carry, so that its gradient is to be had from outside.
     batch = batch._replace(resets=batch.resets.at[0].set(False))
-    expected = quick_jit(jax.grad(loss))(model.init_carry(params, (2,)))
-    found = quick_jit(lambda p: gradient_flow(model, p, batch, task))(params)
+    expected = jax.jit(jax.grad(loss))(model.init_carry(params, (2,)))
+    found = jax.jit(lambda p: gradient_flow(model, p, batch, task))(params)
     assert_close(jax.tree.map(lambda x: x[0], found), expected, 1e-5)
 
 
@@ -385,7 +385,7 @@ def test_every_diagnosis_makes_a_record(name):
     diagnosis.check(10, 5)
     params = model.init(jax.random.key(0))
     batch = task.batch("valid", jax.random.key(0), jnp.int32(0), 2)
-    record = diagnosis.record(jax.device_get(quick_jit(lambda p: diagnosis.measure(model, p, batch, task))(params)))
+    record = diagnosis.record(jax.device_get(jax.jit(lambda p: diagnosis.measure(model, p, batch, task))(params)))
     if name == "gate_statistics":
         assert set(record["gates"]) == {"layer_0/i", "layer_0/f", "layer_0/o"}
     if name == "recurrent_eigenvalues":

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, draw_batch, make_model, noise, quick_jit, unrolled
+from conftest import FOUR, assert_close, draw_batch, make_model, noise, unrolled
 
 from rnngen.cells import CELLS, rnn
 from rnngen.cells.cell import KERNEL
@@ -24,12 +24,12 @@ def made(request):
     task = adding(6) if kind == "features" else copy_memory(4)
     model, _ = make_model(cell_name, task, layers=2, embed_dim=3 if kind == "embedded" else 0)
     batch = draw_batch(task, "train", 3, 1)
-    return model, model.init(jax.random.key(0)), batch, quick_jit(model.apply)
+    return model, model.init(jax.random.key(0)), batch, jax.jit(model.apply)
 
 
 def test_stepping_equals_applying(made):
     model, params, batch, apply = made
-    carry, outputs, step = model.init_carry(params, (3,)), [], quick_jit(model.step)
+    carry, outputs, step = model.init_carry(params, (3,)), [], jax.jit(model.step)
     for x in batch.inputs:
         carry, y = step(params, carry, x)
         outputs.append(y)
@@ -56,11 +56,11 @@ def test_runs_under_jit_vmap_over_params_and_scan(made):
     model, _, batch, _ = made
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
     loss = lambda params: model.loss(params, batch)[0]  # noqa: E731
-    single, run = [], quick_jit(loss)
+    single, run = [], jax.jit(loss)
     for i in range(2):
         single.append(run(jax.tree.map(lambda p, i=i: p[i], params)))
-    assert_close(quick_jit(jax.vmap(loss))(params), jnp.stack(single), 1e-5)
-    assert_close(quick_jit(lambda params: jax.lax.map(loss, params))(params), jnp.stack(single), 1e-5)
+    assert_close(jax.jit(jax.vmap(loss))(params), jnp.stack(single), 1e-5)
+    assert_close(jax.jit(lambda params: jax.lax.map(loss, params))(params), jnp.stack(single), 1e-5)
 
 
 def test_loss_is_the_tasks_loss_of_apply():
@@ -76,7 +76,7 @@ def test_loss_is_the_tasks_loss_of_apply():
 def test_dropout_acts_in_training_only_and_follows_its_key():
     model, task = make_model("rnn", hidden_dim=64, dropout=0.5)
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
-    run = quick_jit(model.loss, static_argnames="train")
+    run = jax.jit(model.loss, static_argnames="train")
     loss = lambda seed, train: float(run(params, batch, key=jax.random.key(seed), train=train)[0])  # noqa: E731
     assert loss(1, True) == loss(1, True)
     assert loss(1, True) != loss(2, True)
@@ -90,7 +90,7 @@ def dropped(part, rate, xs, locked=False, draws=400):
         "rate": lambda key: out.drop(rate, key, xs),
         "recurrent_rate": lambda key: out.drop_weights(key, {KERNEL: xs})[KERNEL],
     }
-    return np.asarray(quick_jit(jax.vmap(drop[part]))(jax.random.split(jax.random.key(0), draws)))
+    return np.asarray(jax.jit(jax.vmap(drop[part]))(jax.random.split(jax.random.key(0), draws)))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def one_number(**options):
     params = jax.tree.map(lambda x: jnp.full_like(x, 0.4), model.init(jax.random.key(0)))
     batch = Batch(jnp.ones((2, 1, 1)), jnp.zeros((2, 1, 1)), jnp.ones((2, 1)))
     run = lambda key: model.loss(params, batch, key=key, train=True)[0]  # noqa: E731
-    return np.asarray(quick_jit(jax.vmap(run))(jax.random.split(jax.random.key(1), 200)))
+    return np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(1), 200)))
 
 
 def plain_loss(first=1.0, second=1.0, recurrent=0.4, outputs=(1.0, 1.0)):
@@ -169,7 +169,7 @@ def test_layers_leave_out_different_things():
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
     # The same layer twice, so that what they get of a gradient differs by what they leave out alone.
     params |= {"layer_1": params["layer_1"] | {KERNEL: params["layer_0"][KERNEL]}}
-    gradient = quick_jit(jax.grad(lambda p: model.loss(p, batch, key=jax.random.key(1), train=True)[0]))(params)
+    gradient = jax.jit(jax.grad(lambda p: model.loss(p, batch, key=jax.random.key(1), train=True)[0]))(params)
     first, second = (np.asarray(gradient[name][KERNEL]) == 0 for name in ("layer_0", "layer_1"))
     assert 0.2 < first.mean() < 0.8
     assert 0.2 < second.mean() < 0.8
@@ -181,8 +181,8 @@ def test_nothing_is_left_out_without_training_or_without_a_key(part):
     model, task = make_model("gru", hidden_dim=8, **{part: 0.5})
     plain, _ = make_model("gru", hidden_dim=8)
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
-    run = quick_jit(model.loss, static_argnames="train")
-    expected = float(quick_jit(plain.loss)(params, batch)[0])
+    run = jax.jit(model.loss, static_argnames="train")
+    expected = float(jax.jit(plain.loss)(params, batch)[0])
     assert float(run(params, batch, key=jax.random.key(1), train=False)[0]) == expected
     assert float(run(params, batch, train=True)[0]) == expected
     assert float(run(params, batch, key=jax.random.key(1), train=True)[0]) != expected
@@ -191,7 +191,7 @@ def test_nothing_is_left_out_without_training_or_without_a_key(part):
 def test_bfloat16_keeps_parameters_and_losses_in_float32():
     model, task = make_model("lstm", dtype="bfloat16")
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
-    (loss, (carry, _)), gradient = quick_jit(jax.value_and_grad(model.loss, has_aux=True))(params, batch)
+    (loss, (carry, _)), gradient = jax.jit(jax.value_and_grad(model.loss, has_aux=True))(params, batch)
     assert loss.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((params, gradient))} == {jnp.dtype("float32")}
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype("bfloat16")}
@@ -240,7 +240,7 @@ def test_weights_of_a_kernel_that_is_not_there_cannot_be_left_out():
 def test_what_an_engine_notes_is_among_the_metrics():
     model, task = make_model("gru", layers=2, engine="newton")
     batch = draw_batch(task, "train", 3, 1)
-    sums = quick_jit(lambda p: model.loss(p, batch)[1][1])(model.init(jax.random.key(0)))
+    sums = jax.jit(lambda p: model.loss(p, batch)[1][1])(model.init(jax.random.key(0)))
     for layer in ("layer_0", "layer_1"):
         total, count = sums[f"{layer}/newton_iterations"]
         assert 1 <= float(total) <= 50

@@ -4,8 +4,8 @@ import math
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
@@ -16,6 +16,9 @@ from rnngen.records import RunFolder, describe, load, short, sweep
 from rnngen.sweep.campaign import Campaign
 from rnngen.sweep.plan import Trial
 from rnngen.sweep.ranges import metric_place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATUSES = ("finished", "pruned", "diverged", "failed")
 
@@ -141,8 +144,8 @@ def status(folder: Path, now: float | None = None) -> list[str]:
         raise ConfigError(f"{folder}: holds no sweep")
     search = found.get("search") or {"metric": "loss", "mode": "min", "trials": len(found["trials"])}
     results = load(folder, "results")
-    statuses = results["status"] if len(results) else pd.Series(dtype=str)
-    counts = {name: int((statuses == name).sum()) for name in STATUSES}
+    statuses = results["status"].tolist() if len(results) else []
+    counts = {name: statuses.count(name) for name in STATUSES}
     under_way = _under_way(folder, found, time.time() if now is None else now)
     total = max(search.get("trials", 0), len(found["trials"]))
     lines = [f"{sum(counts.values())} of {total} trials over: " + ", ".join(f"{n} {s}" for s, n in counts.items())]
@@ -168,7 +171,7 @@ def _under_way(folder: Path, found: dict, now: float) -> list[str]:
     return lines
 
 
-def _best(results: pd.DataFrame, search: dict) -> list[str]:
+def _best(results: "pd.DataFrame", search: dict) -> list[str]:
     metric, column = search["metric"], metric_place(search["metric"])
     if column not in results:
         return []

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import assert_close, double, noise, quick_jit, random_params
+from conftest import assert_close, double, noise, random_params
 from flax import linen, nnx
 
 from rnngen.adapters import LinenCell, NnxCell, from_linen, from_nnx, linen_cell, nnx_cell
@@ -46,7 +46,7 @@ def ys_and_gradients(cell, as_theirs, params, xs):
         ys = unroll(cell, as_theirs(params), xs)[1]
         return jnp.sum(jnp.sin(ys)), ys
 
-    (_, ys), gradients = quick_jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, xs)
+    (_, ys), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, xs)
     return ys, gradients
 
 

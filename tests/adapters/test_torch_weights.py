@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, quick_jit, random_params
+from conftest import assert_close, random_params
 from torch_reference import FILE, KINDS, compute
 
 from rnngen.adapters import from_torch, load_weights, save_weights, to_torch
@@ -36,7 +36,7 @@ def ours(name, weights, xs):
         return jnp.sum(jnp.sin(xs)), xs
 
     layers = jax.tree.map(jnp.asarray, imported.layers)
-    (_, ys), (dlayers, dxs) = quick_jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(layers, jnp.asarray(xs))
+    (_, ys), (dlayers, dxs) = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(layers, jnp.asarray(xs))
     gradients = to_torch(dlayers)
     for name in gradients:
         if name.startswith("bias_hh"):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, noise, quick_jit, random_params, unrolled
+from conftest import assert_close, noise, random_params, unrolled
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
@@ -119,7 +119,7 @@ def test_learned_carry_starts_every_sequence_and_gets_a_gradient(cell_name):
     first = jax.tree.leaves(params["initial_carry"])
     for leaf, learned in zip(jax.tree.leaves(start), first, strict=True):
         np.testing.assert_array_equal(leaf, jnp.broadcast_to(learned, (B, H)))
-    gradient = quick_jit(jax.grad(lambda p: jnp.sum(unroll(cell, p, xs)[1])))(params)["initial_carry"]
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(unroll(cell, p, xs)[1])))(params)["initial_carry"]
     assert all(bool((jnp.abs(g) > 0).all()) for g in jax.tree.leaves(gradient))
 
 
@@ -140,7 +140,7 @@ def test_gated_claims_hold(name):
     product = cell.structure.hidden(carry) @ params["recurrent_kernel"]
     without = {name: p for name, p in params.items() if name != "recurrent_kernel"}
     assert_close(cell.structure.combine(without, carry, u, product), cell.step(params, carry, u))
-    jacobian = quick_jit(jax.jacobian(lambda c: cell.structure.combine(without, c, u, product)[1]))(carry)
+    jacobian = jax.jit(jax.jacobian(lambda c: cell.structure.combine(without, c, u, product)[1]))(carry)
     for leaf in jax.tree.leaves(jacobian):
         np.testing.assert_array_equal(leaf * (1 - np.eye(H)), 0)
 
@@ -155,7 +155,7 @@ def test_diagonal_claims_hold(name):
     flat, unflat = ravel_pytree(carry)
     holomorphic = jnp.iscomplexobj(flat)
     forward = lambda c: ravel_pytree(cell.step(params, unflat(c), u)[0])[0]  # noqa: E731
-    jacobian = quick_jit(jax.jacfwd(forward, holomorphic=holomorphic))(flat)
+    jacobian = jax.jit(jax.jacfwd(forward, holomorphic=holomorphic))(flat)
     assert np.abs(np.diag(jacobian)).min() > 0
     np.testing.assert_array_equal(jacobian - np.diag(np.diag(jacobian)), 0)
 
@@ -203,7 +203,7 @@ def test_chrono_biases_spread_the_time_constants(name, keeps):
     h = 4000
     # As one program, which leaves out what is not asked for: kernels of 4000 x 4000, made orthogonal.
     cell = CELLS[name](h, chrono=101)
-    bias = np.asarray(quick_jit(lambda key: cell.init(key, 1)["bias"])(jax.random.key(0))).reshape(-1, h)
+    bias = np.asarray(jax.jit(lambda key: cell.init(key, 1)["bias"])(jax.random.key(0))).reshape(-1, h)
     drawn = np.exp(bias[keeps])
     assert (drawn.min(), drawn.max()) == (pytest.approx(1, abs=0.1), pytest.approx(100, abs=0.1))
     np.testing.assert_allclose(np.quantile(drawn, [0.25, 0.5, 0.75]), [25.75, 50.5, 75.25], rtol=0.05)

@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import assert_close, noise, one_cell, one_step, quick_jit, random_params
+from conftest import assert_close, noise, one_cell, one_step, random_params
 
 from rnngen.diagnostics import carry_norms
 
 T, B, D, H = 7, 3, 2, 4
 
-norms_of = quick_jit(carry_norms, static_argnames="cell")
+norms_of = jax.jit(carry_norms, static_argnames="cell")
 
 
 def test_equal_those_of_single_steps(cell_name):

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import draw_batch, make_model, quick_jit
+from conftest import draw_batch, make_model
 from my_lab import leaky
 
 from rnngen.diagnostics.connectivity import connectivity
@@ -21,7 +21,7 @@ def everywhere(task):
 def test_it_is_the_gradient_of_the_loss_at_one_step():
     model, task = make_model("lstm", TASKS["adding"](T, eval_size=20))
     params, batch = model.init(jax.random.key(0)), everywhere(task)
-    found = quick_jit(lambda p: connectivity(model, p, batch, task, jnp.array([2, 5])))(params)
+    found = jax.jit(lambda p: connectivity(model, p, batch, task, jnp.array([2, 5])))(params)
     assert found.shape == (2, T, B)
 
     def loss(inputs, step):
@@ -41,13 +41,13 @@ def test_a_leaky_unit_that_sees_the_same_at_each_step_forgets_by_its_leak():
     batch = everywhere(task)
     batch = batch._replace(inputs=jnp.full_like(batch.inputs, 0.3))
     params = model.init(jax.random.key(0))
-    norms = quick_jit(lambda p: connectivity(model, p, batch, task, jnp.array([T - 1])))(params)[0]
+    norms = jax.jit(lambda p: connectivity(model, p, batch, task, jnp.array([T - 1])))(params)[0]
     np.testing.assert_allclose(norms[1:] / norms[:-1], np.full((T - 1, B), 1 / 0.9), rtol=1e-4)
 
 
 def test_masked_inputs_count_for_nothing():
     model, task = make_model("gru", TASKS["adding"](T, eval_size=20))
     batch = everywhere(task)._replace(mask=jnp.ones((T, B), bool).at[3].set(False))
-    found = quick_jit(lambda p: connectivity(model, p, batch, task, jnp.array([T - 1])))(model.init(jax.random.key(0)))
+    found = jax.jit(lambda p: connectivity(model, p, batch, task, jnp.array([T - 1])))(model.init(jax.random.key(0)))
     np.testing.assert_array_equal(found[0, 3], 0)
     assert (found[0, 2] > 0).all()

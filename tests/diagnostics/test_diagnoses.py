@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import draw_batch, make_model, quick_jit
+from conftest import draw_batch, make_model
 
 from rnngen.diagnostics import half_life, lag_norms, memory_horizon
 from rnngen.diagnostics.diagnoses import DIAGNOSES
@@ -21,7 +21,7 @@ ARGUMENTS = {
 def measured(name, model, of, params, /, **kwargs):
     diagnosis = DIAGNOSES[name](**kwargs)
     batch = draw_batch(of, "valid", 3, 0)
-    found = quick_jit(lambda p: diagnosis.measure(model, p, batch, of))(params)
+    found = jax.jit(lambda p: diagnosis.measure(model, p, batch, of))(params)
     return diagnosis.record(jax.device_get(found))
 
 

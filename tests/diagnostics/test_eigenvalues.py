@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_model, noise, one_cell, quick_jit, random_params, unrolled
+from conftest import make_model, noise, one_cell, random_params, unrolled
 from test_jacobian_products import linear
 
 from rnngen.cells import Cell
@@ -42,13 +42,13 @@ def test_jacobians_by_finite_differences(cell_name):
     """A column is what a small change of one number of the carry does."""
     cell = one_cell(cell_name, H)
     params, xs = random_params(cell, D), noise((T, B, D), 2)
-    (found,) = quick_jit(lambda params, xs: step_jacobians(cell, params, xs, steps=(4,)))(params, xs)
+    (found,) = jax.jit(lambda params, xs: step_jacobians(cell, params, xs, steps=(4,)))(params, xs)
     carry, _ = unrolled(cell, params, xs[:4])
     flat, unflat = jax.flatten_util.ravel_pytree(jax.tree.map(lambda c: c[0], carry))
     prepared = cell.prepare(params)
     u = cell.project(prepared, xs[4, 0])
     after = lambda state: jax.flatten_util.ravel_pytree(cell.step(prepared, unflat(state), u)[0])[0]  # noqa: E731
-    up, down = (quick_jit(jax.vmap(after))(flat + h * jnp.eye(len(flat))) for h in (1e-2, -1e-2))
+    up, down = (jax.jit(jax.vmap(after))(flat + h * jnp.eye(len(flat))) for h in (1e-2, -1e-2))
     np.testing.assert_allclose(found[0].T, (up - down) / 2e-2, atol=2e-3)
 
 

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import noise, one_cell, quick_jit, random_params, unrolled
+from conftest import noise, one_cell, random_params, unrolled
 
 from rnngen.diagnostics import gate_statistics
 
 T, B, D, H = 7, 3, 2, 4
 
-statistics_of = quick_jit(gate_statistics, static_argnames=("cell", "margin"))
+statistics_of = jax.jit(gate_statistics, static_argnames=("cell", "margin"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, double, draw_batch, make_model, noise, one_cell, quick_jit, random_params
+from conftest import FOUR, assert_close, double, draw_batch, make_model, noise, one_cell, random_params
 from jax.flatten_util import ravel_pytree
 
 from rnngen.cells import Cell
@@ -35,8 +35,8 @@ def setup(cell_name):
 
 
 # One program for all the tests that ask for the same: a call outside of jit compiles its loops each time.
-gradients_of = quick_jit(carry_gradients, static_argnames=("cell", "loss"))
-log_norms_of = quick_jit(log_gradient_norms, static_argnames=("cell", "loss"))
+gradients_of = jax.jit(carry_gradients, static_argnames=("cell", "loss"))
+log_norms_of = jax.jit(log_gradient_norms, static_argnames=("cell", "loss"))
 
 
 def last_loss(ys):
@@ -50,7 +50,7 @@ def between(cell, params, xs, carry, first, end):
     return jax.lax.fori_loop(first, end, step, (carry, jnp.zeros((*xs.shape[1:-1], H), xs.dtype)))
 
 
-run_between = quick_jit(between, static_argnames="cell")
+run_between = jax.jit(between, static_argnames="cell")
 
 
 def test_every_entry_is_a_finite_difference(cell_name, x64):
@@ -61,7 +61,7 @@ def test_every_entry_is_a_finite_difference(cell_name, x64):
     gradients = gradients_of(cell, params, xs, last_loss, carry)
     _, unflat = ravel_pytree(carry)
 
-    @quick_jit
+    @jax.jit
     def moved(state, t):
         """The loss that follows from the carry that enters step t, with each of its numbers moved up and down."""
         from_here = lambda state: last_loss(between(cell, params, xs, unflat(state), t, T)[1][None])  # noqa: E731
@@ -151,7 +151,7 @@ def test_zero_gradient_is_minus_infinity():
 
 
 def flow_of(model, params, batch, task):
-    return quick_jit(lambda params, batch: gradient_flow(model, params, batch, task))(params, batch)
+    return jax.jit(lambda params, batch: gradient_flow(model, params, batch, task))(params, batch)
 
 
 # Padding for every cell; without any, and tokens with a loss at every step, are the task's and the model's own.
@@ -169,7 +169,7 @@ def test_a_models_flow_by_probes_equals_the_flow_through_its_cell(cell_name, tas
     assert set(flow) == {"layer_0", "layer_1"}
     mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
     loss = summed_loss(task, batch)
-    through = quick_jit(lambda p: carry_gradients(model.cell, p, batch.inputs, loss, mask=mask))(params)
+    through = jax.jit(lambda p: carry_gradients(model.cell, p, batch.inputs, loss, mask=mask))(params)
     assert_close(flow, through, 1e-5)
 
 
@@ -193,7 +193,7 @@ def test_lag_counts_back_from_each_examples_own_source():
     model, _ = make_model("rnn", task)
     params = model.init(jax.random.key(0))
     batch = draw_batch(task, "valid", 4, 0)
-    norms = np.asarray(quick_jit(lambda p: lag_norms(model, p, batch, task))(params)["layer_0/h"][0])
+    norms = np.asarray(jax.jit(lambda p: lag_norms(model, p, batch, task))(params)["layer_0/h"][0])
     flow = np.linalg.norm(flow_of(model, params, batch, task)["layer_0"], axis=-1)
     for b, source in enumerate(np.asarray(source_steps(batch.weights, 1)[0])):
         np.testing.assert_allclose(np.exp(norms[: source + 1, b]), flow[: source + 1, b][::-1], rtol=1e-4)
@@ -206,7 +206,7 @@ def test_single_sources_keep_near_and_far_apart():
     model, _ = make_model("lstm", task)
     params = model.init(jax.random.key(0))
     batch = draw_batch(task, "valid", 2, 0)
-    norms = quick_jit(lambda p: lag_norms(model, p, batch, task, num_sources=2))(params)["layer_0/c"]
+    norms = jax.jit(lambda p: lag_norms(model, p, batch, task, num_sources=2))(params)["layer_0/c"]
     alone = batch._replace(weights=jnp.zeros_like(batch.weights).at[10].set(1.0))
     flow = flow_of(model, params, alone, task)["layer_0"]["c"]
     expected = jnp.log(jnp.linalg.norm(flow, axis=-1))[10::-1]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, noise, one_cell, quick_jit, random_params
+from conftest import double, noise, one_cell, random_params
 
 from rnngen.cells import Cell
 from rnngen.diagnostics import jacobian_products
@@ -16,7 +16,7 @@ T, B, D, H = 9, 2, 2, 4
 
 
 # One program for all the tests that ask for the same: a call outside of jit compiles its loops each time.
-products_of = quick_jit(jacobian_products, static_argnames=("cell", "lags", "count"))
+products_of = jax.jit(jacobian_products, static_argnames=("cell", "lags", "count"))
 
 
 @functools.cache
@@ -36,7 +36,7 @@ def of_linear(matrix, steps, lags, **options):
     return products_of(linear(len(matrix)), {"m": matrix}, xs, lags=lags, **options)
 
 
-@functools.partial(quick_jit, static_argnames="cell")
+@functools.partial(jax.jit, static_argnames="cell")
 def explicit(cell, params, xs, lag):
     """dcarry_T/dcarry_{T-lag} `[b, n, n]`, an example at a time, by one forward Jacobian of the whole stretch."""
     params = cell.prepare(params)
@@ -65,7 +65,7 @@ def test_equal_those_of_the_explicit_product(cell_name, x64):
         np.testing.assert_allclose(found.log_norm[number], expected[:, 0], atol=1e-10)
         np.testing.assert_allclose(found.log_condition[number], values[:, 0] - values[:, -1], atol=1e-10)
     # Small ones included: together they are the determinant, which is the product of the steps'.
-    steps = quick_jit(lambda params, xs: step_jacobians(cell, params, xs, steps=tuple(range(T))))(params, xs)
+    steps = jax.jit(lambda params, xs: step_jacobians(cell, params, xs, steps=tuple(range(T))))(params, xs)
     volume = np.linalg.slogdet(np.asarray(steps))[1].sum(axis=0)
     np.testing.assert_allclose(found.log_singular_values[-1].sum(axis=-1), volume, atol=1e-6)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, noise, one_cell, quick_jit, random_params
+from conftest import double, noise, one_cell, random_params
 from test_jacobian_products import linear
 
 from rnngen.cells import Cell
@@ -15,7 +15,7 @@ from rnngen.diagnostics.lyapunov import orthonormalise
 T, B, D, H = 40, 3, 2, 4
 
 # One program for all the tests that ask for the same: a call outside of jit compiles its loops each time.
-spectrum_of = quick_jit(lyapunov_spectrum, static_argnames=("cell", "count", "warmup"))
+spectrum_of = jax.jit(lyapunov_spectrum, static_argnames=("cell", "count", "warmup"))
 
 
 def of_linear(matrix, steps=400, **options):
@@ -65,7 +65,7 @@ def test_the_sum_is_the_mean_log_determinant(cell_name):
     def step(state, u):
         return jax.flatten_util.ravel_pytree(cell.step(prepared, unflat(state), u)[0])[0]
 
-    step_and_jacobian = quick_jit(jax.vmap(lambda state, u: (step(state, u), jax.jacfwd(step)(state, u))))
+    step_and_jacobian = jax.jit(jax.vmap(lambda state, u: (step(state, u), jax.jacfwd(step)(state, u))))
     states, total = jnp.tile(flat, (B, 1)), 0.0
     for u in cell.project(prepared, xs):
         states, jacobians = step_and_jacobian(states, u)
@@ -91,7 +91,7 @@ def test_a_reset_moves_the_carry_and_not_the_frame():
     cell = one_cell("gru", H)
     params, xs = random_params(cell, D), noise((8, B, D), 2)
     resets = jnp.zeros((8, B), bool).at[4].set(True)
-    steps_of = quick_jit(lambda xs: step_jacobians(cell, params, xs, steps=(0, 1, 2, 3)))
+    steps_of = jax.jit(lambda xs: step_jacobians(cell, params, xs, steps=(0, 1, 2, 3)))
     jacobians = [steps_of(part) for part in (xs[:4], xs[4:])]
     volume = np.linalg.slogdet(np.concatenate(jacobians).astype(np.float64))[1].mean(axis=0)
     found = spectrum_of(cell, params, xs, resets=resets)
@@ -110,7 +110,7 @@ def test_directions_that_die_leave_the_gradient_finite():
         return jnp.mean(exponents**2), exponents
 
     for count in (H // 2, H):
-        gradient, exponents = quick_jit(jax.grad(of_square, has_aux=True), static_argnums=1)(params, count)
+        gradient, exponents = jax.jit(jax.grad(of_square, has_aux=True), static_argnums=1)(params, count)
         assert (float(exponents[0, -1]) < -10) == (count == H)
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
 
@@ -139,7 +139,7 @@ def test_differentiable_through_the_qr(x64):
     def mean_square(params):
         return jnp.mean(lyapunov_spectrum(cell, params, xs, 3).exponents ** 2)
 
-    run = quick_jit(jax.value_and_grad(mean_square))
+    run = jax.jit(jax.value_and_grad(mean_square))
     gradient = run(params)[1]
     direction = jax.tree.map(lambda p: np.random.RandomState(p.size).normal(size=p.shape), params)
     moved = lambda size: run(jax.tree.map(lambda p, d: p + size * d, params, direction))[0]  # noqa: E731

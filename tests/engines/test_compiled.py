@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, noise, quick_jit, random_params
+from conftest import assert_close, double, noise, random_params
 
 from rnngen.cells import CELLS
 from rnngen.engines import calibration, calls, unroll
@@ -90,11 +90,9 @@ def test_values_and_gradients_are_those_of_scan(name, shape, around):
     wanted = (0, 1, 2) if given is not None else (0, 1)
     ours = jax.value_and_grad(loss_of(cell, **options), wanted)
     assert runs_compiled(ours, params, xs, given)
-    found = quick_jit(ours)(params, xs, given)
+    found = jax.jit(ours)(params, xs, given)
     with jax.enable_x64(True):
-        reference = quick_jit(jax.value_and_grad(loss_of(cell, "scan", **options), wanted))(
-            *double((params, xs, given))
-        )
+        reference = jax.jit(jax.value_and_grad(loss_of(cell, "scan", **options), wanted))(*double((params, xs, given)))
     assert_near(found, reference, 1e-5)
 
 
@@ -102,7 +100,7 @@ def test_values_and_gradients_are_those_of_scan(name, shape, around):
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_what_is_kept_past_the_caches_is_read_back(name):
     cell, params, xs, _ = draw(name, (50, (40,), 1, 144))  # more than a million numbers are kept
-    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)]
+    both = [jax.jit(jax.value_and_grad(loss_of(cell, e), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)]
     assert_near(*both, 1e-5)
 
 
@@ -112,7 +110,7 @@ def test_one_flag_alone_and_the_other_way_through_time(option):
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
     options = {option: draw_flags(xs)[option], "reverse": True}
     both = [
-        quick_jit(jax.value_and_grad(loss_of(cell, e, **options), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)
+        jax.jit(jax.value_and_grad(loss_of(cell, e, **options), (0, 1)))(params, xs, None) for e in (COMPILED, PLAIN)
     ]
     assert_near(*both, 1e-5)
 
@@ -121,9 +119,9 @@ def test_one_flag_alone_and_the_other_way_through_time(option):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
     cell, params, xs, _ = draw(name, SHAPES["axes"])
-    both = quick_jit(jax.grad(loss_of(cell), (0, 1)))(params, xs, None)
+    both = jax.jit(jax.grad(loss_of(cell), (0, 1)))(params, xs, None)
     for place in (0, 1):
-        assert_near(quick_jit(jax.grad(loss_of(cell), place))(params, xs, None), both[place], 1e-6)
+        assert_near(jax.jit(jax.grad(loss_of(cell), place))(params, xs, None), both[place], 1e-6)
 
 
 @built
@@ -137,7 +135,7 @@ def test_a_second_derivative_goes_by_way_of_jax(name):
         def squared(params, xs):
             return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss, (0, 1))(params, xs, None)))
 
-        return quick_jit(jax.grad(squared, (0, 1)))
+        return jax.jit(jax.grad(squared, (0, 1)))
 
     found = size(loss_of(cell, **options))(params, xs)
     with jax.enable_x64(True):
@@ -211,10 +209,10 @@ def test_a_linear_recurrence_and_its_gradients_are_those_of_float64(shape):
 
     assert runs_compiled(run, given) == (shape[0] > 1)
     program = lambda given: (run(given), jax.value_and_grad(twice)(given))  # noqa: E731
-    found = quick_jit(program)(given)
+    found = jax.jit(program)(given)
     with jax.enable_x64(True):
         assert not runs_compiled(run, double(given))
-        reference = quick_jit(program)(double(given))
+        reference = jax.jit(program)(double(given))
     assert_near(found, reference, 1e-5)
 
 
@@ -264,7 +262,7 @@ def test_double_precision_is_run_by_jax(x64):
 @built
 def test_it_agrees_with_the_pass_in_jax():
     cell, params, xs, probes = draw("lstm", SHAPES["wide"], probes=True)
-    both = [quick_jit(jax.value_and_grad(loss_of(cell, e), (0, 1, 2)))(params, xs, probes) for e in (COMPILED, PLAIN)]
+    both = [jax.jit(jax.value_and_grad(loss_of(cell, e), (0, 1, 2)))(params, xs, probes) for e in (COMPILED, PLAIN)]
     assert_close(*both, 1e-4)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, double, noise, quick_jit, random_params, unrolled
+from conftest import FOUR, assert_close, double, noise, random_params, unrolled
 from my_lab import leaky
 
 from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
@@ -125,7 +125,7 @@ def value_and_gradients(name, *of, **kwargs):
     cell, params, xs, options = problem(*of, **kwargs)
     probes = options.get("probes")
     loss = objective(cell, VARIANTS.get(name, name), {o: v for o, v in options.items() if o != "probes"})
-    run = quick_jit(jax.value_and_grad(loss, argnums=(0, 1, 2), allow_int=True))
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), allow_int=True))
     return [leaf for leaf in jax.tree.leaves(run(params, xs, probes)) if leaf.dtype == xs.dtype]
 
 
@@ -147,7 +147,7 @@ def test_values_and_gradients_are_those_of_scan(x64, cell_name, name, everything
 @pytest.mark.parametrize("name", DISTINCT)
 def test_what_is_masked_may_be_anything(x64, name):
     cell, params, xs, options = problem("mingru" if name == "associative" else "lstm", True, (B,), True, EVEN)
-    run = quick_jit(jax.value_and_grad(objective(cell, VARIANTS[name], options), argnums=(0, 1)))
+    run = jax.jit(jax.value_and_grad(objective(cell, VARIANTS[name], options), argnums=(0, 1)))
     gone = ~options["mask"][..., None]
     expected = run(params, jnp.where(gone, 0, xs), options["probes"])
     for nothing in (jnp.inf, jnp.nan):
@@ -183,7 +183,7 @@ def in_precision(cell_name, name, dtype):
     params, xs = random_params(cell, D), noise((EVEN, B, D), 7, jnp.bfloat16)
     how = engine("newton", tolerance=0.01) if name == "newton" else VARIANTS.get(name, name)
     loss = lambda params, xs: jnp.sum(unroll(cell, params, xs, engine=how)[1].astype(jnp.float32) ** 2)  # noqa: E731
-    return quick_jit(jax.value_and_grad(loss))(params, xs.astype(dtype))
+    return jax.jit(jax.value_and_grad(loss))(params, xs.astype(dtype))
 
 
 @pytest.mark.parametrize("name", DISTINCT)
@@ -203,7 +203,7 @@ def curvature(cell_name, name):
     cell, params, xs, _ = problem(cell_name, steps=EVEN)
     loss = objective(cell, VARIANTS.get(name, name), {})
     norm = lambda p: sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss)(p, xs, None)))  # noqa: E731
-    return quick_jit(jax.grad(norm))(params)
+    return jax.jit(jax.grad(norm))(params)
 
 
 @pytest.mark.parametrize("name", DISTINCT)
@@ -229,7 +229,7 @@ def test_forward_mode_runs_through_scan_and_elsewhere_names_it():
 def models_alone(factors):
     """scan's gradients for each of some multiples of the parameters."""
     cell, params, xs, _ = problem("gru", steps=EVEN)
-    gradient = quick_jit(jax.grad(lambda p: objective(cell, "scan", {})(p, xs, None)))
+    gradient = jax.jit(jax.grad(lambda p: objective(cell, "scan", {})(p, xs, None)))
     return [gradient(jax.tree.map(lambda p, f=factor: f * p, params)) for factor in factors]
 
 
@@ -238,7 +238,7 @@ def test_packs_of_models(x64, name):
     """vmap over parameters gives each model's own gradient."""
     cell, params, xs, _ = problem("gru", steps=EVEN)
     gradient = jax.grad(lambda p: objective(cell, VARIANTS[name], {})(p, xs, None))
-    packed = quick_jit(jax.vmap(gradient))(jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params))
+    packed = jax.jit(jax.vmap(gradient))(jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params))
     for n, alone in enumerate(models_alone((1.0, 0.5))):
         assert_close(jax.tree.map(lambda g, n=n: g[n], packed), alone, 1e-9)
 
@@ -246,7 +246,7 @@ def test_packs_of_models(x64, name):
 def test_noise_is_drawn_once_whatever_the_engine():
     noisy = leaky(H)._replace(project=lambda p, xs, key: xs if key is None else xs + jax.random.normal(key, xs.shape))
     params, xs = random_params(noisy, D), jnp.zeros((T, B, D))
-    run = lambda how: quick_jit(lambda key: unroll(noisy, params, xs, key=key, engine=how))(jax.random.key(5))  # noqa: E731
+    run = lambda how: jax.jit(lambda key: unroll(noisy, params, xs, key=key, engine=how))(jax.random.key(5))  # noqa: E731
     expected = run("scan")
     for name in ("fused", "remat", "newton"):
         assert_close(run(VARIANTS[name] if name != "newton" else "newton"), expected, 1e-5)
@@ -287,7 +287,7 @@ def test_associative_refuses_what_is_not_affine():
 
 
 def newton_notes(cell, params, xs, **kwargs):
-    run = quick_jit(lambda params, xs: unroll_noted(cell, params, xs, engine=engine("newton", **kwargs)))
+    run = jax.jit(lambda params, xs: unroll_noted(cell, params, xs, engine=engine("newton", **kwargs)))
     carry, ys, notes = run(params, xs)
     return (carry, ys), {name: float(value) for name, value in notes.items()}
 

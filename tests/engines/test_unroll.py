@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, noise, one_cell, one_step, quick_jit, random_params, unrolled
+from conftest import assert_close, double, noise, one_cell, one_step, random_params, unrolled
 
 from rnngen.cells import CELLS, Cell
 from rnngen.engines import unroll
@@ -64,7 +64,7 @@ def test_any_number_of_batch_axes(setup):
 def test_causal(setup):
     """y_s depends on x_t exactly where t <= s."""
     cell, params, xs = setup
-    jacobian = quick_jit(jax.jacobian(lambda xs: jnp.sum(unroll(cell, params, xs)[1], axis=-1)))(xs[:, 0])
+    jacobian = jax.jit(jax.jacobian(lambda xs: jnp.sum(unroll(cell, params, xs)[1], axis=-1)))(xs[:, 0])
     depends = np.abs(jacobian).sum(axis=-1) > 0
     np.testing.assert_array_equal(depends, np.tril(np.ones((T, T), bool)))
 
@@ -82,7 +82,7 @@ def test_nan_in_padding_harms_neither_values_nor_gradients(setup):
     cell, params, xs = setup
     mask = jnp.ones((T, B), bool).at[5:].set(False)
     loss = lambda params, xs: jnp.sum(unroll(cell, params, xs, mask=mask)[1] ** 2)  # noqa: E731
-    run = quick_jit(jax.value_and_grad(loss))
+    run = jax.jit(jax.value_and_grad(loss))
     assert_close(run(params, xs.at[5:].set(jnp.nan)), run(params, xs), TOLERANCE)
 
 
@@ -205,7 +205,7 @@ def test_integer_carries_pass_through_every_option():
 def test_gradients_are_finite_differences(setup, x64):
     cell, params, xs = setup
     params, xs = double(params), double(xs)
-    run = quick_jit(jax.value_and_grad(lambda p: jnp.sum(jnp.sin(unroll(cell, p, xs)[1]))))
+    run = jax.jit(jax.value_and_grad(lambda p: jnp.sum(jnp.sin(unroll(cell, p, xs)[1]))))
     gradient = run(params)[1]
     direction = jax.tree.map(lambda p: np.random.RandomState(p.size).normal(size=p.shape), params)
     move = lambda s: float(run(jax.tree.map(lambda p, d: p + s * d, params, direction))[0])  # noqa: E731

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import noise, quick_jit
+from conftest import noise
 
 from rnngen.heads import categorical, check_sampling
 
@@ -14,7 +14,7 @@ from rnngen.heads import categorical, check_sampling
 def support(logits, n=4000, **options):
     """The classes that come up in n draws, with how often."""
     logits = np.broadcast_to(np.asarray(logits, np.float32), (n, len(logits)))
-    sample = quick_jit(functools.partial(categorical(logits.shape[-1]).sample, **options))
+    sample = jax.jit(functools.partial(categorical(logits.shape[-1]).sample, **options))
     drawn = sample(jax.random.key(0), logits)
     return dict(zip(*np.unique(np.asarray(drawn), return_counts=True), strict=True))
 

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import quick_jit
 
 from rnngen.heads import gaussian
 
@@ -16,7 +15,7 @@ def test_integrates_to_one(raw):
     head = gaussian(1, scale=0.7, learned=raw is not None)
     outputs = np.array([0.3] if raw is None else [0.3, raw], np.float32)
     grid = np.linspace(-40, 40, 16001, dtype=np.float32)[:, None]
-    density = np.exp(np.asarray(quick_jit(head.log_prob)(outputs, grid), np.float64))
+    density = np.exp(np.asarray(jax.jit(head.log_prob)(outputs, grid), np.float64))
     assert density.sum() * 80 / 16000 == pytest.approx(1, rel=1e-5)
 
 
@@ -50,7 +49,7 @@ def test_the_best_learned_scale_is_the_data_s_deviation():
     """Where the gradient with respect to the scale vanishes: at the root mean square of what is left."""
     targets = (np.random.RandomState(0).normal(size=(500, 1)) * 0.3).astype(np.float32)
     head = gaussian(1, learned=True)
-    slope = quick_jit(jax.grad(lambda raw: head.log_prob(jnp.stack([jnp.zeros(()), raw]), targets).mean()))
+    slope = jax.jit(jax.grad(lambda raw: head.log_prob(jnp.stack([jnp.zeros(()), raw]), targets).mean()))
     best = 7 * math.atanh(math.log(float(np.sqrt(np.mean(targets**2)))) / 7)
     assert float(slope(best)) == pytest.approx(0, abs=1e-5)
     assert float(slope(best - 0.1)) > 0.1

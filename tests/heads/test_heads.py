@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import noise, quick_jit
+from conftest import noise
 
 from rnngen.heads import HEADS, bernoulli, categorical, gaussian, logistic_mixture, mixture_density
 
@@ -39,7 +39,7 @@ def member(name):
 
 
 def draw(head, seed, outputs, temperature):
-    return np.asarray(quick_jit(functools.partial(head.sample, temperature=temperature))(jax.random.key(seed), outputs))
+    return np.asarray(jax.jit(functools.partial(head.sample, temperature=temperature))(jax.random.key(seed), outputs))
 
 
 def test_every_head_is_a_member():
@@ -50,7 +50,7 @@ def test_every_head_is_a_member():
 def test_values_and_gradients_are_finite_at_extreme_parameters(name):
     head, extreme, targets = member(name)
     corners = np.random.RandomState(1).choice([-extreme, 0, 1, extreme], (N, head.num_params))
-    value, gradient = quick_jit(jax.value_and_grad(lambda o: head.log_prob(o, targets).sum()))(
+    value, gradient = jax.jit(jax.value_and_grad(lambda o: head.log_prob(o, targets).sum()))(
         jnp.asarray(corners, jnp.float32)
     )
     assert value.dtype == jnp.float32
@@ -84,7 +84,7 @@ def test_batch_axes_are_any_number(name):
     head, _, targets = member(name)
     outputs = noise((6, head.num_params), seed=3)
     targets = targets[:6] / 1000 if targets.dtype == jnp.float32 else targets[:6]
-    log_prob = quick_jit(head.log_prob)
+    log_prob = jax.jit(head.log_prob)
     whole = log_prob(outputs.reshape(3, 2, -1), targets.reshape(3, 2, *targets.shape[1:]))
     np.testing.assert_allclose(whole[1, 1], log_prob(outputs[3], targets[3]), rtol=1e-5)
 

@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from conftest import quick_jit
 from scipy.special import logsumexp
 from scipy.stats import logistic
 
@@ -13,11 +12,11 @@ from rnngen.heads import logistic_mixture
 def table(outputs, levels):
     """log-probabilities `[n, levels]` of outputs `[n, 3k]`."""
     head = logistic_mixture(outputs.shape[-1] // 3, levels)
-    return np.asarray(quick_jit(head.log_prob)(outputs[:, None, :], np.arange(levels)[None]), np.float64)
+    return np.asarray(jax.jit(head.log_prob)(outputs[:, None, :], np.arange(levels)[None]), np.float64)
 
 
 def draw(head, outputs, temperature=1.0):
-    return np.asarray(quick_jit(head.sample, static_argnums=2)(jax.random.key(0), outputs, temperature))
+    return np.asarray(jax.jit(head.sample, static_argnums=2)(jax.random.key(0), outputs, temperature))
 
 
 @pytest.mark.parametrize("levels", [2, 3, 256])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import noise, quick_jit
+from conftest import noise
 from scipy.stats import multivariate_normal
 
 from rnngen.heads import mixture_density
@@ -15,11 +15,11 @@ OUTPUTS = np.array([0.2, -0.5, 1.0, -1.0, 0.5, 2.0, 0.3, -0.2, -0.4, 0.1, 0.6, -
 def log_prob(outputs, targets):
     """Of one step's outputs at many targets."""
     head = mixture_density(len(outputs) // 6)
-    return quick_jit(head.log_prob)(jnp.asarray(outputs), jnp.asarray(targets, jnp.float32))
+    return jax.jit(head.log_prob)(jnp.asarray(outputs), jnp.asarray(targets, jnp.float32))
 
 
 def draw(outputs, n, temperature):
-    sample = quick_jit(mixture_density(len(outputs) // 6).sample, static_argnums=2)
+    sample = jax.jit(mixture_density(len(outputs) // 6).sample, static_argnums=2)
     return np.asarray(sample(jax.random.key(0), np.broadcast_to(outputs, (n, len(outputs))), temperature))
 
 

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import quick_jit
 
 from rnngen.media import MEDIA
 
@@ -29,7 +28,7 @@ def member(name):
 def drawn(medium, length=10, seed=0):
     """Values `[t, ...]` as a model would draw them."""
     outputs = jnp.asarray(np.random.RandomState(seed).normal(size=(length, medium.head.num_params)), jnp.float32)
-    return np.asarray(quick_jit(medium.head.sample)(jax.random.key(seed), outputs))
+    return np.asarray(jax.jit(medium.head.sample)(jax.random.key(seed), outputs))
 
 
 def test_every_medium_is_a_member():

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import draw_batch, quick_jit
+from conftest import draw_batch
 from scipy.stats import multivariate_normal
 
 from rnngen.data.corpus import SPLITS, Corpus
@@ -78,7 +78,7 @@ def test_the_loss_is_the_negative_log_probability_of_the_values_that_count():
     batch = jax.tree.map(np.asarray, task.finish(draw_batch(task, "valid", 4)))
     assert not batch.weights[0].any()
     outputs = RANDOM.normal(size=(9, 4, 4)).astype(np.float32)
-    loss, sums = quick_jit(task.loss)(jnp.asarray(outputs), batch)
+    loss, sums = jax.jit(task.loss)(jnp.asarray(outputs), batch)
     log_probs = outputs - np.log(np.exp(outputs).sum(axis=-1, keepdims=True))
     counted = [log_probs[t, b, batch.targets[t, b]] for b, n in enumerate(LENGTHS) for t in range(1, n)]
     assert float(loss) == pytest.approx(-np.mean(counted), rel=1e-5)

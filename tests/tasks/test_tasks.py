@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import READING, draw_batch, needs_data, quick_jit
+from conftest import READING, draw_batch, needs_data
 
 from rnngen.data import (
     load_binarised_mnist,
@@ -33,7 +33,7 @@ def draw(task, split="train", n=N, step=0, seed=1):
 
 @functools.cache
 def loss_program(loss):
-    return quick_jit(loss)
+    return jax.jit(loss)
 
 
 def loss_of(task, outputs, batch):

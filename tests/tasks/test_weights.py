@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_model, noise, quick_jit
+from conftest import assert_close, make_model, noise
 
 from rnngen.heads import HEADS, bernoulli, categorical, gaussian, logistic_mixture, mixture_density
 from rnngen.latent import vrnn
@@ -42,7 +42,7 @@ LOSSES |= {
 
 def measuring(loss, features):
     """targets -> (loss, metrics, gradient of the loss in some outputs)."""
-    program, outputs = quick_jit(jax.value_and_grad(loss, has_aux=True)), noise((T, B, features))
+    program, outputs = jax.jit(jax.value_and_grad(loss, has_aux=True)), noise((T, B, features))
 
     def measure(targets):
         (scalar, sums), gradient = program(outputs, Batch(jnp.zeros((T, B, 1)), jnp.asarray(targets), WEIGHTS))
@@ -90,7 +90,7 @@ def small_vrnn():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_latent_model_does_not_see_what_is_masked(bad):
     model, targets = small_vrnn(), np.array(RANDOM.normal(size=(T, B, 1)), np.float32)
-    params, loss = model.init(jax.random.key(0)), quick_jit(jax.value_and_grad(model.loss, has_aux=True))
+    params, loss = model.init(jax.random.key(0)), jax.jit(jax.value_and_grad(model.loss, has_aux=True))
 
     def of(value):
         filled = targets.copy()
@@ -109,7 +109,7 @@ def test_a_batch_without_any_weight_moves_nothing(make):
     targets = jnp.zeros((T, B), jnp.int32) if model.head.num_params == 2 else jnp.zeros((T, B, 1))
     batch = Batch(jnp.ones((T, B, 1)), targets, jnp.zeros((T, B)))
     params = model.init(jax.random.key(0))
-    run = functools.partial(quick_jit(loss_and_gradient(model, mesh_of(1))), params, batch, jax.random.key(1))
+    run = functools.partial(jax.jit(loss_and_gradient(model, mesh_of(1))), params, batch, jax.random.key(1))
     gradient, sums, _ = run()
     assert all(not np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
     assert [float(x) for x in sums["loss"]] == [0, 0]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, draw_batch, make_experiment, make_model, quick_jit
+from conftest import assert_close, draw_batch, make_experiment, make_model
 
 from rnngen.records import RunFolder
 from rnngen.train import fit
@@ -23,14 +23,14 @@ def made():
     model, task = make_model("rnn")
     params = model.init(jax.random.key(0))
     batch = draw_batch(task, "train", 4, 1)
-    return model, task, params, batch, quick_jit(jax.grad(lambda p: model.loss(p, batch)[0]))(params)
+    return model, task, params, batch, jax.jit(jax.grad(lambda p: model.loss(p, batch)[0]))(params)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
 def gradient_at(request, made):
     """(devices, (params, batch, key, step) -> (gradient, sums, carry)): the step is an argument, for one program."""
     objective = regularized(*made[:2], Regularizer(square, before=2, until=5))
-    return request.param, quick_jit(loss_and_gradient(made[0], mesh_of(request.param), objective))
+    return request.param, jax.jit(loss_and_gradient(made[0], mesh_of(request.param), objective))
 
 
 @pytest.mark.parametrize(("step", "of_loss", "of_penalty"), [(0, 0, 1), (2, 1, 1), (3, 1, 1), (5, 1, 0)])
@@ -48,7 +48,7 @@ def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
     model, task, params, batch, _ = made
     wild = model._replace(loss=lambda p, b, c, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, c, **o)))
     objective = regularized(wild, task, Regularizer(square, before=1))
-    run = quick_jit(loss_and_gradient(wild, mesh_of(1), objective))
+    run = jax.jit(loss_and_gradient(wild, mesh_of(1), objective))
     gradient, _, _ = run(params, batch, jax.random.key(2), jnp.int32(0))
     assert_close(gradient, params, 1e-5)
 

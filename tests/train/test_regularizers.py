@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, draw_batch, quick_jit
+from conftest import assert_close, double, draw_batch
 
 from rnngen.cells import CELLS
 from rnngen.diagnostics import gradient_flow
@@ -25,7 +25,7 @@ def build(*cells, task=TASK):
 
 
 def value_and_gradient(regularizer, model, params, batch, task=TASK):
-    return quick_jit(jax.value_and_grad(lambda p: regularizer.penalty(model, task, p, batch)))(params)
+    return jax.jit(jax.value_and_grad(lambda p: regularizer.penalty(model, task, p, batch)))(params)
 
 
 # Omega of a tanh RNN, in loops.
@@ -85,8 +85,8 @@ def test_omega_compares_the_gradients_that_enter_and_leave_each_step(name):
     value, gradient = value_and_gradient(omega(1.0), model, params, batch, task)
 
     squares = lambda tree: sum(jnp.sum(x**2, axis=-1) for x in jax.tree.leaves(tree))  # noqa: E731
-    flow = squares(quick_jit(lambda p: gradient_flow(model, p, batch, task))(params))
-    outputs = quick_jit(model.apply)(params, batch.inputs)[1]
+    flow = squares(jax.jit(lambda p: gradient_flow(model, p, batch, task))(params))
+    outputs = jax.jit(model.apply)(params, batch.inputs)[1]
     at_end = jax.grad(lambda o: task.loss(o, batch)[1]["loss"][0])(outputs)[-1] @ params["head"]["kernel"].T
     ratio = flow / jnp.concatenate([flow[1:], squares(at_end)[None]])
     np.testing.assert_allclose(value, jnp.mean((ratio - 1) ** 2), rtol=1e-4)
@@ -144,7 +144,7 @@ def test_flossing_gradient_by_finite_differences(x64):
     model, params, batch = build(CELLS["rnn"](3), CELLS["gru"](2), task=DOUBLE)
     floss = flossing(2.0, exponents=4, steps=6, before=3, until=9)
     assert floss[1:] == (3, 9, True)
-    run = quick_jit(jax.value_and_grad(lambda p: floss.penalty(model, TASK, p, batch)))
+    run = jax.jit(jax.value_and_grad(lambda p: floss.penalty(model, TASK, p, batch)))
     gradient = run(params)[1]
     along = jax.tree.map(lambda x: np.cos(np.arange(x.size)).reshape(x.shape), params)
     penalty = lambda s: run(jax.tree.map(lambda p, a: p + s * a, params, along))[0]  # noqa: E731
@@ -155,7 +155,7 @@ def test_flossing_gradient_by_finite_differences(x64):
 
 def test_flossing_brings_exponents_to_zero():
     model, params, batch = build(CELLS["rnn"](5, recurrent_init="glorot"))
-    run = quick_jit(jax.value_and_grad(lambda p: flossing().penalty(model, TASK, p, batch)))
+    run = jax.jit(jax.value_and_grad(lambda p: flossing().penalty(model, TASK, p, batch)))
     first, _ = run(params)
     for _ in range(200):
         value, gradient = run(params)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_model, quick_jit
+from conftest import assert_close, make_model
 
 from rnngen.data.corpus import SPLITS, Corpus
 from rnngen.records import RunFolder
@@ -34,13 +34,13 @@ def streams(chunk, batch_size=4, cell="gru", **options):
 
 
 def gradient(model, devices=1):
-    run = quick_jit(loss_and_gradient(model, mesh_of(devices)))
+    run = jax.jit(loss_and_gradient(model, mesh_of(devices)))
     return lambda params, batch, carry: run(params, batch, jax.random.key(2), jnp.int32(0), carry)
 
 
 def test_one_chunk_over_all_is_full_back_propagation():
     _, model, params, (batch,) = streams(24)
-    full = quick_jit(jax.grad(lambda p: model.loss(p, batch._replace(resets=None))[0]))(params)
+    full = jax.jit(jax.grad(lambda p: model.loss(p, batch._replace(resets=None))[0]))(params)
     carry = model.init_carry(params, (4,))
     assert_close(gradient(model)(params, batch, carry)[0], full, 1e-6)
 
@@ -62,13 +62,13 @@ def test_the_carry_goes_on_and_no_gradient_goes_back():
     run = gradient(model)
     _, _, carry = run(params, batches[0], model.init_carry(params, (4,)))
     found, _, _ = run(params, batches[1], carry)
-    constant = quick_jit(jax.grad(lambda p: model.loss(p, batches[1], carry)[0]))(params)
+    constant = jax.jit(jax.grad(lambda p: model.loss(p, batches[1], carry)[0]))(params)
     assert_close(found, constant, 1e-6)
 
     def both(p):
         return model.loss(p, batches[1], model.loss(p, batches[0], model.init_carry(p, (4,)))[1][0])[0]
 
-    whole = quick_jit(jax.grad(both))(params)
+    whole = jax.jit(jax.grad(both))(params)
     difference = jax.tree.map(lambda a, b: float(np.abs(np.asarray(a) - np.asarray(b)).max()), found, whole)
     assert max(jax.tree.leaves(difference)) > 1e-4
 
@@ -86,10 +86,10 @@ def test_documents_in_a_row_are_scored_as_if_alone():
     _, model, params, _ = streams(4, lengths=lengths)
     task = text_task(4, lengths)
     items, batch_of = split_batches(task, "valid", 2)
-    together = means(quick_jit(evaluate(model, mesh_of(1), batch_of, 2))(params, items))["loss"]
+    together = means(jax.jit(evaluate(model, mesh_of(1), batch_of, 2))(params, items))["loss"]
     alone = text_task(0, lengths)
     items, batch_of = split_batches(alone, "valid", 3)
-    assert means(quick_jit(evaluate(model, mesh_of(1), batch_of))(params, items))["loss"] == pytest.approx(together)
+    assert means(jax.jit(evaluate(model, mesh_of(1), batch_of))(params, items))["loss"] == pytest.approx(together)
 
 
 @pytest.mark.parametrize("on_device", [True, False])
@@ -99,7 +99,7 @@ def test_a_text_has_one_loss_however_many_streams_read_it(on_device):
     task, losses = text_task(4, on_device=on_device), []
     for count in (1, 2, 7, 96):
         items, batch_of = split_batches(task, "valid", count)
-        sums = quick_jit(evaluate(model, mesh_of(1), batch_of, count))(params, items)
+        sums = jax.jit(evaluate(model, mesh_of(1), batch_of, count))(params, items)
         assert float(sums["loss"][1]) == 96
         losses.append(means(sums)["loss"])
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
