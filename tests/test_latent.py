@@ -393,6 +393,7 @@ def test_every_diagnosis_makes_a_record(name):
     assert record
 
 
+@pytest.mark.slow
 @needs_data
 def test_it_trains_on_real_music_with_the_diagnoses_of_any_run(tmp_path, capsys):
     options = {

@@ -109,6 +109,7 @@ def too_fast(**train):
 RATE = 4.0
 
 
+@pytest.mark.slow
 def test_restore_goes_back_with_smaller_updates_until_it_holds(tmp_path, faults, capfd):
     stopped = too_fast()
     trained(tmp_path / "stopped", stopped)

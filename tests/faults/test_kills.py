@@ -59,6 +59,7 @@ def what_a_kill_loses(folder):
     return wrong + ([f"{trained_to(folder)} - {step}"] if trained_to(folder) - (step or 0) > SAVE else [])
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path, undisturbed, faults):
     """A few in the start of a process, most while it trains and saves."""
     lots, kills, lost = random.Random(0), faults.count(3, 100), []

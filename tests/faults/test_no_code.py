@@ -262,6 +262,7 @@ def listening(pids):
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel does not say who listens")
 def test_nothing_listens_beyond_this_machine(tmp_path):
     tests = str(Path(__file__).parents[1])

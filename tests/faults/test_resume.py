@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from conftest import DATA, FOUR, READING
 from injectors import litter, numbers, small, trained
 
@@ -57,6 +58,7 @@ def cut_and_resumed(tmp_path, model, cell, task):
     return len(points), lost
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted_to_the_bit(tmp_path, faults):
     tried, lost = 0, []
     for number, (name, model, cell, task) in enumerate(list(kinds())[: faults.count(3, None)]):

@@ -43,6 +43,7 @@ def digest(folder):
     return hashlib.sha256(numbers(folder).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_one_core_or_two(tmp_path, faults):
     """XLA shares large products out over its threads, OpenBLAS the factorisations of initialisers, and other shares are
     other sums; both can be told how many threads they have."""

@@ -69,6 +69,7 @@ def workers(process):
     return [int(pid) for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+@pytest.mark.slow
 def test_drivers_and_workers_are_killed(tmp_path, faults):
     """Each sweep loses two workers and two drivers; the second driver begins while workers of the first still train."""
     ended(sweep(tmp_path, tmp_path / "whole"))
@@ -89,6 +90,7 @@ def test_drivers_and_workers_are_killed(tmp_path, faults):
     faults.tell("a worker of a sweep killed", 2 * sweeps, lost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["killed", "deleted"])
 def test_a_search_is_rebuilt_from_its_trials(tmp_path, faults, what):
     """There is no study but in the driver; all that it knew is in the folders."""

@@ -142,6 +142,7 @@ def test_a_worker_that_cannot_start_stops_the_sweep_and_fails_no_trial(tmp_path,
     assert [status_of(tmp_path, trial) for trial in trials] == ["unfinished"] * 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_finished_trials_stay(tmp_path):
     """A file system of a megabyte, which only root can have for the asking."""
     small = tmp_path / "small"

@@ -78,6 +78,7 @@ def _answers(address, environment):
     return asked.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_node_is_lost(tmp_path, monkeypatch, faults):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))

@@ -86,6 +86,7 @@ sweeps.sweep(Path(sys.argv[1]), chain(SEEDS, DEADLY), executor)
 """
 
 
+@pytest.mark.slow
 def test_jobs_need_no_driver(tmp_path, stub):
     far = tmp_path / "far"
     paths = [str(TESTS), str(Path(__file__).parent)]

@@ -81,6 +81,7 @@ def test_eight_devices(tmp_path, alone):
     assert run.rows("provenance")[0]["device"].endswith("x8")
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_folder(tmp_path, alone):
     first, second = pair(tmp_path, 4)
     assert_same(RunFolder(tmp_path), alone)
