@@ -59,7 +59,7 @@ def begin(
         return _search(folder, base, space, launch, retry_failed, detach)
     executor = _executor(folder, launch, detach)
     with _ended_on_error(executor):
-        claim(folder, base, trials)
+        trials = claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
     if isinstance(executor, Local):
         executor.build_loops({trial.config["cell"]["name"] for trial in todo})

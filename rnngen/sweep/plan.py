@@ -71,23 +71,45 @@ def plan(base: dict, space: Any) -> list[Trial]:
     return list(trials.values())
 
 
-def claim(folder: Path, base: dict, trials: list[Trial]) -> None:
-    """Make the folder this sweep's. Raises ConfigError where it is another's, a run's, or not writable."""
+def claim(folder: Path, base: dict, trials: list[Trial]) -> list[Trial]:
+    """Make the folder this sweep's; returns the trials, under the ids that they have there.
+
+    Raises ConfigError where it is another's, a run's, or not writable.
+    """
     there = _check_free(folder)
     listed = [{"id": trial.id, "overrides": trial.overrides, "labels": trial.labels} for trial in trials]
-    if there is not None and [t["id"] for t in there["trials"]] != [t.id for t in trials]:
+    known = None if there is None else _known(there, trials)
+    if there is not None and known is None:
         changed = difference(there["config"], base) or f"{len(there['trials'])} trials there, {len(trials)} here"
         raise ConfigError(f"{folder}: holds a different sweep: {changed}")
     if there is None:
         _write(folder, {"config": base, "trials": listed})
+    return known or trials
+
+
+def _known(there: dict, trials: list[Trial]) -> list[Trial] | None:
+    """The trials under the ids that a folder has for them; None: it is another sweep's.
+
+    An id changes with the arguments that there are: what was planned before one came is known by what it is today.
+    """
+    ids = [trial["id"] for trial in there["trials"]]
+    if ids == [trial.id for trial in trials]:
+        return trials
+    try:
+        today = [make_trial(there["config"], trial["overrides"], set()) for trial in there["trials"]]
+    except ConfigError:
+        return None
+    if [trial.id for trial in today] != [trial.id for trial in trials]:
+        return None
+    return [trial._replace(id=name) for trial, name in zip(trials, ids, strict=True)]
 
 
 def claim_search(folder: Path, base: dict, search: dict) -> None:
     """`claim` for a search, which writes its trials down one by one as it makes them; it may ask for more or fewer."""
     there, here = _check_free(folder), {"config": base, "trials": [], "search": search}
     if there is not None:
-        old = {"config": there["config"], "search": (there.get("search") or {}) | {"trials": None}}
-        changed = difference(old, {"config": base, "search": search | {"trials": None}})
+        old = {"config": resolve(there["config"]), "search": (there.get("search") or {}) | {"trials": None}}
+        changed = difference(old, {"config": resolve(base), "search": search | {"trials": None}})
         if changed:
             raise ConfigError(f"{folder}: holds a different sweep: {changed}")
     if there != here:

@@ -90,7 +90,8 @@ class Study:
             result, first = run.result(), number == proposal["numbers"][0]
             if first and (result is None or (retry_failed and result["status"] == "failed")):
                 self._live[proposal["id"]] = told
-                self._again.append(make_trial(self.base, _labelled(proposal), self._built))
+                trial = make_trial(self.base, _labelled(proposal), self._built)
+                self._again.append(trial._replace(id=proposal["id"]))
             else:
                 self._conclude(told, run)
 

@@ -1,5 +1,7 @@
 """A sweep in real processes: results as single runs give them, failures contained, nothing trained twice."""
 
+import copy
+import json
 import os
 import subprocess
 from concurrent.futures import Future
@@ -33,6 +35,26 @@ def run_all(folder, trials, size=1, retry_failed=False):
 def importable(monkeypatch):
     """Workers find my_lab as a user's workers find the user's module."""
     monkeypatch.syspath_prepend(os.path.dirname(os.path.dirname(__file__)))
+
+
+def test_a_sweep_that_was_planned_before_an_argument_came_is_gone_on_with(tmp_path):
+    base, space = small_config(steps=4), axis("seed", [0, 1])
+    trials = plan(base, space)
+    assert claim(tmp_path, base, trials) == trials
+    # As it was written then: without an argument that has a default now, and so under other ids.
+    sweep = json.loads((tmp_path / "sweep.json").read_text())
+    for number, trial in enumerate(sweep["trials"]):
+        trial["id"] = f"old{number}"
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    known = claim(tmp_path, base, trials)
+    assert [trial.id for trial in known] == ["old0", "old1"]
+    assert [trial.config for trial in known] == [trial.config for trial in trials]
+    old = copy.deepcopy(known[0].config)
+    del old["cell"]["kwargs"]["activation"]
+    RunFolder(tmp_path / "trials" / "old0").start(old)
+    assert run(known[0].config, tmp_path / "trials" / "old0")["status"] == "finished"
+    with pytest.raises(ConfigError, match="holds a different sweep"):
+        claim(tmp_path, base, plan(base, axis("seed", [0, 2])))
 
 
 def test_a_sweep_with_failures(tmp_path):

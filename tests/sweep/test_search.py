@@ -1,5 +1,6 @@
 """Searches: what they draw, that they are the same again, stopped and gone on with, and what they refuse."""
 
+import json
 import math
 import os
 import shutil
@@ -250,6 +251,20 @@ def test_a_search_over_any_labels_goes_on_as_if_undisturbed(tmp_path, values):
     Bowl(tmp_path / "a", Study(tmp_path / "a", base(), asked)).run()
     Bowl(tmp_path / "b", Study(tmp_path / "b", base(), asked)).run()
     assert sweep(tmp_path / "a")["trials"] == proposals(tmp_path / "b")
+
+
+def test_a_search_that_began_before_a_key_came_is_gone_on_with(tmp_path):
+    asked = search("tpe", space=SPACE, trials=3)
+    begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()
+    Bowl(tmp_path, Study(tmp_path, base(), asked), stop_after=1).run()
+    written = json.loads((tmp_path / "sweep.json").read_text())
+    del written["config"]["train"]["select"]
+    (tmp_path / "sweep.json").write_text(json.dumps(written))
+    unfinished = proposals(tmp_path)[1]["id"]
+    (tmp_path / "trials" / unfinished).rename(tmp_path / "trials" / "old")
+    begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()
+    assert Bowl(tmp_path, Study(tmp_path, base(), asked)).run()[0].id == "old"
+    assert len(proposals(tmp_path)) == 3
 
 
 def test_ranges_of_numpys_numbers(tmp_path):
