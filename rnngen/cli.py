@@ -106,8 +106,7 @@ def train(arguments: list[str]) -> int:
     process.prepare()
     if options.distributed:
         at_place("--distributed", process.join)
-    at_place("JAX", process.start)
-    at_place("JAX", process.check_compiling)
+    at_place("JAX", lambda: process.start(training=True))
     first = not options.distributed or jax.process_index() == 0
     with stopping.listening(), Bar(config["train"]["steps"]) as bar:
         begin, row = (bar.begin, bar.row) if first else (lambda: None, lambda row: None)
@@ -136,8 +135,7 @@ def sweep(arguments: list[str]) -> int:
 
     folder, base = options.workdir, complete(options.config)
     launch = resolve_launch(options.launch, options.workers)
-    at_place("JAX", process.start)
-    at_place("JAX", process.check_compiling)
+    at_place("JAX", lambda: process.start(training=True))
     space = call(options.path, options.module, "get_sweep")
     check_writable(folder)
     # Longer than its workers, which it waits for.

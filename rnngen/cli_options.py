@@ -91,8 +91,8 @@ def _with_groups(arguments: list[str], config: ConfigDict) -> tuple[ConfigDict, 
 
     config_flags would put the mapping in the place of the group, and the library's defaults in that of the rest.
     """
-    others, changed = [], config.to_dict()
-    for argument in arguments:
+    others, changed = list[str](), config.to_dict()
+    for argument in _joined(arguments):
         match = re.fullmatch(r"--?config\.([^=]*)=(\{.*\})", argument, re.DOTALL)
         group = None if match is None else functools.reduce(lambda at, key: at.get(key), match[1].split("."), changed)
         if match is None or not isinstance(group, dict) or "kwargs" in match[1].split("."):
@@ -100,6 +100,17 @@ def _with_groups(arguments: list[str], config: ConfigDict) -> tuple[ConfigDict, 
         else:
             set_override(changed, match[1], _mapping(match[1], match[2]))
     return (ConfigDict(changed), others) if len(others) < len(arguments) else (config, arguments)
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """With a mapping that follows its key as an argument of its own in one with it."""
+    joined = list[str]()
+    for argument in arguments:
+        if joined and argument.startswith("{") and re.fullmatch(r"--?config\.[^=]*", joined[-1]):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _mapping(name: str, text: str) -> dict:

@@ -49,7 +49,7 @@ def load_module(path: str) -> types.ModuleType:
     finally:
         # Found to the end, by workers too, but no longer in place of what others import.
         sys.path.remove(folder)
-        sys.path.append(folder)
+        sys.path += [] if folder in sys.path else [folder]
     if not callable(getattr(module, "get_config", None)):
         raise ConfigError(f"{path}: has no get_config(){nearest('get_config', _functions(module))}")
     return module

@@ -33,20 +33,16 @@ def prepare(devices: int | None = None) -> None:
             return
 
 
-def start(devices: int | None = None) -> None:
-    """`prepare`, and start JAX. Raises ValueError, in one line, where it cannot start."""
-    prepare(devices)
+def start(training: bool = False) -> None:
+    """`prepare`, and start JAX. Raises ValueError, in one line, where it cannot start, or is to compile no training."""
+    prepare()
+    if training and jax.config.values["jax_disable_jit"]:
+        raise ValueError("JAX_DISABLE_JIT is set, and training is compiled: unset it")
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         why = " ".join(str(error).split())[:200] or "it has no such device"
         raise ValueError(f"cannot start on {os.environ.get('JAX_PLATFORMS') or 'this machine'}: {why}") from error
-
-
-def check_compiling() -> None:
-    """Raise ValueError where JAX is told to compile nothing."""
-    if jax.config.values["jax_disable_jit"]:
-        raise ValueError("JAX_DISABLE_JIT is set, and training is compiled: unset it")
 
 
 def prepare_worker(cores: list[int], devices: int | None = None, gpu: str | None = None) -> None:

@@ -194,8 +194,9 @@ def _rounded(value: Any, digits: int) -> Any:
 
 def sweep(folder: str | os.PathLike) -> dict | None:
     """The sweep that a folder holds, `{"config": ..., "trials": [{"id", "overrides"}, ...]}`; None: none."""
-    packed = _packed(Path(folder).expanduser(), lines=1)  # the runs below it are most of the file
-    found = packed[0]["sweep"] if packed else read_json(Path(folder).expanduser() / "sweep.json", jsonfiles.SWEEP)
+    folder = Path(folder).expanduser()
+    packed = _packed(folder, lines=1)  # the runs below it are most of the file
+    found = packed[0]["sweep"] if packed else read_json(folder / "sweep.json", jsonfiles.SWEEP)
     if found and "search" in found and not packed:
         return found | {"trials": proposals(folder)}
     return found and found | {"trials": [_labelled(trial) for trial in found["trials"]]}
@@ -212,11 +213,8 @@ def proposals(folder: str | os.PathLike) -> list[dict]:
 
 def _labelled(trial: dict) -> dict:
     """A trial whose labels are text, also "inf" in a folder that was written when this came back as the number."""
-    return (
-        trial | {"labels": {name: str(label) for name, label in trial["labels"].items()}}
-        if "labels" in trial
-        else trial
-    )
+    labels = {name: str(label) for name, label in trial.get("labels", {}).items()}
+    return trial | {"labels": labels} if labels else trial
 
 
 def _packed(folder: Path, lines: int | None = None) -> list[dict]:

@@ -111,6 +111,7 @@ def test_kwargs_of_another_component_start_anew_also_where_they_come_after_its_n
     ("arguments", "rate", "kwargs"),
     [
         (["--config.optim={'name': 'sgd'}"], 0.25, {}),
+        (["--config.optim", "{'name': 'sgd'}"], 0.25, {}),
         (["--config.optim={'clip_norm': 2.0}", "--config.optim.learning_rate=0.5"], 0.5, {"b1": 0.5}),
         (["--config.optim={'name': 'adam', 'kwargs': {'b2': 0.5}}"], 0.25, {"b1": 0.5, "b2": 0.5}),
         (["--config.optim.kwargs={'b2': 0.5}"], 0.25, {"b2": 0.5}),  # all arguments at once

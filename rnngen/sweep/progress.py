@@ -109,7 +109,7 @@ class Part:
         return sum(known) if known or not shares else None
 
     def _share(self, run: RunFolder) -> float | None:
-        name = run.path.name
+        name = run.name
         if (run.path / "result.json").exists():
             self._over.add(name)
             return 0.0
