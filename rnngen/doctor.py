@@ -5,22 +5,27 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 from rnngen import locks, process
+from rnngen.cells import CELLS
 from rnngen.configcheck import ConfigError
-from rnngen.engines import building, calibration
-from rnngen.engines.calibration import LOOPS
+from rnngen.engines import calibration
+from rnngen.engines.building import LINEAR
+from rnngen.engines.calibration import LOOPS, Found
+from rnngen.engines.fused import ready
 from rnngen.jsonfiles import DamagedFile
 from rnngen.provenance import provenance
 from rnngen.records import OVER, TABLES, RunFolder, runs, sweep
 from rnngen.train import checkpoint
 
 GIGABYTE = 2**30
+# The layers whose loops are timed where they have not been yet.
+USUAL, SHOWN = ("gru", "lstm", "rnn"), (128, 512)
 
 
 class Finding(NamedTuple):
@@ -61,16 +66,21 @@ def _loops() -> Iterator[Finding]:
     if jax.default_backend() != "cpu":
         yield Finding(True, "compiled loops of recurrent layers: for a CPU only")
         return
-    for name in building.LIBRARIES:
-        found = calibration.find(name)
-        what = f"compiled loops of {name}"
-        if found.why_not is not None:
-            again = f" (delete {found.record} to try again)" if found.record else ""
-            yield Finding(True, f"{what}: none, {found.why_not}{again}")
-        else:
-            sizes = {size: calibration.find(name, size) for size in calibration.SIZES}
-            shown = [f"{_ratio(f.forward)} and {_ratio(f.both)} in {size} layers" for size, f in sizes.items()]
-            yield Finding(True, f"{what}: time over JAX's on one core, forward and with gradients: {', '.join(shown)}")
+    usual = [found for name in USUAL for units in SHOWN if (found := ready(CELLS[name](units)))]
+    usual += [calibration.find(LINEAR, units) for units in SHOWN]
+    for why_not in sorted({found.why_not or "" for found in usual if not found.record}):
+        yield Finding(True, f"no compiled loops of recurrent layers: {why_not}")
+    for name, sizes in calibration.kept().items():
+        yield Finding(True, f"compiled loops {name}: {_said(sizes)}")
+
+
+def _said(sizes: Mapping[int, Found]) -> str:
+    """Of a library, what was found for layers of so many units."""
+    failed = next((found for found in sizes.values() if found.why_not is not None), None)
+    if failed is not None:
+        return f"none, {failed.why_not} (delete {failed.record} to try again)"
+    shown = [f"{_ratio(f.forward)} and {_ratio(f.both)} at {units} units" for units, f in sizes.items()]
+    return f"time over JAX's on one core, forward and with gradients: {', '.join(shown)}"
 
 
 def _ratio(seconds: dict[str, float]) -> str:

@@ -34,7 +34,7 @@ MOST_FEATURES = 2**24  # of a cell; what is wider overflows JAX's counts before 
 
 
 class Backward(NamedTuple):
-    """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine.
+    """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine where it runs in JAX.
 
     All but `pull` work on any leading axes, time among them. W is `recurrent_kernel`, a is `hidden @ W`.
 
@@ -43,14 +43,12 @@ class Backward(NamedTuple):
     pull: (J, dcarry, dy, through) -> (dcarry, da, extra): one step back. `through(da)` is `da @ W.T`.
     inputs: (J, da, extra) -> (du, dparams): gradients in u, and in the parameters that `combine` reads,
       summed over all leading axes (only those parameters, as a dict).
-    kernels: the name of compiled loops that do all of this in one, see `engines/compiled.py`; empty: there are none.
     """
 
     keep: Callable[[Params, Carry, PyTree, Array], tuple[Carry, Array, PyTree]]
     local: Callable[[Params, Carry, Carry, PyTree], PyTree]
     pull: Callable[[PyTree, Carry, Array, Callable[[Array], Array]], tuple[Carry, Array, PyTree]]
     inputs: Callable[[PyTree, Array, PyTree], tuple[PyTree, Params]]
-    kernels: str = ""
 
 
 class Gated(NamedTuple):

@@ -67,7 +67,7 @@ def gru(
 
     if reset == "before":
         return Cell(init, init_carry, _step_before, hidden_dim, project_input, prepare, _observe_before)
-    structure = Gated(hidden=lambda h: h, combine=_combine, backward=Backward(_keep, _local, _pull, _inputs, "gru"))
+    structure = Gated(hidden=lambda h: h, combine=_combine, backward=Backward(_keep, _local, _pull, _inputs))
     return gated_cell(
         init=init,
         init_carry=init_carry,

@@ -69,7 +69,7 @@ def lstm(
         return params | {name: params[name] * scale for name in ("kernel", "recurrent_kernel", "bias")}
 
     structure = Gated(
-        hidden=lambda carry: carry["h"], combine=_combine, backward=Backward(_keep, _local, _pull, _inputs, "lstm")
+        hidden=lambda carry: carry["h"], combine=_combine, backward=Backward(_keep, _local, _pull, _inputs)
     )
     return gated_cell(
         init=init,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell
+from rnngen.cells.cell import KERNEL, Cell, Gated, gated_cell, project_input
 from rnngen.cells.initializers import chrono_bias, gate_params
 from rnngen.types import Array
 
@@ -44,11 +44,6 @@ class Variant(NamedTuple):
     def observe(self, params, carry, u):
         """The gates of a step, by name."""
         return self._step(params, carry, u, carry["h"] @ params[KERNEL])[2]
-
-    def project(self, params, xs, key=None):
-        """x W + b, or LN(x W) + b."""
-        product = xs @ params["kernel"]
-        return (normalise(product, params["input_scale"]) if self.layer_norm else product) + params["bias"]
 
     def _step(self, params, carry, u, a):
         sums = u + (normalise(a, params["recurrent_scale"]) if self.layer_norm else a)
@@ -82,9 +77,13 @@ def variant_cell(
         init_carry=init_carry,
         structure=Gated(lambda carry: carry["h"], variant.combine, pointwise=not variant.layer_norm),
         output_dim=hidden_dim,
-        project=variant.project,
+        project=_normalised_input if variant.layer_norm else project_input,
         observe=variant.observe,
     )
+
+
+def _normalised_input(params, xs, key=None):
+    return normalise(xs @ params["kernel"], params["input_scale"]) + params["bias"]
 
 
 def normalise(v: Array, scale: Array) -> Array:

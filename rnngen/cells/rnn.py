@@ -42,7 +42,7 @@ def rnn(
         h = activate(u + a)
         return h, h
 
-    backward = Backward(_keep, _local, _pull, _inputs, "rnn") if activate is jnp.tanh else None
+    backward = Backward(_keep, _local, _pull, _inputs) if activate is jnp.tanh else None
     structure = Gated(hidden=lambda h: h, combine=combine, backward=backward)
     return gated_cell(
         init=init, init_carry=init_carry, structure=structure, output_dim=hidden_dim, project=project_input

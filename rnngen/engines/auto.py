@@ -2,7 +2,7 @@
 
 | cell | where | engine |
 |---|---|---|
-| with a hand-written `Backward` | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
+| `Gated`, pointwise | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
 | with a hand-written `Backward` | elsewhere | `fused` |
 | `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
@@ -19,11 +19,11 @@ import jax
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
-from rnngen.engines import calibration
+from rnngen.engines import building, calibration
 from rnngen.engines.associative import associative
 from rnngen.engines.calibration import LOOPS, PASS, SCAN
-from rnngen.engines.compiled import suits
-from rnngen.engines.fused import fastest, fused
+from rnngen.engines.compiled import loops_for
+from rnngen.engines.fused import engines_of, fastest, fused
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
@@ -46,10 +46,11 @@ def auto():
 def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
     """The engine of the table above."""
     structure = cell.structure
-    if isinstance(structure, Gated) and structure.backward is not None:
-        if not suits(cell, params, carry, inputs):
-            return fused()
-        return by_ways(fastest(cell, carry), engines_of(affine=False))
+    if isinstance(structure, Gated):
+        loops = loops_for(cell, params, carry, inputs)
+        if loops is not None:
+            return by_ways(fastest(cell, loops), engines_of(cell, loops))
+        return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
         return scan()
     may_fuse = inputs.mask is inputs.reset is inputs.probe is None
@@ -65,11 +66,8 @@ def _timed(carry: Carry, may_fuse: bool):
     """What is fastest for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    return by_ways(calibration.ways("linear", units, among), engines_of(affine=True))
+    return by_ways(calibration.ways(building.LINEAR, units, None, among), AFFINE)
 
 
-def engines_of(affine: bool) -> dict[str, Callable]:
-    """The engine of each way: of an elementwise affine cell, or of one that has loops of its own."""
-    if affine:
-        return {LOOPS: associative(), PASS: fused(), SCAN: scan()}
-    return {LOOPS: fused(kernels=True), PASS: fused(kernels=False), SCAN: scan()}
+# The engine of each way of running an elementwise affine cell.
+AFFINE: dict[str, Callable] = {LOOPS: associative(), PASS: fused(), SCAN: scan()}

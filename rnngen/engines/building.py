@@ -1,4 +1,4 @@
-"""Compiled loops as libraries: one a cell, built by the machine's own C++ compiler, kept, and handed to JAX.
+"""Compiled loops as libraries, built by the machine's own C++ compiler, kept, and handed to JAX.
 
 A library is kept under a name that says all it depends on: our sources, JAX's headers, the compiler and its version,
 the instruction set, and the processor. So machines of other kinds may share a folder, and none runs another's.
@@ -12,27 +12,32 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
 from rnngen.process import cache_folder
 
 SOURCES = Path(__file__).parent / "kernels"
-PREFIX = "rnngen_"
-# name -> its source, what is defined there or how it is compiled, and the calls that it has.
-LIBRARIES = {
-    "gru": ("layer.cc", "-DCELL=Gru", ("forward", "backward")),
-    "lstm": ("layer.cc", "-DCELL=Lstm", ("forward", "backward")),
-    "rnn": ("layer.cc", "-DCELL=Rnn", ("forward", "backward")),
-    "linear": ("linear.cc", "-O3", ("recurrence",)),
-}
-FLAGS = (
-    "-O2",  # -O3 takes a second longer and gives nothing: what must be unrolled is said to be
-    "-std=c++17",
-    "-shared",
-    "-fPIC",
-    "-pthread",
-)
+
+
+class Library(NamedTuple):
+    """A library of compiled loops.
+
+    source: its file in `kernels/`; calls: what it has for JAX; text: the C++ of a cell, of which its name has a digest.
+    level: how much is optimised; for layers -O3 takes a second longer and gives nothing: what must be unrolled is said
+    to be.
+    """
+
+    name: str
+    source: str
+    calls: tuple[str, ...]
+    text: str = ""
+    level: str = "-O2"
+
+
+LINEAR = Library("linear", "linear.cc", ("recurrence",), level="-O3")
+FLAGS = ("-std=c++17", "-shared", "-fPIC", "-pthread")
 SECONDS = 120  # a compiler that takes longer is ended
 MARCH = "RNNGEN_MARCH"  # overrules `native`, such as x86-64-v3; for tests and benches
 
@@ -46,10 +51,19 @@ def march() -> str:
     return os.environ.get(MARCH) or "native"
 
 
-def place(name: str) -> Path:
+def place(library: Library) -> Path:
     """Where a library is kept, without a suffix. Raises CannotBuild where there is no such folder."""
-    folder = _folder(os.environ.get("XDG_CACHE_HOME"))
-    return folder / f"loops-{name}-{_digest(_compiler() or '', march(), _xla_flags())}"
+    return folder() / f"loops-{library.name}-{machine()}"
+
+
+def folder() -> Path:
+    """Where libraries are kept. Raises CannotBuild where there is no such folder."""
+    return _folder(os.environ.get("XDG_CACHE_HOME"))
+
+
+def machine() -> str:
+    """A digest of all that a library depends on beside its cell."""
+    return _digest(_compiler() or "", march(), _xla_flags())
 
 
 @functools.cache
@@ -68,7 +82,9 @@ def _compiler() -> str | None:
 
 @functools.cache
 def _digest(compiler: str, march: str, xla_flags: str) -> str:
-    parts = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
+    # What times a library says whether it is used.
+    timing = [SOURCES.parent / name for name in ("exporting.py", "measuring.py")]
+    parts = [path.read_bytes() for path in (*sorted(SOURCES.iterdir()), *timing)]
     facts = (jax.__version__, compiler, _version(compiler), FLAGS, march, xla_flags, processor())
     return hashlib.sha256(b"\0".join([*parts, str(facts).encode()])).hexdigest()[:16]
 
@@ -101,12 +117,26 @@ def processor() -> str:
     return "\n".join([platform.machine(), *sorted(said)])
 
 
-def build(name: str, path: Path) -> None:
+def build(library: Library, path: Path) -> None:
     """Compile a library into the file `path`. Raises CannotBuild with what the compiler says."""
-    (source, define, _), compiler = LIBRARIES[name], _compiler()
+    compiler = _compiler()
     if compiler is None or shutil.which(compiler) is None:
         raise CannotBuild(f"no C++ compiler {compiler or ''}".strip())
-    command = [compiler, *FLAGS, define, f"-I{jax.ffi.include_dir()}", str(SOURCES / source), "-o", str(path)]
+    cell = path.with_suffix(".h")
+    cell.write_text(library.text)
+    try:
+        _compile(compiler, [library.level, *options(cell), str(SOURCES / library.source), "-o", str(path)])
+    finally:
+        cell.unlink()
+
+
+def options(cell: Path) -> list[str]:
+    """What any compiler is told: where headers are, and which file has the cell."""
+    return [f"-I{SOURCES}", f"-I{jax.ffi.include_dir()}", f'-DCELL="{cell}"']
+
+
+def _compile(compiler: str, rest: list[str]) -> None:
+    command = [compiler, *FLAGS, *rest]
     said = _run([*command, f"-march={march()}"])
     if said is not None and march() == "native":  # which not every compiler knows
         said = _run(command)
@@ -119,18 +149,24 @@ def _run(command: list[str]) -> str | None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS, errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
-        return " ".join(str(getattr(error, "stderr", None) or error).split())[:200]
+        said = str(getattr(error, "stderr", None) or error).splitlines()
+        return " ".join(next((line for line in said if "error" in line), " ".join(said)).split())[:200]
     return None
 
 
 REGISTERED: set[str] = set()
 
 
-def register(name: str, path: Path) -> None:
-    """Hand a library to JAX, once, its calls as `PREFIX + name + _ + call`. Raises OSError where it does not load."""
-    if name in REGISTERED:
+def register(library: Library, path: Path) -> None:
+    """Hand a library to JAX, once, its calls as `target` says. Raises OSError where it does not load."""
+    if library.name in REGISTERED:
         return
-    library = ctypes.CDLL(str(path))
-    for call in LIBRARIES[name][2]:
-        jax.ffi.register_ffi_target(f"{PREFIX}{name}_{call}", jax.ffi.pycapsule(getattr(library, call)), platform="cpu")
-    REGISTERED.add(name)
+    loaded = ctypes.CDLL(str(path))
+    for call in library.calls:
+        jax.ffi.register_ffi_target(target(library, call), jax.ffi.pycapsule(getattr(loaded, call)), platform="cpu")
+    REGISTERED.add(library.name)
+
+
+def target(library: Library, call: str) -> str:
+    """What JAX calls it."""
+    return f"rnngen_{library.name}_{call}"

@@ -1,38 +1,36 @@
 """Which way of running a layer is the fastest on this machine: timed where it runs, once, and kept.
 
 When a cell's compiled loops are first asked for, a process of its own builds them and times them beside the pass in JAX
-and a plain scan (`measuring.py`), for a layer about as large. What it found is kept beside the library, and from then
-on the choice is fixed: it depends on nothing but what is kept. All are timed on one core, so that a run has the same
+and a plain scan (`measuring.py`), for a layer about as wide. What it found is kept beside the library, and from then on
+the choice is fixed: it depends on nothing but what is kept. All are timed on one core, so that a run has the same
 bits on however many; loops share a batch between cores, which JAX does with large products alone. In a process of its
 own, since loops that end it must not end a training.
 """
 
 import contextlib
 import fcntl
-import functools
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
 
-import jax
-
 from rnngen.engines import building
+from rnngen.engines.building import Library
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
 from rnngen.provenance import sha256_of
 
 LOOPS, PASS, SCAN = WAYS = ("loops", "pass", "scan")  # in the order of preference where two are as fast
 SHAPE = {"library": str, "why_not": (str, NoneType), "forward": {...: float}, "both": {...: float}}
-# How a layer is timed, t, b, d, h, by its size: whether a core's own cache holds its weights. A step costs the same
-# however many there are; few, so that all this takes seconds.
-SIZES = {"small": (32, 64, 2, 128), "large": (8, 32, 64, 512)}
-LARGE = 256  # units from which a layer is large
 ALIKE = 1.05  # ways whose times differ by less count as equally fast
 SECONDS = 300
+NARROWEST, WIDEST = 32, 1024  # layers that are narrower or wider are timed as one of the kind
+Programs = Callable[[], dict[str, tuple[bytearray, ...]]]  # see `exporting.programs`
 
 
 class Ways(NamedTuple):
@@ -43,7 +41,7 @@ class Ways(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is kept of a library, for layers of one size.
+    """What is kept of a library, for layers about as wide.
 
     library: its SHA-256; why_not: why there is none, else None. forward, both: seconds by way, of those that were
     timed, forward alone and with the gradient. record: the file that says so.
@@ -56,14 +54,9 @@ class Found(NamedTuple):
     record: str
 
 
-def load(name: str) -> bool:
-    """Whether JAX has these compiled loops and runs on a CPU; where they are new, they are built and timed first."""
-    return jax.default_backend() == "cpu" and (name in building.REGISTERED or find(name).why_not is None)
-
-
-def ways(name: str, units: int, among: tuple[str, ...] = WAYS) -> Ways:
+def ways(library: Library, units: int, programs: Programs | None, among: tuple[str, ...] = WAYS) -> Ways:
     """The fastest ways for a layer of so many units, of those named; the first of them where nothing was measured."""
-    found = find(name, "large" if units >= LARGE else "small")
+    found = find(library, units, programs)
     possible = [way for way in among if way != LOOPS or found.why_not is None]
     return Ways(_fastest(found.forward, possible), _fastest(found.both, possible))
 
@@ -73,13 +66,27 @@ def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
     return next((way for way, spent in known.items() if spent <= ALIKE * min(known.values())), possible[0])
 
 
-def find(name: str, size: str = "small") -> Found:
-    """What is kept of a library and its timing, made now where it is not there yet. size: one of `SIZES`."""
+def size_of(units: int) -> int:
+    """Units of the layers that are timed as one: up to the next power of two."""
+    return min(max(1 << (units - 1).bit_length(), NARROWEST), WIDEST)
+
+
+FOUND: dict[tuple, Found] = {}  # in this process
+
+
+def find(library: Library, units: int, programs: Programs | None = None) -> Found:
+    """What is kept of a library and its timing, made now where it is not there yet.
+
+    programs: makes those that are timed; None: the process that times them does, of a cell that is ours.
+    """
     # The environment is asked each time: a test or a bench may have set another instruction set.
     try:
-        return _find(name, size, building.place(name))
+        key = (library.name, size_of(units), building.place(library))
     except building.CannotBuild as reason:
         return none(str(reason))
+    if key not in FOUND:
+        FOUND[key] = _find(library, units, key[2], programs)
+    return FOUND[key]
 
 
 def none(why_not: str, record: str = "") -> Found:
@@ -87,16 +94,15 @@ def none(why_not: str, record: str = "") -> Found:
     return Found("", why_not, {}, {}, record)
 
 
-@functools.cache
-def _find(name: str, size: str, place: Path) -> Found:
-    record = Path(f"{place}-{size}.json")
+def _find(library: Library, units: int, place: Path, programs: Programs | None) -> Found:
+    record = Path(f"{place}-{size_of(units)}.json")
     try:
-        found = _read(record, place)
+        found = read(record)
         if found is None:
-            with _alone(place.parent / "loops.lock", name):
-                found = _read(record, place) or _measure(name, size, place, record)
+            with _alone(place.parent / "loops.lock", library.name):
+                found = read(record) or _measure(library, units, place, record, programs)
         if found.why_not is None:
-            building.register(name, library_of(place))
+            building.register(library, library_of(place))
     except OSError as error:  # a folder that is full or cannot be written, a lock that cannot be had
         return none(str(error))
     return found
@@ -107,7 +113,7 @@ def library_of(place: Path) -> Path:
     return Path(f"{place}.so")
 
 
-def _read(record: Path, place: Path) -> Found | None:
+def read(record: Path) -> Found | None:
     """What a record says; None where there is none, or the library beside it is not the one it speaks of."""
     try:
         said = read_json(record, SHAPE)
@@ -116,34 +122,52 @@ def _read(record: Path, place: Path) -> Found | None:
     if said is None:
         return None
     found = Found(**said, record=str(record))
-    library = library_of(place)
+    library = library_of(Path(str(record).rpartition("-")[0]))
     whole = found.why_not is not None or (library.exists() and sha256_of(library) == found.library)
     return found if whole else None
 
 
-def _measure(name: str, size: str, place: Path, record: Path) -> Found:
-    _tell(f"building the compiled loops of {name} and timing them, once on this machine, for {size} layers")
-    command = [sys.executable, "-m", "rnngen.engines.measuring", name, size, str(place), str(record)]
+def _measure(library: Library, units: int, place: Path, record: Path, programs: Programs | None) -> Found:
+    _tell(f"building the compiled loops of {library.name} and timing them, once on this machine, for {units} units")
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
-    try:
-        done = subprocess.run(command, env=plain, capture_output=True, text=True, errors="replace", timeout=SECONDS)
-        found = _read(record, place)
-        if found is not None:
-            return found
-        last = (done.stderr.strip().splitlines() or [""])[-1][:200]
-        wrong = f"a signal, {_signal(-done.returncode)}" if done.returncode < 0 else last
-    except subprocess.TimeoutExpired:
-        wrong = f"nothing within {SECONDS} s"
+    with tempfile.TemporaryDirectory(prefix="rnngen-") as folder:
+        job = Path(folder, "job.pickle")
+        job.write_bytes(pickle.dumps((library, units, str(place), str(record), programs() if programs else None)))
+        command = [sys.executable, "-m", "rnngen.engines.measuring", str(job)]
+        try:
+            done = subprocess.run(command, env=plain, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            wrong = f"nothing within {SECONDS} s"
+        else:
+            found = read(record)
+            if found is not None:
+                return found
+            last = (done.stderr.strip().splitlines() or [""])[-1][:200]
+            wrong = f"a signal, {_signal(-done.returncode)}" if done.returncode < 0 else last
     # Kept as well, so that no other process tries the same.
     failed = none(f"building and timing them ended in {wrong}", str(record))
     write_json(record, as_json(failed))
     return failed
 
 
+def kept() -> dict[str, dict[int, Found]]:
+    """All that is kept for this machine, by the name of the library and units."""
+    try:
+        records = sorted(building.folder().glob(f"loops-*-{building.machine()}-*.json"))
+    except building.CannotBuild:
+        return {}
+    libraries: dict[str, dict[int, Found]] = {}
+    for record in records:
+        _, name, _, units = record.stem.split("-")
+        if (found := read(record)) is not None:
+            libraries.setdefault(name, {})[int(units)] = found
+    return {name: dict(sorted(sizes.items())) for name, sizes in libraries.items()}
+
+
 def is_built(place: Path) -> bool:
     """Whether the library of a place is there and was seen to be right, for layers of some size."""
     records = place.parent.glob(f"{place.name}-*.json")
-    return any((found := _read(record, place)) is not None and found.why_not is None for record in records)
+    return any((found := read(record)) is not None and found.why_not is None for record in records)
 
 
 def as_json(found: Found) -> dict[str, Any]:

@@ -1,59 +1,87 @@
-"""Compiled loops for the rnn, gru and lstm on a CPU: what `fused` runs where they fit.
+"""Compiled loops for pointwise `Gated` cells on a CPU: what `fused` runs where they fit.
 
 XLA runs a recurrent step as a chain of small array programs; `kernels/` has the same mathematics as one loop that keeps
-the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`), where that is
-faster (`calibration.py`).
+the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`) from what is read
+off the cell (`generator.py`), where that is faster (`calibration.py`).
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import CustomVJPPrimal
 
 from rnngen.cells import Cell, Gated
-from rnngen.cells.cell import project_input
-from rnngen.engines import calibration, calls, trees
-from rnngen.engines.calls import KERNELS, Given
+from rnngen.cells.cell import no_projection, project_input
+from rnngen.engines import calls, trees
+from rnngen.engines.calibration import LOOPS
+from rnngen.engines.calls import Given, Layer
+from rnngen.engines.generator import Loops, loops_of
+from rnngen.engines.pointwise import NoLoops
 from rnngen.engines.steps import StepInput, where
-from rnngen.types import Array, Carry, Params
+from rnngen.engines.telling import tell
+from rnngen.types import Array, Carry, Params, PyTree
 
 
-def loops_of(cell: Cell) -> str | None:
-    """The name of the library that has a cell's loops; None where there is none."""
-    structure: Any = cell.structure
-    known = isinstance(structure, Gated) and structure.backward is not None and structure.backward.kernels in KERNELS
-    return structure.backward.kernels if known and cell.project is project_input else None
+def why_none(cell: Cell, params: Params, u: PyTree) -> str | None:
+    """Why a cell with these prepared parameters and inputs `[..., d]` has no compiled loops; None where it has some."""
+    try:
+        _loops(cell, params, u)
+    except NoLoops as reason:
+        return str(reason)
+    return None
 
 
-def suits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
-    """Whether loops could run all of this: of a cell that has some, in float32, on a CPU."""
-    if loops_of(cell) is None or jax.default_backend() != "cpu":
-        return False
+def loops_for(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> Loops | None:
+    """The loops that could run all of this, in float32 on a CPU; None where there are none."""
+    if jax.default_backend() != "cpu" or not isinstance(cell.structure, Gated):
+        return None
     leaves = jax.tree.leaves((params, carry, inputs.probe, inputs.u))
-    return all(jnp.result_type(leaf) == jnp.float32 for leaf in leaves) and 0 not in inputs.u.shape
+    if any(jnp.result_type(leaf) != jnp.float32 or 0 in leaf.shape for leaf in leaves):
+        return None
+    try:
+        return _loops(cell, params, inputs.u)
+    except NoLoops:
+        return None
 
 
-def fits(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> bool:
-    """Whether there are loops that run all of this: it `suits` them, and they could be built."""
-    return suits(cell, params, carry, inputs) and calibration.load(loops_of(cell) or "")
+def _loops(cell: Cell, params: Params, u: PyTree) -> Loops:
+    if cell.project is project_input:
+        return loops_of(cell, params, params["kernel"].shape[-1])
+    us = jax.eval_shape(lambda p, u: cell.project(p, u, None), params, u)
+    if not isinstance(us, jax.ShapeDtypeStruct) or us.dtype != jnp.float32:
+        raise NoLoops("what its projection gives is not one float32 array")
+    return loops_of(cell, params, us.shape[-1])
 
 
-def compiled(cell: Cell, params: Params, carry: Carry, inputs: StepInput, in_jax: Callable) -> tuple[Carry, Array]:
-    """(last carry, ys), and gradients, by the loops, where it `fits`.
+def compiled(loops: Loops, in_jax: Callable, threads: int | None = None) -> Callable:
+    """The engine that runs a cell by its loops, which are there, with gradients.
 
-    in_jax: (params, carry, inputs) -> (carry, ys), the same in JAX, for the gradients of gradients.
+    in_jax: cell -> ((params, carry, inputs) -> (carry, ys)), the same in JAX, for the gradients of gradients.
+    threads: how many at most.
     """
-    steps, *batch, _ = inputs.u.shape
-    rows = lambda tree, lead: jax.tree.map(lambda x: x.reshape(*lead, x.shape[-1]), tree)  # noqa: E731
-    xs, probes = rows((inputs.u, inputs.probe), [steps, -1])
-    flag = lambda x: None if x is None else x.reshape(steps, -1).astype(jnp.float32)  # noqa: E731
-    given = Given(params, rows(carry, [-1]), xs, flag(inputs.mask), flag(inputs.reset), probes)
-    last, hs = _layer(cell, functools.partial(_in_jax, in_jax))(given)
-    ys = rows(hs, [steps, *batch])
-    return rows(last, batch), ys if inputs.mask is None else where(inputs.mask, ys, 0)
+
+    def run(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, Array, dict]:
+        tell(LOOPS)
+        product = cell.project is project_input
+        us = inputs.u if product else cell.project(params, inputs.u, None)
+        steps, *batch, _ = us.shape
+        rows = lambda tree, lead: jax.tree.map(lambda x: x.reshape(*lead, x.shape[-1]), tree)  # noqa: E731
+        xs, probes = rows((us, inputs.probe), [steps, -1])
+        flag = lambda x: None if x is None else x.reshape(steps, -1).astype(jnp.float32)  # noqa: E731
+        given = Given(params, rows(carry, [-1]), xs, flag(inputs.mask), flag(inputs.reset), probes)
+        layer = Layer(cell, loops, product, threads)
+        last, hs = _layer(layer, functools.partial(_in_jax, in_jax(cell if product else unprojected(cell))))(given)
+        ys = rows(hs, [steps, *batch])
+        return rows(last, batch), ys if inputs.mask is None else where(inputs.mask, ys, 0), {}
+
+    return run
+
+
+def unprojected(cell: Cell) -> Cell:
+    """The cell for inputs that are projected already."""
+    return cell._replace(project=no_projection)
 
 
 def _in_jax(in_jax: Callable, given: Given) -> tuple[Carry, Array]:
@@ -61,29 +89,29 @@ def _in_jax(in_jax: Callable, given: Given) -> tuple[Carry, Array]:
     return in_jax(given.params, given.carry, StepInput(given.xs, mask, resets, given.probes))
 
 
-def _layer(cell: Cell, in_jax: Callable) -> Callable:
+def _layer(layer: Layer, in_jax: Callable) -> Callable:
     """Given -> (carry, the h that leaves each step `[t, b, h]`), differentiable."""
 
     @jax.custom_vjp
     def run(given):
-        return calls.forward(cell, given, keep=False)[0]
+        return calls.forward(layer, given, keep=False)[0]
 
     def forward(given):
         # The gradient in xs is as much work as that in the kernel, and the lowest layer of a model has no use for it.
         wanted = {"xs": None} if given.xs.perturbed else {}
         given = jax.tree.map(lambda p: p.value, given, is_leaf=lambda p: isinstance(p, CustomVJPPrimal))
-        out, kept = _keeping(cell, in_jax)(given)
+        out, kept = _keeping(layer, in_jax)(given)
         return out, (given, out[1], kept, wanted)
 
     def backward(residuals, gradients):
         given, hs, kept, wanted = residuals
-        return (_gradient(cell, in_jax, bool(wanted))(given, hs, kept, trees.whole(gradients)),)
+        return (_gradient(layer, in_jax, bool(wanted))(given, hs, kept, trees.whole(gradients)),)
 
     run.defvjp(forward, backward, symbolic_zeros=True)
     return run
 
 
-def _keeping(cell: Cell, in_jax: Callable) -> Callable:
+def _keeping(layer: Layer, in_jax: Callable) -> Callable:
     """Given -> (what `_layer` gives, kept); differentiable by way of JAX, where gradients are in their turn.
 
     Nothing comes back by what is kept: `_gradient` differentiates as if it had been computed again.
@@ -91,7 +119,7 @@ def _keeping(cell: Cell, in_jax: Callable) -> Callable:
 
     @jax.custom_vjp
     def run(given):
-        return calls.forward(cell, given, keep=True)
+        return calls.forward(layer, given, keep=True)
 
     def backward(given, gradients):
         return jax.vjp(in_jax, given)[1](gradients[0])
@@ -100,12 +128,12 @@ def _keeping(cell: Cell, in_jax: Callable) -> Callable:
     return run
 
 
-def _gradient(cell: Cell, in_jax: Callable, with_xs: bool) -> Callable:
+def _gradient(layer: Layer, in_jax: Callable, with_xs: bool) -> Callable:
     """(given, hs, kept, gradients in (carry, hs)) -> gradients in given; differentiable in its turn, by way of JAX."""
 
     @jax.custom_vjp
     def run(given, hs, kept, gradients):
-        return calls.backward(cell, given, hs, kept, gradients, with_xs)
+        return calls.backward(layer, given, hs, kept, gradients, with_xs)
 
     def forward(given, hs, kept, gradients):
         return run(given, hs, kept, gradients), (given, hs, kept, gradients)

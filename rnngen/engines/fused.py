@@ -3,22 +3,26 @@
 In each chunk, from the last to the first, what does not depend on the gradient is computed for all steps at once, then
 a thin reverse scan carries the gradient through them, and then the parameters get theirs from one product over the
 whole chunk instead of one a step. What to keep and how to go back is derived from `step` alone (`derived.py`), or read
-off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, rnn, gru and lstm are compiled loops (`compiled.py`)
-wherever these were timed to be faster (`calibration.py`).
+off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, pointwise `Gated` cells are compiled loops
+(`compiled.py`) wherever these were timed to be faster (`calibration.py`).
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell, Gated
-from rnngen.engines import calibration, trees
-from rnngen.engines.calibration import LOOPS, PASS, Ways
-from rnngen.engines.compiled import compiled, fits, loops_of, suits
+from rnngen.engines import building, calibration, trees
+from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
+from rnngen.engines.compiled import compiled, loops_for
 from rnngen.engines.derived import Derived
+from rnngen.engines.exporting import FEATURES, programs
+from rnngen.engines.generator import Loops
 from rnngen.engines.reverse import Gradient, Kept
+from rnngen.engines.scan import scan
 from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
-from rnngen.engines.telling import tell
 from rnngen.engines.ways import by_ways
 from rnngen.types import Carry, check_positive
 
@@ -39,25 +43,50 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
     if chunk is not None:
         check_positive(chunk=chunk)
 
-    def run(cell, params, carry, inputs):
+    def in_jax(cell, carry):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
-        may = sharp and kernels is not False and not chunk and not recompute
-        if may and kernels is None and suits(cell, params, carry, inputs):
-            engines = {LOOPS: fused(kernels=True), PASS: fused(kernels=False)}
-            return by_ways(fastest(cell, carry, tuple(engines)), engines)(cell, params, carry, inputs)
-        method = Sharpened(cell, recompute) if sharp else Derived(cell)
-        in_jax = _differentiable(method, chunk or _chunk(carry))
-        if may and fits(cell, params, carry, inputs):
-            tell(LOOPS)
-            return *compiled(cell, params, carry, inputs, in_jax), {}
-        return *in_jax(params, carry, inputs), {}
+        return _differentiable(Sharpened(cell, recompute) if sharp else Derived(cell), chunk or _chunk(carry))
+
+    def run(cell, params, carry, inputs):
+        may = by_hand and kernels is not False and not chunk and not recompute
+        loops = loops_for(cell, params, carry, inputs) if may else None
+        if loops is not None and kernels is None:
+            engines = engines_of(cell, loops)
+            return by_ways(fastest(cell, loops, (LOOPS, PASS)), engines)(cell, params, carry, inputs)
+        if loops is not None and found(cell, loops).why_not is None:
+            return engines_of(cell, loops)[LOOPS](cell, params, carry, inputs)
+        return *in_jax(cell, carry)(params, carry, inputs), {}
 
     return run
 
 
-def fastest(cell: Cell, carry: Carry, among: tuple[str, ...] = calibration.WAYS) -> Ways:
-    """The ways that are fastest here for a cell with loops and a carry of this size."""
-    return calibration.ways(loops_of(cell) or "", jax.tree.leaves(carry)[0].shape[-1], among)
+def engines_of(cell: Cell, loops: Loops, threads: int | None = None) -> dict[str, Callable]:
+    """The engine of each way of running a cell that has loops; that of the loops expects these to be there."""
+    in_jax = lambda cell: lambda params, *rest: fused(kernels=False)(cell, params, *rest)[:2]  # noqa: E731
+    return {LOOPS: compiled(loops, in_jax, threads), PASS: fused(kernels=False), SCAN: scan()}
+
+
+def fastest(cell: Cell, loops: Loops, among: tuple[str, ...] = calibration.WAYS) -> Ways:
+    """The ways that are fastest here for a cell with loops."""
+    return calibration.ways(loops.library, cell.output_dim, _programs(cell, loops), among)
+
+
+def ready(cell: Cell) -> Found | None:
+    """What is kept of a cell's loops here, which are built and timed first where they are new; None: it has none."""
+    params = jax.eval_shape(lambda key: cell.prepare(cell.init(key, FEATURES)), jax.random.key(0))
+    inputs = StepInput(jax.ShapeDtypeStruct((1, 1, FEATURES), jnp.float32))
+    loops = loops_for(cell, params, jax.eval_shape(lambda p: cell.init_carry(p, (1,)), params), inputs)
+    return None if loops is None else found(cell, loops)
+
+
+def found(cell: Cell, loops: Loops) -> Found:
+    """What is kept of these loops of a cell, likewise."""
+    return calibration.find(loops.library, cell.output_dim, _programs(cell, loops))
+
+
+def _programs(cell: Cell, loops: Loops) -> Callable:
+    names = [building.target(loops.library, call) for call in loops.library.calls]
+    return lambda: programs(cell, engines_of(cell, loops, threads=1), names)
 
 
 def _chunk(carry: Carry) -> int:

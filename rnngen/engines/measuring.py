@@ -1,9 +1,10 @@
 """Build a library of compiled loops and time it beside JAX, in a process of its own; what `calibration` starts.
 
-python -m rnngen.engines.measuring lstm small PLACE RECORD
+python -m rnngen.engines.measuring JOB
 """
 
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from rnngen import process
 from rnngen.cells import CELLS
-from rnngen.engines import building, calibration, unroll
-from rnngen.engines.auto import engines_of
+from rnngen.engines import building, calibration, exporting
+from rnngen.engines.auto import AFFINE
+from rnngen.engines.building import Library
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found
+from rnngen.engines.exporting import INPUTS, Programs
 from rnngen.jsonfiles import write_json
 from rnngen.provenance import sha256_of
 
@@ -29,42 +32,47 @@ TOLERANCE = 1e-4  # of the largest entry of what JAX gives
 CLEAR = 0.75  # loops that take less of the pass's time need not be compared with a plain scan
 
 
-def main(name: str, size: str, place: Path, record: Path) -> None:
+def main(library: Library, units: int, place: Path, record: Path, programs: Programs | None) -> None:
     """Write the record, and the library where it is right."""
-    library = calibration.library_of(place)
     with ThreadPoolExecutor(1) as beside:
-        why_not: Future = beside.submit(_build, name, place)
+        why_not: Future = beside.submit(_build, library, place)
         process.prepare_worker(process.cores()[:1], devices=1)
-        timing = Timing("mingru" if name == "linear" else name, calibration.SIZES[size])
+        timing = Timing(programs or _of_our_own(units, why_not.result()))
         timing.prepare(PASS)
         reason = why_not.result()
     if reason is None:
         timing.prepare(LOOPS)
         times = timing.seconds()
         if max(part[LOOPS] / part[PASS] for part in times) < CLEAR:
-            return _write(record, library, timing, times)
+            return _write(record, place, timing, times)
     timing.prepare(SCAN)
-    _write(record, library, timing, timing.seconds(), reason)
+    _write(record, place, timing, timing.seconds(), reason)
 
 
-def _write(record: Path, library: Path, timing: "Timing", times: list[dict], why_not: str | None = None) -> None:
+def _of_our_own(units: int, why_not: str | None) -> Programs:
+    """Programs of the cell that the loops which are not a cell's are timed with; they are there, or there are none."""
+    engines = {way: engine for way, engine in AFFINE.items() if way != LOOPS or why_not is None}
+    return exporting.programs(CELLS["mingru"](units), engines, [building.target(building.LINEAR, "recurrence")])
+
+
+def _write(record: Path, place: Path, timing: "Timing", times: list[dict], why_not: str | None = None) -> None:
     if why_not is None and not timing.same:
         why_not = "they do not compute what JAX does"
-    digest = "" if why_not else sha256_of(library)
+    digest = "" if why_not else sha256_of(calibration.library_of(place))
     write_json(record, calibration.as_json(Found(digest, why_not, times[0], times[1], "")))
 
 
-def _build(name: str, place: Path) -> str | None:
+def _build(library: Library, place: Path) -> str | None:
     """Why there is no library; None where there is one now, which is handed to JAX."""
     if calibration.is_built(place):
-        building.register(name, calibration.library_of(place))
+        building.register(library, calibration.library_of(place))
         return None
     handle, new = tempfile.mkstemp(suffix=".so", dir=place.parent)
     os.close(handle)
     try:
-        building.build(name, Path(new))
+        building.build(library, Path(new))
         os.replace(new, calibration.library_of(place))
-        building.register(name, calibration.library_of(place))
+        building.register(library, calibration.library_of(place))
     except (building.CannotBuild, OSError) as error:
         return str(error)
     finally:
@@ -75,20 +83,14 @@ def _build(name: str, place: Path) -> str | None:
 class Timing:
     """One layer by several ways. same: whether all of them gave the same."""
 
-    def __init__(self, cell: str, shape: tuple[int, ...]):
-        t, b, d, h = shape
-        self.same, self._engines = True, engines_of(affine=cell == "mingru")
-        self._cell, draw = CELLS[cell](h), np.random.default_rng(0)
-        drawn = jax.eval_shape(lambda: self._cell.init(jax.random.key(0), d))
-        number = lambda x: jnp.asarray(x.shape[0] ** -0.5 * draw.standard_normal(x.shape), x.dtype)  # noqa: E731
-        self._inputs = jax.tree.map(number, drawn), jnp.asarray(draw.standard_normal((t, b, d)), jnp.float32)
+    def __init__(self, programs: Programs):
+        self.same, self._exported = True, programs
+        self._inputs = jax.jit(export.deserialize(programs[INPUTS][0]).call)()
         self._programs: dict[str, list[Callable]] = {}
 
     def prepare(self, way: str) -> None:
-        """Compile a way's forward pass, and its gradient of mean(ys^2) in the parameters."""
-        run = lambda params, xs: unroll(self._cell, params, xs, engine=self._engines[way])[1]  # noqa: E731
-        both = jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2))
-        lowered = [jax.jit(program).lower(*self._inputs) for program in (run, both)]
+        """Compile a way's forward pass and its gradient."""
+        lowered = [jax.jit(export.deserialize(data).call).lower(*self._inputs) for data in self._exported[way]]
         with ThreadPoolExecutor(2) as pool:
             self._programs[way] = list(pool.map(lambda program: program.compile(), lowered))
         results, expected = ([p(*self._inputs) for p in self._programs[w]] for w in (way, PASS))
@@ -120,4 +122,5 @@ def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(Path, sys.argv[3:]))
+    subject, units, place, record, programs = pickle.loads(Path(sys.argv[1]).read_bytes())
+    main(subject, units, Path(place), Path(record), programs)

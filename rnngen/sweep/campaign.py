@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rnngen.config import build_cell
 from rnngen.configcheck import ConfigError, at_place
 from rnngen.records import OVER, RunFolder, flatten, proposals
 from rnngen.sweep.driver import Listed, Source, job_of, run_trials
@@ -62,9 +63,15 @@ def begin(
         trials = claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
     if isinstance(executor, Local):
-        executor.build_loops({trial.config["cell"]["name"] for trial in todo})
+        executor.build_loops(map(build_cell, {_loops_key(t.config["cell"]): t.config for t in todo}.values()))
     packs = deal(todo, launch["pack"], executor)
     return Campaign(folder, Listed(packs), executor, job_options(launch), len(trials), len(todo))
+
+
+def _loops_key(cell: dict) -> str:
+    """What cells with other loops differ in: numbers make none, but for that of the units."""
+    arguments = {name: value for name, value in cell["kwargs"].items() if isinstance(value, str | bool)}
+    return str((cell["name"], cell["kwargs"].get("hidden_dim"), arguments))
 
 
 def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> Campaign:

@@ -12,6 +12,7 @@ from rnngen.cells import CELLS, Affine, Cell, Gated
 from rnngen.diagnostics import memory_horizon
 from rnngen.diagnostics.log_norms import named
 from rnngen.engines import unroll
+from rnngen.engines.compiled import why_none
 from rnngen.models import build_model
 from rnngen.tasks import TASKS
 from rnngen.testing.case import SMALLER, Case
@@ -46,11 +47,19 @@ def structure_of(cell: Cell) -> list[str]:
         lines = [claims_of(cell)]
         why = refusal(cell)
         jacobian = carry_jacobian(Case(cell, SMALLER[0]))
+    lines.append(loops_of(cell))
     lines += [f"newton refuses: {why}"] if why else []
     off_diagonal = jacobian - np.diag(np.diag(jacobian))
     if not cell.diagonal and len(jacobian) > 1 and not off_diagonal.any():
         lines.append("its step's Jacobian is diagonal: with diagonal=True, newton is linear in the carry's size")
     return lines
+
+
+def loops_of(cell: Cell) -> str:
+    """Whether it runs as compiled loops on a CPU."""
+    shape = jax.ShapeDtypeStruct((1, FEATURES), jnp.float32)
+    why = why_none(cell, jax.eval_shape(lambda k: cell.prepare(cell.init(k, FEATURES)), jax.random.key(0)), shape)
+    return "runs as compiled loops on a CPU in float32" if why is None else f"no compiled loops: {why}"
 
 
 def claims_of(cell: Cell) -> str:

@@ -79,7 +79,7 @@ int main(int count, char** arguments) {
   std::FILE* file = count == 3 ? std::fopen(arguments[1], "rb") : nullptr;
   if (!file) return 2;
   Array kept;
-  const double there = replay(forward, file, 1, &kept, -1), back = replay(backward, file, -1, &kept, 12);
+  const double there = replay(forward, file, 1, &kept, -1), back = replay(backward, file, -1, &kept, 13);
   std::printf("%g %g\n", there, back);
   return std::fmax(there, back) > std::atof(arguments[2]);
 }

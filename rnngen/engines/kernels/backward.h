@@ -7,14 +7,14 @@ namespace rnngen {
 
 // What a share of the batch adds to the gradients of the weights, block after block as in `Layer`.
 struct Gradients {
-  Floats recurrent, kernel, bias;
+  Floats recurrent, kernel, start;
 };
 
 struct Backward {
   const float *xs, *h0, *c0, *hs, *kept, *dys, *dh_last, *dc_last;
   Probes probes;
   Flags flags;
-  float *dh0, *dc0, *dxs, *dprobes_h, *dprobes_c, *dfresh_h, *dfresh_c;  // null where not wanted
+  float *dh0, *dc0, *dxs, *dus, *dprobes_h, *dprobes_c, *dfresh_h, *dfresh_c;  // null where not wanted
 };
 
 constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
@@ -79,7 +79,7 @@ void add_through(const Sizes& s, const Chunk& chunk, long at, long n, const Floa
   });
 }
 
-// Adds the sum of dz over a chunk to the bias's blocks.
+// Adds the sum of dz over a chunk to the blocks of what the sums start from.
 template <class Cell>
 void add_sum(const Sizes& s, const Chunk& chunk, long count, Floats& out) {
   blocks<Cell>(s, [&](long unit, long vectors) {
@@ -94,27 +94,45 @@ void add_sum(const Sizes& s, const Chunk& chunk, long count, Floats& out) {
   });
 }
 
-// Row r of the gradients `from` moves to those of `to`, where it is added.
-inline void hand_over(float* to, float* from, const Sizes& s, long r) {
-  for (long i = 0; i < s.h; i++) to[r * s.h + i] += from[r * s.padded + i];
-  std::memset(from + r * s.padded, 0, s.padded * sizeof(float));
+// Rows of the gradients `from` move to those of `to`, where they are added.
+inline void hand_over(float* to, float* from, const Sizes& s, long first, long count) {
+  for (long r = first; r < first + count; r++) {
+    for (long i = 0; i < s.h; i++) to[r * s.h + i] += from[r * s.padded + i];
+    std::memset(from + r * s.padded, 0, s.padded * sizeof(float));
+  }
 }
 
-// Rows [first, first + n) of the batch back through all steps. back, input_back: the transposed kernels.
+// The gradient in what is added for the input, of n rows of the chunk from `at` on: `to` `[n, X_GATES * h]`.
 template <class Cell>
-void backward_share(const Sizes& s, const Floats& back, const Floats& input_back, const Backward& io, Gradients& out,
-                    long first, long n) {
+void copy_out(const Sizes& s, const Chunk& chunk, long at, long n, float* to) {
+  std::memset(to, 0, n * Cell::X_GATES * s.h * sizeof(float));
+  blocks<Cell>(s, [&](long unit, long vectors) {
+    const long wide = Cell::SLOTS * vectors * L;
+    const float* from = &chunk.dz[chunk.most * unit * Cell::SLOTS] + at * wide + Cell::XF * vectors * L;
+    INPUT<Cell>.slots(s, unit, vectors, [&](long slot, long column, long count) {
+      copy_rows(to + column, Cell::X_GATES * s.h, from + slot, wide, count, n);
+    });
+  });
+}
+
+// Rows [first, first + n) of the batch back through all steps. back, input_back: the transposed kernels; begin: what the
+// sums start from, block after block.
+template <class Cell>
+void backward_share(const Sizes& s, const Floats& back, const Floats& input_back, const Floats& begin,
+                    const Backward& io, Gradients& out, long first, long n) {
+  constexpr long C = Cell::CARRIES;
   const long p = s.padded, wide = p * Cell::KEPT, steps = std::max(1L, std::min(s.t, CHUNK / n));
-  Floats dh(n * p), dc(dh), rooms[5] = {dh, dh, dh, dh, dh};
+  Floats dh(n * p), dc(C * n * p), rooms[3] = {dh, dh, dh}, c0(dc), probe_c(io.probes.c ? C * n * p : 0);
   Chunk chunk{Floats(steps * n * p * Cell::SLOTS), steps * n};
   Floats dx(io.dxs ? chunk.most * whole(s.d) : 0);
-  out.recurrent.resize(s.h * p * Cell::UN), out.kernel.resize(s.d * p * Cell::XN), out.bias.resize(p * Cell::SLOTS);
+  out.recurrent.resize(s.h * p * Cell::UN), out.kernel.resize(s.d * p * Cell::XN), out.start.resize(p * Cell::SLOTS);
   copy_rows(dh.data(), p, io.dh_last + first * s.h, s.h, s.h, n);
-  if (io.dc0) copy_rows(dc.data(), p, io.dc_last + first * s.h, s.h, s.h, n);
+  copy_rows(dc.data(), p, io.dc_last + first * C * s.h, s.h, s.h, n * C);
+  copy_rows(c0.data(), p, io.c0 + first * C * s.h, s.h, s.h, n * C);
   if (io.dfresh_h) std::memset(io.dfresh_h + first * s.h, 0, n * s.h * sizeof(float));
-  if (io.dfresh_c) std::memset(io.dfresh_c + first * s.h, 0, n * s.h * sizeof(float));
-  Floats fresh_c(io.dfresh_c ? n * p : 0);
-  if (io.dfresh_c) copy_rows(fresh_c.data(), p, io.flags.c + first * s.h, s.h, s.h, n);
+  if (io.dfresh_c) std::memset(io.dfresh_c + first * C * s.h, 0, n * C * s.h * sizeof(float));
+  Floats fresh_c(io.dfresh_c ? C * n * p : 0);
+  if (io.dfresh_c) copy_rows(fresh_c.data(), p, io.flags.c + first * C * s.h, s.h, s.h, n * C);
   for (long end = s.t; end > 0;) {
     const long start = std::max(0L, end - steps), count = (end - start) * n;
     for (long t = end - 1; t >= start; t--) {
@@ -124,9 +142,7 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
       const float* more = row(io.probes.h, s, t, first);
       const auto before = [&](long r) { return entering(io.flags, io.h0, io.hs, s, t, first + r); };
       const float* h_old = Cell::READS_OLD ? whole_rows(before, io.flags.resets, s, n, rooms[2], more) : dy;
-      const float* c0 = io.dc0 && t == 0 ? whole_rows(io.c0 + first * s.h, s, n, rooms[3]) : nullptr;
-      const float* more_c = row(io.probes.c, s, t, first);
-      if (more_c) more_c = whole_rows(more_c, s, n, rooms[4]);
+      if (C && io.probes.c) copy_rows(probe_c.data(), p, row(io.probes.c, s, t, first, C), s.h, s.h, n * C);
       blocks<Cell>(s, [&](long unit, long vectors) {
         float* const dz = &chunk.dz[chunk.most * unit * Cell::SLOTS] + at * Cell::SLOTS * vectors * L;
         for (long r = 0; r < n; r++)
@@ -135,23 +151,29 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
             const Slots<float> parts{dz + r * Cell::SLOTS * vectors * L + v * L, vectors * L};
             store(&dh[i], load(&dh[i]) + load(&dy[i]));
             const float* kept = io.kept + (place + r) * wide + u * Cell::KEPT;
-            Vec c{};
-            if (io.dc0) c = load(t ? kept - s.b * wide + C_KEPT * L : c0 + i);
-            if (io.dfresh_c && starts(io.flags, s, t, first + r)) c = load(&fresh_c[i]);
-            if (more_c) c += load(more_c + i);
-            if (idle(io.flags, s, t, first + r))
+            if (idle(io.flags, s, t, first + r)) {
               for (int slot = 0; slot < Cell::SLOTS; slot++) parts.set(slot, Vec{});
-            else
-              Cell::backward(kept, &h_old[i], &h[i], c, &dh[i], &dc[i], parts);
+              continue;
+            }
+            Vec c[C + 1];
+            for (long j = 0; j < C; j++) {
+              const long there = (r * C + j) * p + u;
+              c[j] = load(t ? kept - s.b * wide + j * L : &c0[there]);
+              if (starts(io.flags, s, t, first + r)) c[j] = load(&fresh_c[there]);
+              if (io.probes.c) c[j] += load(&probe_c[there]);
+            }
+            const Slots<const float> begins{&begin[unit * Cell::SLOTS + v * L], vectors * L};
+            Cell::backward({kept, L}, &h_old[i], &h[i], c, begins, &dh[i], {dc.data() + r * C * p + u, p}, parts);
           }
       });
       add_through<Cell, Cell::UF, Cell::UN>(s, chunk, at, n, back, s.h, dh.data());
       if (io.dprobes_h) copy_rows(io.dprobes_h + place * s.h, s.h, dh.data(), p, s.h, n);
-      if (io.dprobes_c) copy_rows(io.dprobes_c + place * s.h, s.h, dc.data(), p, s.h, n);
+      if (io.dprobes_c) copy_rows(io.dprobes_c + place * C * s.h, s.h, dc.data(), p, s.h, n * C);
+      if (io.dus) copy_out<Cell>(s, chunk, at, n, io.dus + place * Cell::X_GATES * s.h);
       for (long r = 0; r < n; r++)
         if (starts(io.flags, s, t, first + r)) {
-          hand_over(io.dfresh_h + first * s.h, dh.data(), s, r);
-          if (io.dfresh_c) hand_over(io.dfresh_c + first * s.h, dc.data(), s, r);
+          hand_over(io.dfresh_h + first * s.h, dh.data(), s, r, 1);
+          if (C) hand_over(io.dfresh_c + first * C * s.h, dc.data(), s, r * C, C);
         }
     }
     const auto h = [&](long i, long r) { return entering(io.flags, io.h0, io.hs, s, start + i, first + r); };
@@ -159,8 +181,8 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
     add_outer<Cell, Cell::UF, Cell::UN>(s, h, probe, n, s.h, chunk, count, out.recurrent);
     const auto x = [&](long i, long r) { return io.xs + ((start + i) * s.b + first + r) * s.d; };
     const auto nothing = [](long) { return static_cast<const float*>(nullptr); };
-    add_outer<Cell, Cell::XF, Cell::XN>(s, x, nothing, n, s.d, chunk, count, out.kernel);
-    add_sum<Cell>(s, chunk, count, out.bias);
+    if (s.d) add_outer<Cell, Cell::XF, Cell::XN>(s, x, nothing, n, s.d, chunk, count, out.kernel);
+    add_sum<Cell>(s, chunk, count, out.start);
     if (io.dxs) {
       std::fill(dx.begin(), dx.end(), 0.0f);
       add_through<Cell, Cell::XF, Cell::XN>(s, chunk, 0, count, input_back, s.d, dx.data());
@@ -170,30 +192,28 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
     end = start;
   }
   copy_rows(io.dh0 + first * s.h, s.h, dh.data(), p, s.h, n);
-  if (io.dc0) copy_rows(io.dc0 + first * s.h, s.h, dc.data(), p, s.h, n);
+  copy_rows(io.dc0 + first * C * s.h, s.h, dc.data(), p, s.h, n * C);
 }
 
 // The sum of all shares, in the order of the weights.
 template <class Cell>
-void collect(const Sizes& s, const std::vector<Gradients>& shares, float* dkernel, float* drecurrent, float* dbias,
-             float* drecurrent_bias) {
-  const long g = Cell::GATES * s.h;
-  std::memset(dkernel, 0, s.d * g * sizeof(float)), std::memset(drecurrent, 0, s.h * g * sizeof(float));
-  std::memset(dbias, 0, g * sizeof(float));
-  if (drecurrent_bias) std::memset(drecurrent_bias, 0, s.h * sizeof(float));
-  const auto add = [&](float* rows, const float* from, long count, int first, int many, long unit, long vectors) {
-    for (long k = 0; k < count; k++, rows += g, from += many * vectors * L)
-      slots<Cell>(s, first, many, unit, vectors, [&](long at, long to, long n) {
-        for (long l = 0; l < n; l++) rows[to + l] += from[at + l];
-      });
+void collect(const Sizes& s, const std::vector<Gradients>& shares, float* dkernel, float* drecurrent, float* dstart) {
+  const auto clear = [&](float* to, const Columns<Cell>& columns, long count) {
+    if (count) std::memset(to, 0, count * columns.gates * s.h * sizeof(float));
   };
+  clear(dkernel, INPUT<Cell>, s.d), clear(drecurrent, RECURRENT<Cell>, s.h), clear(dstart, START<Cell>, 1);
   for (const Gradients& share : shares)
     blocks<Cell>(s, [&](long unit, long vectors) {
-      add(drecurrent, &share.recurrent[s.h * unit * Cell::UN], s.h, Cell::UF, Cell::UN, unit, vectors);
-      add(dkernel, share.kernel.data() + s.d * unit * Cell::XN, s.d, Cell::XF, Cell::XN, unit, vectors);
-      const float* bias = &share.bias[unit * Cell::SLOTS];
-      add(dbias, bias + Cell::XF * vectors * L, 1, Cell::XF, Cell::XN, unit, vectors);
-      if (drecurrent_bias) add(drecurrent_bias - Cell::gate(0) * s.h, bias, 1, 0, 1, unit, vectors);
+      const auto add = [&](const Columns<Cell>& columns, float* rows, const Floats& block, long count) {
+        const float* from = block.data() + count * unit * columns.count;
+        for (long k = 0; k < count; k++, rows += columns.gates * s.h, from += columns.count * vectors * L)
+          columns.slots(s, unit, vectors, [&](long at, long to, long n) {
+            for (long l = 0; l < n; l++) rows[to + l] += from[at + l];
+          });
+      };
+      add(RECURRENT<Cell>, drecurrent, share.recurrent, s.h);
+      add(INPUT<Cell>, dkernel, share.kernel, s.d);
+      add(START<Cell>, dstart, share.start, 1);
     });
 }
 

@@ -6,7 +6,7 @@
 #include <new>
 #include <vector>
 
-#include "cells.h"
+#include "slots.h"
 #include "product.h"
 
 namespace rnngen {
@@ -27,8 +27,9 @@ struct Sizes {
   long t, b, d, h, padded;
 };
 
+// The kernels, and what the sums start from, `[SLOTS * h]`.
 struct Weights {
-  const float *kernel, *recurrent, *bias, *recurrent_bias;
+  const float *kernel, *recurrent, *start;
 };
 
 // f(the first unit, how many vectors of them) over the blocks of a layer. A block's part of an array begins at as many
@@ -39,36 +40,61 @@ void blocks(const Sizes& s, F f) {
     f(unit, std::min<long>(Cell::VECTORS, (s.padded - unit) / L));
 }
 
-// Some slots of a block beside a row of weights `[g * h]`: f(number in the slots, number in the row, how many).
-template <class Cell, class F>
-void slots(const Sizes& s, int first, int count, long unit, long vectors, F f) {
-  const long width = vectors * L, units = std::min(width, s.h - unit);
-  for (int slot = 0; slot < count; slot++) f(slot * width, Cell::gate(first + slot) * s.h + unit, units);
+// Some columns of a row of weights `[g * h]`: those of slots [first, first + count).
+template <class Cell>
+struct Columns {
+  int first, count;
+  const int* gate;  // whose columns a slot has; null: its own
+  long gates;
+
+  // f(number in the block, number in the row, how many) over the slots, for a block of units.
+  template <class F>
+  void slots(const Sizes& s, long unit, long vectors, F f) const {
+    const long width = vectors * L, units = std::min(width, s.h - unit);
+    for (int i = 0; i < count; i++) f(i * width, (gate ? gate[first + i] : first + i) * s.h + unit, units);
+  }
+};
+template <class Cell>
+constexpr Columns<Cell> RECURRENT{Cell::UF, Cell::UN, Cell::U_GATE, Cell::U_GATES};
+template <class Cell>
+constexpr Columns<Cell> INPUT{Cell::XF, Cell::XN, Cell::X_GATE, Cell::X_GATES};
+template <class Cell>
+constexpr Columns<Cell> START{0, Cell::SLOTS, nullptr, Cell::SLOTS};
+
+// Rows of weights `[rows, g * h]` to a block.
+template <class Cell>
+void take(const Sizes& s, const Columns<Cell>& columns, float* to, const float* rows, long count, long unit,
+          long vectors) {
+  for (long k = 0; k < count; k++, to += columns.count * vectors * L, rows += columns.gates * s.h)
+    columns.slots(s, unit, vectors,
+                  [&](long at, long from, long n) { std::memcpy(to + at, rows + from, n * sizeof(float)); });
+}
+
+// What the sums start from, block after block.
+template <class Cell>
+Floats starts(const Sizes& s, const float* start) {
+  Floats out(s.padded * Cell::SLOTS);
+  blocks<Cell>(s, [&](long unit, long vectors) {
+    take(s, START<Cell>, &out[unit * Cell::SLOTS], start, 1, unit, vectors);
+  });
+  return out;
 }
 
 // A layer's weights in the order in which they are read: block after block, zeros beyond h.
 template <class Cell>
 struct Layer {
   Sizes size;
-  Floats recurrent, kernel, bias;
+  Floats recurrent, kernel, start;
 
-  Layer(Sizes s, Weights w) : size(s), recurrent(s.h * s.padded * Cell::UN), kernel(s.d * s.padded * Cell::XN) {
-    bias.resize(s.padded * Cell::SLOTS);
+  Layer(Sizes s, Weights w)
+      : size(s),
+        recurrent(s.h * s.padded * Cell::UN),
+        kernel(s.d * s.padded * Cell::XN),
+        start(starts<Cell>(s, w.start)) {
     blocks<Cell>(s, [&](long unit, long vectors) {
-      take(&recurrent[s.h * unit * Cell::UN], w.recurrent, s.h, Cell::UF, Cell::UN, unit, vectors);
-      take(&kernel[s.d * unit * Cell::XN], w.kernel, s.d, Cell::XF, Cell::XN, unit, vectors);
-      float* to = &bias[unit * Cell::SLOTS];
-      take(to + Cell::XF * vectors * L, w.bias, 1, Cell::XF, Cell::XN, unit, vectors);
-      if (w.recurrent_bias) take(to, w.recurrent_bias - Cell::gate(0) * s.h, 1, 0, 1, unit, vectors);
+      take(s, RECURRENT<Cell>, &recurrent[s.h * unit * Cell::UN], w.recurrent, s.h, unit, vectors);
+      take(s, INPUT<Cell>, kernel.data() + s.d * unit * Cell::XN, w.kernel, s.d, unit, vectors);
     });
-  }
-
- private:
-  // Rows of weights `[rows, g * h]` to a block.
-  void take(float* to, const float* rows, long count, int first, int many, long unit, long vectors) const {
-    for (long k = 0; k < count; k++, to += many * vectors * L, rows += Cell::GATES * size.h)
-      slots<Cell>(size, first, many, unit, vectors,
-                  [&](long at, long from, long n) { std::memcpy(to + at, rows + from, n * sizeof(float)); });
   }
 };
 
@@ -80,15 +106,15 @@ void packs(long width, F f) {
   for (long first = 0; first < width; first += PACK * L) f(first, std::min(PACK, (width - first) / L));
 }
 
-// The transpose of weights `[width, g * h]`, whose columns are slots [FIRST, FIRST + N), pack after pack.
-template <class Cell, int FIRST, int N>
-Floats transposed(const Sizes& s, const float* weights, long width) {
-  const long g = Cell::GATES * s.h;
-  Floats out(whole(width) * s.padded * N);
+// The transpose of weights `[width, g * h]`, pack after pack.
+template <class Cell>
+Floats transposed(const Sizes& s, const Columns<Cell>& columns, const float* weights, long width) {
+  const long g = columns.gates * s.h;
+  Floats out(whole(width) * s.padded * columns.count);
   packs(whole(width), [&](long first, long pack) {
     blocks<Cell>(s, [&](long unit, long vectors) {
-      float* to = &out[(first * s.padded + unit * pack * L) * N];
-      slots<Cell>(s, FIRST, N, unit, vectors, [&](long at, long from, long count) {
+      float* to = out.data() + (first * s.padded + unit * pack * L) * columns.count;
+      columns.slots(s, unit, vectors, [&](long at, long from, long count) {
         // Square by square: down the columns, the lines of a wide array would push each other out of the cache.
         for (long row = 0; row < pack * L && first + row < width; row += L)
           for (long column = 0; column < count; column += L)
@@ -106,8 +132,11 @@ inline void copy_rows(float* to, long to_row, const float* from, long from_row, 
 }
 
 inline void add_rows(float* to, long to_row, const float* more, long width, long count) {
-  for (long r = 0; more && r < count; r++)
-    for (long i = 0; i < width; i++) to[r * to_row + i] += more[r * width + i];
+  for (long r = 0; more && r < count; r++, to += to_row, more += width) {
+    long i = 0;
+    for (; i + L <= width; i += L) store(to + i, load(to + i) + load(more + i));
+    for (; i < width; i++) to[i] += more[i];
+  }
 }
 
 // n rows of h numbers, row r of them at from(r), with those of `more` (null: none) added, as rows of whole vectors:
@@ -123,16 +152,17 @@ inline const float* whole_rows(const float* from, const Sizes& s, long n, Floats
   return whole_rows([&](long r) { return from + r * s.h; }, false, s, n, room);
 }
 
-// What is added to the carry that enters each step, `[t, b, h]`; null: nothing.
+// What is added to the carry that enters each step, to h `[t, b, h]` and to the rest of it `[t, b, CARRIES, h]`; null:
+// nothing.
 struct Probes {
   const float *h, *c;
 };
-inline const float* row(const float* array, const Sizes& s, long t, long first) {
-  return array ? array + (t * s.b + first) * s.h : nullptr;
+inline const float* row(const float* array, const Sizes& s, long t, long first, long leaves = 1) {
+  return array ? array + (t * s.b + first) * leaves * s.h : nullptr;
 }
 
 // Flags `[t, b]`, null: none. Where `mask` is 0 a step leaves the carry that entered it; where `resets` is not, what
-// enters is a row of h and c `[b, h]` in place of what left the step before.
+// enters is a row of h `[b, h]` and of c `[b, CARRIES, h]` in place of what left the step before.
 struct Flags {
   const float *mask, *resets, *h, *c;
 };

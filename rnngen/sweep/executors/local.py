@@ -10,14 +10,15 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnngen import process, stopping
-from rnngen.engines import building, calibration
+from rnngen.cells import Cell
+from rnngen.engines.fused import ready
 from rnngen.sweep.job import CannotGoOn, Job, JobLost, perform_logged
 
 
@@ -69,10 +70,10 @@ class Local:
         for thread in self._threads:
             thread.start()
 
-    def build_loops(self, cells: set[str]) -> None:
+    def build_loops(self, cells: Iterable[Cell]) -> None:
         """Have the compiled loops of these cells built here, which says so, and not by each worker in its log."""
-        for name in () if self.accelerated else sorted(cells & building.LIBRARIES.keys()):
-            calibration.find(name)
+        for cell in () if self.accelerated else cells:
+            ready(cell)
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
         """See `Executor`."""

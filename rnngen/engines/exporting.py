@@ -1,0 +1,58 @@
+"""A layer by several ways, as programs that another process can run: what is timed beside a cell's compiled loops."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from rnngen.cells import Cell
+from rnngen.engines.steps import StepInput
+from rnngen.types import Array, Key, Params
+
+Programs = dict[str, tuple[bytearray, ...]]  # by way: a layer's forward pass, and its gradient of mean(ys^2)
+INPUTS = "inputs"  # beside the ways: what gives their parameters and xs
+FEATURES = 2  # of the input
+SIZES = {"small": (32, 64), "large": (8, 32)}  # t, b: few, so that all this takes seconds; a step costs the same anyway
+LARGE = 256  # units from which a layer is large: a core's own cache no longer holds its weights
+
+
+def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str]) -> Programs:
+    """A layer of this cell by each way, of (params, xs). calls: the foreign calls that these may have in them."""
+    # In a thread of its own, since this may be asked for while another program is traced, for another mesh and another
+    # precision.
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(_programs, cell, engines, calls).result()
+
+
+def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str]) -> Programs:
+    t, b = SIZES["large" if cell.output_dim >= LARGE else "small"]
+    checks = [export.DisabledSafetyCheck.custom_call(call) for call in calls]
+
+    def inputs() -> tuple[Params, Array]:
+        keys = jax.random.split(jax.random.key(0), 3)
+        params = cell.init(keys[0], FEATURES)
+        return _shaken(params, keys[1]), jax.random.normal(keys[2], (t, b, FEATURES))
+
+    def exported(program: Callable, *given: Any) -> bytearray:
+        return export.export(jax.jit(program), platforms=["cpu"], disabled_checks=checks)(*given).serialize()
+
+    def both(engine: Callable) -> tuple[bytearray, bytearray]:
+        def run(params: Params, xs: Array) -> Array:
+            prepared = cell.prepare(params)
+            return engine(cell, prepared, cell.init_carry(prepared, (b,)), StepInput(xs))[1]
+
+        given = jax.eval_shape(inputs)
+        return exported(run, *given), exported(jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2)), *given)
+
+    return {way: both(engine) for way, engine in engines.items()} | {INPUTS: (exported(inputs),)}
+
+
+def _shaken(params: Params, key: Key) -> Params:
+    """With a little noise: what starts at 0 would hide what goes wrong with it."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    noisy = [x + 0.05 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, noisy)
