@@ -1,6 +1,7 @@
 """Every performance figure of rnngen comes from here.
 
     python scripts/bench.py layers     one recurrent layer, against torch, Flax, Haiku and Equinox
+    python scripts/bench.py cells      every cell of the zoo, auto against a plain scan
     python scripts/bench.py steps      a whole training step, against torch and Flax
     python scripts/bench.py lengths    engines against the length of the sequence, time and memory
     python scripts/bench.py compile    seconds to compile
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import compiling, diagnoses, generation, layers, lengths, machine, saving, steps, sweeps
+from benchmarks import cells, compiling, diagnoses, generation, layers, lengths, machine, saving, steps, sweeps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -27,6 +28,7 @@ from rnngen import jsonfiles, process
 
 BENCHES: dict[str, Bench] = {
     "layers": layers.BENCH,
+    "cells": cells.BENCH,
     "steps": steps.BENCH,
     "lengths": lengths.BENCH,
     "compile": compiling.BENCH,

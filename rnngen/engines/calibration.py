@@ -68,7 +68,7 @@ def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
 
 def size_of(units: int) -> int:
     """Units of the layers that are timed as one: up to the next power of two."""
-    return min(max(1 << (units - 1).bit_length(), NARROWEST), WIDEST)
+    return min(max(1 << (int(units) - 1).bit_length(), NARROWEST), WIDEST)
 
 
 FOUND: dict[tuple, Found] = {}  # in this process

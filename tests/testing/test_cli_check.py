@@ -18,7 +18,7 @@ def test_a_good_cell(capsys):
 
 def test_a_cell_without_parameters(capsys):
     assert main(["check-cell", "my_lab:running_sum"]) == 0
-    assert capsys.readouterr().out.splitlines()[-5].startswith("0 parameters")
+    assert capsys.readouterr().out.splitlines()[-6].startswith("0 parameters")
 
 
 @pytest.mark.parametrize(
