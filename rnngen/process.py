@@ -3,9 +3,11 @@
 Call `prepare` first thing in a program of one's own; `rnngen train` does, and the workers of a sweep `prepare_worker`.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
+import signal
 import stat
 import subprocess
 import sys
@@ -111,6 +113,24 @@ def cache_folder() -> Path | None:
     except OSError:
         return None
     return folder
+
+
+def run_alone(command: list[str], seconds: float, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """(status, stdout, stderr) of a command, which is ended with all that it has started where it takes longer.
+
+    Raises OSError where it cannot be started, and TimeoutExpired.
+    """
+    # Killed alone, what it has started would hold its pipes open, and be waited for.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+    started = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
+    with started:
+        try:
+            out, error = started.communicate(timeout=seconds)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+            raise
+    return started.returncode, out, error
 
 
 def trim(folder: Path, most: int) -> None:

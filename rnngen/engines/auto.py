@@ -49,7 +49,7 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
     if isinstance(structure, Gated):
         loops = loops_for(cell, params, carry, inputs)
         if loops is not None:
-            return by_ways(fastest(cell, loops), engines_of(cell, loops))
+            return by_ways(fastest(cell, loops, inputs), engines_of(cell, loops))
         return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
         return scan()

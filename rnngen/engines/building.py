@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnngen.process import cache_folder
+from rnngen import process
 
 SOURCES = Path(__file__).parent / "kernels"
 
@@ -69,7 +69,7 @@ def machine() -> str:
 @functools.cache
 def _folder(cache_home: str | None) -> Path:
     """Asked once for each home of caches, since it is looked through for what is old."""
-    folder = cache_folder()
+    folder = process.cache_folder()
     if folder is None:
         raise CannotBuild("no folder that is yours alone to keep them in")
     return folder.parent
@@ -93,10 +93,9 @@ def _version(compiler: str) -> str:
     if shutil.which(compiler) is None:
         return ""
     try:
-        done = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30, errors="replace")
-    except (OSError, subprocess.SubprocessError) as error:
+        return process.run_alone([compiler, "--version"], 10)[1]
+    except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return done.stdout
 
 
 def _xla_flags() -> str:
@@ -147,11 +146,11 @@ def _compile(compiler: str, rest: list[str]) -> None:
 def _run(command: list[str]) -> str | None:
     """What went wrong, in a line; None where nothing did."""
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS, errors="replace")
-    except (OSError, subprocess.SubprocessError) as error:
-        said = str(getattr(error, "stderr", None) or error).splitlines()
-        return " ".join(next((line for line in said if "error" in line), " ".join(said)).split())[:200]
-    return None
+        status, _, said = process.run_alone(command, SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)[-200:]
+    lines = said.splitlines()
+    return " ".join(next((line for line in lines if "error" in line), said).split())[:200] if status else None
 
 
 REGISTERED: set[str] = set()

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
 
+from rnngen import process
 from rnngen.engines import building
 from rnngen.engines.building import Library
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
@@ -129,25 +130,32 @@ def read(record: Path) -> Found | None:
 
 def _measure(library: Library, units: int, place: Path, record: Path, programs: Programs | None) -> Found:
     _tell(f"building the compiled loops of {library.name} and timing them, once on this machine, for {units} units")
+    try:
+        given = programs() if programs else None
+    except Exception as error:  # whatever a cell raises where it is traced for other shapes: no run ends by that
+        wrong = f"tracing the layer ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    else:
+        wrong = _time(pickle.dumps((library, units, str(place), str(record), given)))
+    # Kept as well, so that no other process tries the same.
+    found = read(record) or none(wrong, str(record))
+    if not record.exists():
+        write_json(record, as_json(found))
+    return found
+
+
+def _time(job: bytes) -> str:
+    """Have a job done by a process of its own, which writes the record; what went wrong where it did not."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     with tempfile.TemporaryDirectory(prefix="rnngen-") as folder:
-        job = Path(folder, "job.pickle")
-        job.write_bytes(pickle.dumps((library, units, str(place), str(record), programs() if programs else None)))
-        command = [sys.executable, "-m", "rnngen.engines.measuring", str(job)]
+        path = Path(folder, "job.pickle")
+        path.write_bytes(job)
+        command = [sys.executable, "-m", "rnngen.engines.measuring", str(path)]
         try:
-            done = subprocess.run(command, env=plain, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+            status, _, said = process.run_alone(command, SECONDS, plain)
         except subprocess.TimeoutExpired:
-            wrong = f"nothing within {SECONDS} s"
-        else:
-            found = read(record)
-            if found is not None:
-                return found
-            last = (done.stderr.strip().splitlines() or [""])[-1][:200]
-            wrong = f"a signal, {_signal(-done.returncode)}" if done.returncode < 0 else last
-    # Kept as well, so that no other process tries the same.
-    failed = none(f"building and timing them ended in {wrong}", str(record))
-    write_json(record, as_json(failed))
-    return failed
+            return f"building and timing them ended in nothing within {SECONDS} s"
+    last = (said.strip().splitlines() or [""])[-1][:200]
+    return f"building and timing them ended in {f'a signal, {_signal(-status)}' if status < 0 else last}"
 
 
 def kept() -> dict[str, dict[int, Found]]:

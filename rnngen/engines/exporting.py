@@ -1,5 +1,6 @@
 """A layer by several ways, as programs that another process can run: what is timed beside a cell's compiled loops."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,22 +20,29 @@ SIZES = {"small": (32, 64), "large": (8, 32)}  # t, b: few, so that all this tak
 LARGE = 256  # units from which a layer is large: a core's own cache no longer holds its weights
 
 
-def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str]) -> Programs:
-    """A layer of this cell by each way, of (params, xs). calls: the foreign calls that these may have in them."""
+def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], features: int = FEATURES) -> Programs:
+    """A layer of this cell by each way, of (params, xs).
+
+    calls: the foreign calls that these may have in them. features: of the input, where the cell takes no `FEATURES`.
+    """
     # In a thread of its own, since this may be asked for while another program is traced, for another mesh and another
     # precision.
     with ThreadPoolExecutor(1) as alone:
-        return alone.submit(_programs, cell, engines, calls).result()
+        return alone.submit(_programs, cell, engines, calls, features).result()
 
 
-def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str]) -> Programs:
+def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], features: int) -> Programs:
     t, b = SIZES["large" if cell.output_dim >= LARGE else "small"]
     checks = [export.DisabledSafetyCheck.custom_call(call) for call in calls]
 
-    def inputs() -> tuple[Params, Array]:
+    def inputs(features: int) -> tuple[Params, Array]:
         keys = jax.random.split(jax.random.key(0), 3)
-        params = cell.init(keys[0], FEATURES)
-        return _shaken(params, keys[1]), jax.random.normal(keys[2], (t, b, FEATURES))
+        params = cell.init(keys[0], features)
+        return _shaken(params, keys[1]), jax.random.normal(keys[2], (t, b, features))
+
+    with contextlib.suppress(Exception):  # a cell may want as many features as it has units, say
+        jax.eval_shape(lambda: inputs(FEATURES))
+        features = FEATURES
 
     def exported(program: Callable, *given: Any) -> bytearray:
         return export.export(jax.jit(program), platforms=["cpu"], disabled_checks=checks)(*given).serialize()
@@ -44,10 +52,10 @@ def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str])
             prepared = cell.prepare(params)
             return engine(cell, prepared, cell.init_carry(prepared, (b,)), StepInput(xs))[1]
 
-        given = jax.eval_shape(inputs)
+        given = jax.eval_shape(lambda: inputs(features))
         return exported(run, *given), exported(jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2)), *given)
 
-    return {way: both(engine) for way, engine in engines.items()} | {INPUTS: (exported(inputs),)}
+    return {way: both(engine) for way, engine in engines.items()} | {INPUTS: (exported(lambda: inputs(features)),)}
 
 
 def _shaken(params: Params, key: Key) -> Params:

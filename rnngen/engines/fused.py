@@ -52,8 +52,8 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
         loops = loops_for(cell, params, carry, inputs) if may else None
         if loops is not None and kernels is None:
             engines = engines_of(cell, loops)
-            return by_ways(fastest(cell, loops, (LOOPS, PASS)), engines)(cell, params, carry, inputs)
-        if loops is not None and found(cell, loops).why_not is None:
+            return by_ways(fastest(cell, loops, inputs, (LOOPS, PASS)), engines)(cell, params, carry, inputs)
+        if loops is not None and found(cell, loops, inputs).why_not is None:
             return engines_of(cell, loops)[LOOPS](cell, params, carry, inputs)
         return *in_jax(cell, carry)(params, carry, inputs), {}
 
@@ -66,9 +66,9 @@ def engines_of(cell: Cell, loops: Loops, threads: int | None = None) -> dict[str
     return {LOOPS: compiled(loops, in_jax, threads), PASS: fused(kernels=False), SCAN: scan()}
 
 
-def fastest(cell: Cell, loops: Loops, among: tuple[str, ...] = calibration.WAYS) -> Ways:
+def fastest(cell: Cell, loops: Loops, inputs: StepInput, among: tuple[str, ...] = calibration.WAYS) -> Ways:
     """The ways that are fastest here for a cell with loops."""
-    return calibration.ways(loops.library, cell.output_dim, _programs(cell, loops), among)
+    return calibration.ways(loops.library, cell.output_dim, _programs(cell, loops, inputs), among)
 
 
 def ready(cell: Cell) -> Found | None:
@@ -76,17 +76,17 @@ def ready(cell: Cell) -> Found | None:
     params = jax.eval_shape(lambda key: cell.prepare(cell.init(key, FEATURES)), jax.random.key(0))
     inputs = StepInput(jax.ShapeDtypeStruct((1, 1, FEATURES), jnp.float32))
     loops = loops_for(cell, params, jax.eval_shape(lambda p: cell.init_carry(p, (1,)), params), inputs)
-    return None if loops is None else found(cell, loops)
+    return None if loops is None else found(cell, loops, inputs)
 
 
-def found(cell: Cell, loops: Loops) -> Found:
+def found(cell: Cell, loops: Loops, inputs: StepInput) -> Found:
     """What is kept of these loops of a cell, likewise."""
-    return calibration.find(loops.library, cell.output_dim, _programs(cell, loops))
+    return calibration.find(loops.library, cell.output_dim, _programs(cell, loops, inputs))
 
 
-def _programs(cell: Cell, loops: Loops) -> Callable:
+def _programs(cell: Cell, loops: Loops, inputs: StepInput) -> Callable:
     names = [building.target(loops.library, call) for call in loops.library.calls]
-    return lambda: programs(cell, engines_of(cell, loops, threads=1), names)
+    return lambda: programs(cell, engines_of(cell, loops, threads=1), names, inputs.u.shape[-1])
 
 
 def _chunk(carry: Carry) -> int:

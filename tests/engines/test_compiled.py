@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from conftest import assert_close, double, noise, random_params
 
+from rnngen import process
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
-from rnngen.engines import calibration, calls, generator, unroll
+from rnngen.engines import building, calibration, calls, generator, unroll
 from rnngen.engines.building import LINEAR
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.compiled import why_none
@@ -524,15 +526,74 @@ def test_a_compiler_that_fails_leaves_no_library_and_is_not_tried_again(monkeypa
     assert (tmp_path / "tried").read_text().count("x") <= tried.count("x")
 
 
+def test_a_compiler_that_hangs_is_ended_with_all_that_it_has_started(monkeypatch, tmp_path):
+    hanging = tmp_path / "hanging"
+    hanging.write_text(f"#!/bin/sh\n[ $1 = --version ] && exit\nsleep 600 & echo $! > {tmp_path}/started\nwait\n")
+    hanging.chmod(0o700)
+    monkeypatch.setenv("CXX", str(hanging))
+    monkeypatch.setattr(building, "SECONDS", 1)
+    with pytest.raises(building.CannotBuild, match="timed out after 1 seconds"):
+        building.build(LINEAR, tmp_path / "library.so")
+    state = Path("/proc", (tmp_path / "started").read_text().strip(), "stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_a_cache_that_can_be_no_folder_ends_no_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibration, "FOUND", {})
+    cell, params, xs, _ = draw("rnn", SHAPES["axes"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    building._folder.cache_clear()
+    assert "no folder" in str(ready(cell).why_not)
+    assert not runs_compiled(lambda xs: unroll(cell, params, xs, engine=COMPILED)[1], xs)
+    building._folder.cache_clear()
+
+
+def test_a_cell_that_cannot_be_traced_alone_runs_in_jax(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(calibration, "FOUND", {})
+    plain = CELLS["rnn"](5)
+
+    def init(key, input_dim):
+        if len(seen) > 0:
+            raise RuntimeError("once and no more")
+        seen.append(input_dim)
+        return plain.init(key, input_dim)
+
+    seen: list[int] = []
+    cell = plain._replace(init=init)
+    params = cell.init(jax.random.key(0), 3)
+    assert_near(*[unroll(cell, params, noise((4, 2, 3), 1), engine=engine) for engine in ("auto", "scan")], 1e-6)
+    (found,) = calibration.FOUND.values()
+    assert found.why_not == "tracing the layer ended in RuntimeError: once and no more"
+
+
+@built
+def test_a_cell_that_takes_one_number_of_features_alone_is_timed_with_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(calibration, "FOUND", {})
+    plain = CELLS["rnn"](5)
+
+    def init(key, input_dim):
+        assert input_dim == 5, "as many features as units"
+        return plain.init(key, input_dim)
+
+    cell = plain._replace(init=init)
+    unroll(cell, cell.init(jax.random.key(0), 5), noise((4, 2, 5), 1))
+    (found,) = calibration.FOUND.values()
+    assert found.why_not is None
+    assert LOOPS in found.both
+
+
 def test_loops_that_end_their_process_are_not_run_and_say_how_it_ended(monkeypatch, tmp_path):
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
-    real = subprocess.run
+    real = process.run_alone
 
-    def run(command, **options):
+    def run(command, *options):
         measuring = "rnngen.engines.measuring" in command
-        return real([sys.executable, "-c", crash] if measuring else command, **options)
+        return real([sys.executable, "-c", crash] if measuring else command, *options)
 
-    monkeypatch.setattr(calibration.subprocess, "run", run)
+    monkeypatch.setattr(process, "run_alone", run)
     found = found_with(monkeypatch, tmp_path, "no-such-compiler")
     assert found.why_not == "building and timing them ended in a signal, SIGILL"
     monkeypatch.setattr(calibration, "_measure", None)  # what is kept is enough

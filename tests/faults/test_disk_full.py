@@ -2,10 +2,15 @@
 
 import errno
 
+import jax
+import jax.numpy as jnp
 import pytest
 from injectors import ended, fill, litter, numbers, small, small_disk, start, trained
 
+from rnngen.cells import CELLS
 from rnngen.config import build
+from rnngen.engines import building, calibration, unroll
+from rnngen.engines.fused import ready
 from rnngen.records import RunFolder
 from rnngen.run import _start
 from rnngen.train import checkpoint, fit
@@ -63,3 +68,16 @@ def test_the_command_says_so_in_one_line(tmp_path):
         said = ended(start("train", "--config=configs/latch.py", f"--workdir={disk}/run", *arguments), 2)
         assert said.count("\n") == 1
         assert "No space left on device" in said
+
+
+def test_a_full_cache_of_compiled_loops_leaves_layers_to_jax(monkeypatch, tmp_path):
+    cell = CELLS["rnn"](5)
+    params, xs = cell.init(jax.random.key(0), 3), jax.random.normal(jax.random.key(1), (4, 2, 3))
+    monkeypatch.setattr(calibration, "FOUND", {})
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(disk))
+        building.folder()
+        fill(disk)
+        assert "No space left" in str(ready(cell).why_not)
+        ways = [unroll(cell, params, xs, engine=engine)[1] for engine in ("auto", "scan")]
+    assert jnp.allclose(*ways, atol=1e-6)
