@@ -11,13 +11,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from rnngen.cells import Cell, get_initializer
 from rnngen.cells.cell import KERNEL
 from rnngen.heads import Head
 from rnngen.layers import Layer, both_ways, check_engine, no_steps, one_way
 from rnngen.types import Array, InputSpec, Key, Params
+
+
+@functools.cache
+def _flax():
+    """The one module here that imports Flax."""
+    from rnngen import ends
+
+    return ends
 
 
 class Model(NamedTuple):
@@ -70,13 +77,13 @@ class Dropout(NamedTuple):
         """`[t, *b, d]` with a share of it zero and the rest larger by as much; as it is without a key."""
         if key is None or not rate:
             return xs
-        return nnx.Dropout(rate, broadcast_dims=(0,) if self.locked else ())(xs, deterministic=False, rngs=key)
+        return _flax().dropped(xs, rate, key, (0,) if self.locked else ())
 
     def drop_weights(self, key: Key | None, params: Params) -> Params:
         """A layer's parameters with a share of its recurrent kernel zero."""
         if key is None or not self.recurrent_rate:
             return params
-        return params | {KERNEL: nnx.Dropout(self.recurrent_rate)(params[KERNEL], deterministic=False, rngs=key)}
+        return params | {KERNEL: _flax().dropped(params[KERNEL], self.recurrent_rate, key)}
 
     def check(self, cells: Sequence[Cell]) -> None:
         """Raise ValueError for a rate that makes no sense, or a cell without recurrent kernel to drop weights of."""
@@ -87,26 +94,6 @@ class Dropout(NamedTuple):
         for cell in cells if self.recurrent_rate else ():
             if KERNEL not in jax.eval_shape(lambda key, c=cell: c.init(key, 1), jax.random.key(0)):
                 raise ValueError(f"recurrent_dropout is of a {KERNEL}, and a cell here has none")
-
-
-class _Ends(nnx.Module):
-    """What stands before and after the recurrent layers."""
-
-    def __init__(self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, head_init, dtype, *, rngs):
-        self.dim, self.tokens, self.dtype = spec.dim, spec.tokens, dtype
-        self.embed = nnx.Embed(spec.dim, embed_dim, rngs=rngs) if embed_dim else None
-        self.head = nnx.Linear(hidden_dim, num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
-
-    def encode(self, inputs):
-        if not self.tokens:
-            return inputs.astype(self.dtype)
-        if self.embed is None:
-            return jax.nn.one_hot(inputs, self.dim, dtype=self.dtype)
-        return self.embed(inputs).astype(self.dtype)
-
-    def decode(self, ys):
-        # Losses are taken in float32 at least, whatever the layers compute in.
-        return self.head(ys).astype(jnp.float32 if self.dtype.itemsize < 4 else self.dtype)
 
 
 def build_model(
@@ -139,7 +126,7 @@ def build_model(
     layers = [(both_ways if bidirectional else one_way)(cell) for cell in cells]
     check_engine(layers, embed_dim or spec.dim, engine)
     ends = functools.partial(
-        _Ends,
+        _flax().Ends,
         spec,
         head.num_params,
         layers[-1].output_dim,
@@ -167,11 +154,11 @@ class _Stack:
         self.layers: dict[str, Layer] = {f"layer_{i}": layer for i, layer in enumerate(layers)}
         self.spec, self.input_dim, self.ends, self.task_loss = spec, input_dim, ends, loss
         self.dropout, self.dtype, self.engine = dropout, dtype, engine
-        self.graph, _ = nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))
+        self.graph = _flax().structure(ends)
 
     def merged(self, params):
         """The modules at the ends, with their parameters in them."""
-        return nnx.merge(self.graph, {name: p for name, p in params.items() if name not in self.layers})
+        return _flax().merged(self.graph, {name: p for name, p in params.items() if name not in self.layers})
 
     def cells(self):
         """(name, cell) of each layer."""
@@ -179,7 +166,7 @@ class _Stack:
 
     def init(self, key):
         key_ends, *keys = jax.random.split(key, 1 + len(self.layers))
-        params = nnx.to_pure_dict(nnx.state(self.ends(rngs=nnx.Rngs(key_ends)), nnx.Param))
+        params = _flax().first_params(self.ends, key_ends)
         input_dim = self.input_dim
         for (name, layer), key_layer in zip(self.layers.items(), keys, strict=True):
             params[name] = layer.init(key_layer, input_dim)

@@ -34,6 +34,13 @@ SMALL = [
 ]
 
 
+def test_what_is_not_used_is_not_imported():
+    listing = "import sys; from rnngen.cli import main; main(['list']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    heavy = {"flax", "matplotlib", "optuna", "orbax", "pandas", "scipy", "sklearn"}
+    assert not heavy & {name.partition(".")[0] for name in done.stderr.split()}
+
+
 def test_train_then_again_then_another_config(tmp_path, capsys):
     folder = tmp_path / "run"
     assert main(["train", ADDING, f"--workdir={folder}", *SMALL]) == 0

@@ -10,7 +10,7 @@ FLOORS = [
     {"engines"},
     {"heads", "data", "adapters"},
     {"media"},
-    {"tasks", "layers", "models", "latent"},
+    {"tasks", "layers", "ends", "models", "latent"},
     {"diagnostics", "generation", "testing"},
     {"train"},
     {"configcheck", "configdefaults", "configkeys", "config"},
@@ -64,7 +64,7 @@ def test_records_import_nothing_of_ours_but_how_files_are_written():
 def test_orbax_flax_and_config_dicts_stay_where_they_belong():
     homes = {
         "orbax": {"train"},
-        "flax": {"models", "adapters"},
+        "flax": {"ends", "adapters"},
         "ml_collections": {"config", "configdefaults", "sweep", "cli", "cli_options"},
     }
     for path in sources():

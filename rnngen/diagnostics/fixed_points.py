@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.optimize import least_squares
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.vector_steps import VectorSteps
@@ -81,6 +80,8 @@ def fixed_points(
 
 def _minimum(move: Callable, slope: Callable, start: np.ndarray) -> tuple[np.ndarray, float] | None:
     """(state, speed) where the speed has a minimum near a start; None where none was reached."""
+    from scipy.optimize import least_squares  # here: its import takes longer than most of what uses this package
+
     if not np.isfinite(np.asarray(move(start))).all():
         return None
     found = least_squares(

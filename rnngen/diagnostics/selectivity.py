@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from rnngen.diagnostics.checks import check_axes
 
@@ -45,6 +44,8 @@ def selectivity(states: np.ndarray, properties: Mapping[str, np.ndarray]) -> dic
 
 def scores(states: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`[n]`: how each unit of `[t, n]` goes with a property `[t]`, from -1 to 1."""
+    from scipy.stats import rankdata  # here: its import takes longer than most of what uses this package
+
     ranks = rankdata(states, axis=0)
     if values.dtype == bool:
         true, false = int(values.sum()), int((~values).sum())

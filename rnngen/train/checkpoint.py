@@ -9,6 +9,7 @@ torn. Orbax itself loads a file with a flipped bit without a word, hence the sum
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from jax.experimental import multihost_utils
-from orbax.checkpoint import v1 as ocp
 
 from rnngen.engines.checks import check_like
 from rnngen.provenance import sha256_of
@@ -61,6 +61,14 @@ class Saver:
             future.result()
 
 
+@functools.cache
+def _orbax():
+    """Orbax, which takes as long to import as JAX, for a process that saves or loads."""
+    from orbax.checkpoint import v1
+
+    return v1
+
+
 def save(folder: Path, state: TrainState, keep: int = 2) -> None:
     """Write `folder/step_<n>`, whole or not at all, in place of one that is there, and keep the newest `keep`.
 
@@ -69,7 +77,7 @@ def save(folder: Path, state: TrainState, keep: int = 2) -> None:
     step = int(state.step)
     writing = (folder / f"{_SAVING}{step}").absolute()
     with _no_space_told(writing):
-        ocp.save(writing / "state", state, overwrite=True)
+        _orbax().save(writing / "state", state, overwrite=True)
         if jax.process_index() == 0:  # of several processes that save one state together
             _seal(writing)
             if _path(folder, step).exists():
@@ -146,7 +154,7 @@ def load(folder: Path, step: int, like: TrainState) -> TrainState:
     """
     path = _path(folder, step)
     try:
-        return ocp.load(path / "state", like)
+        return _orbax().load(path / "state", like)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: holds another state than this version trains: {error}".split("\n")[0]) from error
 
@@ -157,13 +165,13 @@ def load_params(folder: Path, step: int, like: Params) -> Params:
     Raises ValueError where they have not the structure and shapes of `like`.
     """
     path = _path(folder, step) / "state"
-    saved = ocp.metadata(path).metadata
+    saved = _orbax().metadata(path).metadata
     which = "params" if saved["best"] is None else "best"
     check_like("params", saved[which], like)
-    context = ocp.Context()
+    context = _orbax().Context()
     context.pytree.loading.partial_load = True
     with context:
-        return ocp.load(path, {which: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)})[which]
+        return _orbax().load(path, {which: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)})[which]
 
 
 def _path(folder: Path, step: int) -> Path:

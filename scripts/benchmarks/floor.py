@@ -1,10 +1,14 @@
 """The matrix products of a layer and nothing else: what its time cannot fall below while it uses these products."""
 
+import importlib.util
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from rnngen.process import count_cores
 
 from .contenders import Layer
 
@@ -57,3 +61,39 @@ def _backward(dz, recurrent, g: int, t: int):
         return jnp.concatenate([dz @ transposed] * g, axis=-1), None
 
     return jax.lax.scan(step, dz, length=t)[0]
+
+
+def library_floors(cell: str, t: int, b: int, d: int, h: int) -> list[Layer]:
+    """The same products by NumPy's library (OpenBLAS, as it is installed) and by torch's (oneDNN or MKL), on all cores."""
+    found = [_floor_of("NumPy's products", np, np.asarray, cell, t, b, d, h)]
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(count_cores())
+        found.append(_floor_of("torch's products", torch, torch.from_numpy, cell, t, b, d, h))
+    return found
+
+
+def _floor_of(name: str, library: Any, array: Callable, cell: str, t: int, b: int, d: int, h: int) -> Layer:
+    g, draw = GATES[cell], np.random.default_rng(0)
+
+    def make(*shape):
+        return array(draw.standard_normal(shape, np.float32))
+
+    xs, kernel, recurrent, start = make(t * b, d), make(d, g * h), make(h, g * h), make(b, h)
+    hxs, dzs, transposed = make(h + d, t * b), make(t * b, g * h), make(g * h, h)
+    dz, sums, back = make(b, g * h), make(b, g * h), make(b, h)
+    inputs, weights = make(t * b, g * h), make(h + d, g * h)
+
+    def forward():
+        library.matmul(xs, kernel, out=inputs)
+        for _ in range(t):
+            library.matmul(start, recurrent, out=sums)
+
+    def both():
+        forward()
+        for _ in range(t):
+            library.matmul(dz, transposed, out=back)
+        library.matmul(hxs, dzs, out=weights)
+
+    return Layer(name, forward, both)

@@ -9,7 +9,7 @@ from rnngen.cells import CELLS
 
 from . import with_equinox, with_flax, with_haiku, with_rnngen, with_torch
 from .contenders import Layer, check_layers, installed, known_engines
-from .floor import floor
+from .floor import floor, library_floors
 from .protocol import Bench, Options, Row
 from .sharding import largest_divisor
 from .tables import interval, milliseconds, number, text
@@ -74,7 +74,7 @@ def contenders(case: Case, devices: int) -> list[Layer]:
         layers.append(with_rnngen.layer(f"rnngen {engine}", cell, params, xs, engine))
     for name in installed(LIBRARIES)[0]:
         layers += LIBRARIES[name].layers(case.cell, params, xs)
-    return [*layers, floor(*case)]
+    return [*layers, floor(*case), *library_floors(*case)]
 
 
 def measure(case: Case, options: Options) -> list[Row]:
