@@ -121,9 +121,10 @@ def run_alone(command: list[str], seconds: float, env: dict[str, str] | None = N
     Raises OSError where it cannot be started, and TimeoutExpired.
     """
     # Killed alone, what it has started would hold its pipes open, and be waited for.
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-    started = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
-    with started:
+    both = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=env, start_new_session=True, stdout=both, stderr=both, text=True, errors="replace"
+    ) as started:
         try:
             out, error = started.communicate(timeout=seconds)
         except BaseException:

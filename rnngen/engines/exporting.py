@@ -16,7 +16,8 @@ from rnngen.types import Array, Key, Params
 Programs = dict[str, tuple[bytearray, ...]]  # by way: a layer's forward pass, and its gradient of mean(ys^2)
 INPUTS = "inputs"  # beside the ways: what gives their parameters and xs
 FEATURES = 2  # of the input
-SIZES = {"small": (32, 64), "large": (8, 32)}  # t, b: few, so that all this takes seconds; a step costs the same anyway
+# t, b: few, so that all this takes seconds, and enough steps that the weights, packed once a call, do not count.
+SIZES = {"small": (32, 64), "large": (24, 32)}
 LARGE = 256  # units from which a layer is large: a core's own cache no longer holds its weights
 
 

@@ -64,7 +64,7 @@ def _backward(dz, recurrent, g: int, t: int):
 
 
 def library_floors(cell: str, t: int, b: int, d: int, h: int) -> list[Layer]:
-    """The same products by NumPy's library (OpenBLAS, as it is installed) and by torch's (oneDNN or MKL), on all cores."""
+    """The same products by NumPy (OpenBLAS, as it is installed) and by torch (oneDNN or MKL), on all cores."""
     found = [_floor_of("NumPy's products", np, np.asarray, cell, t, b, d, h)]
     if importlib.util.find_spec("torch") is not None:
         import torch
