@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnngen import process
+from rnngen.process import cache_folder, run_alone
 
 SOURCES = Path(__file__).parent / "kernels"
 
@@ -69,7 +69,7 @@ def machine() -> str:
 @functools.cache
 def _folder(cache_home: str | None) -> Path:
     """Asked once for each home of caches, since it is looked through for what is old."""
-    folder = process.cache_folder()
+    folder = cache_folder()
     if folder is None:
         raise CannotBuild("no folder that is yours alone to keep them in")
     return folder.parent
@@ -93,7 +93,7 @@ def _version(compiler: str) -> str:
     if shutil.which(compiler) is None:
         return ""
     try:
-        return process.run_alone([compiler, "--version"], 10)[1]
+        return run_alone([compiler, "--version"], 10)[1]
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
 
@@ -146,7 +146,7 @@ def _compile(compiler: str, rest: list[str]) -> None:
 def _run(command: list[str]) -> str | None:
     """What went wrong, in a line; None where nothing did."""
     try:
-        status, _, said = process.run_alone(command, SECONDS)
+        status, _, said = run_alone(command, SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)[-200:]
     lines = said.splitlines()

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
 
-from rnngen import process
 from rnngen.engines import building
 from rnngen.engines.building import Library
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
+from rnngen.process import run_alone
 from rnngen.provenance import sha256_of
 
 LOOPS, PASS, SCAN = WAYS = ("loops", "pass", "scan")  # in the order of preference where two are as fast
@@ -151,7 +151,7 @@ def _time(job: bytes) -> str:
         path.write_bytes(job)
         command = [sys.executable, "-m", "rnngen.engines.measuring", str(path)]
         try:
-            status, _, said = process.run_alone(command, SECONDS, plain)
+            status, _, said = run_alone(command, SECONDS, plain)
         except subprocess.TimeoutExpired:
             return f"building and timing them ended in nothing within {SECONDS} s"
     last = (said.strip().splitlines() or [""])[-1][:200]

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from conftest import assert_close, double, noise, random_params
 
-from rnngen import process
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
 from rnngen.engines import building, calibration, calls, generator, unroll
 from rnngen.engines.building import LINEAR
@@ -587,13 +586,13 @@ def test_a_cell_that_takes_one_number_of_features_alone_is_timed_with_it(monkeyp
 
 def test_loops_that_end_their_process_are_not_run_and_say_how_it_ended(monkeypatch, tmp_path):
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
-    real = process.run_alone
+    real = calibration.run_alone
 
     def run(command, *options):
         measuring = "rnngen.engines.measuring" in command
         return real([sys.executable, "-c", crash] if measuring else command, *options)
 
-    monkeypatch.setattr(process, "run_alone", run)
+    monkeypatch.setattr(calibration, "run_alone", run)
     found = found_with(monkeypatch, tmp_path, "no-such-compiler")
     assert found.why_not == "building and timing them ended in a signal, SIGILL"
     monkeypatch.setattr(calibration, "_measure", None)  # what is kept is enough
