@@ -37,7 +37,7 @@ class Library(NamedTuple):
 
 
 LINEAR = Library("linear", "linear.cc", ("recurrence",), level="-O3")
-FLAGS = ("-std=c++17", "-shared", "-fPIC", "-pthread")
+FLAGS = ("-std=c++17", "-shared", "-fPIC", "-pthread", "-fno-math-errno")
 SECONDS = 120  # a compiler that takes longer is ended
 MARCH = "RNNGEN_MARCH"  # overrules `native`, such as x86-64-v3; for tests and benches
 

@@ -88,9 +88,11 @@ def _loops_of(cell: Cell, shapes: tuple, tree: Any, width: int) -> Loops | str:
     params = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
     try:
         step = trace(cell, params, width)
+        text = printing.struct(step)
     except NoLoops as reason:
         return str(reason)
-    text = printing.struct(step)
+    except Exception as error:  # whatever a cell raises where it is traced for one example: no run ends by that
+        return f"tracing it for one example ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     library = Library(f"{_label(cell)}_{hashlib.sha256(text.encode()).hexdigest()[:8]}", "layer.cc", CALLS, text)
     return Loops(
         library, tuple(step.slots.values()), step.hidden, len(step.old) - 1, len(step.old) - 1 + len(step.kept)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell, Gated
 from rnngen.cells.cell import KERNEL
-from rnngen.engines.pointwise import DEAR, Graph, NoLoops, read
+from rnngen.engines.pointwise import DEAR, TRUTHS, Graph, NoLoops, read
 from rnngen.types import Carry, Params
 
 MOST_SLOTS = 24
@@ -173,24 +173,22 @@ def _kept(graph: Graph, roots: list[int], slots: dict[int, Slot], free: set[int]
     """
     free = free | {place for place, slot in slots.items() if slot.kind == PARAMETER}
     gradients = _depending(graph, graph.reached(roots))
-    needed = sorted({x for place in gradients for x in graph.arguments(place)} - gradients | (set(roots) - gradients))
+    needed = {x for place in gradients for x in graph.arguments(place)} - gradients | (set(roots) - gradients)
     kept: set[int] = set()
-
-    def sources(place: int) -> set[int]:
-        """What has to be kept for a node."""
-        if place in free or place in kept or graph.nodes[place][0] in ("constant", "truth"):
-            return set()
-        if place in slots:
-            return {place}
-        found = set().union(*map(sources, graph.arguments(place)))
-        return {place} if found and graph.nodes[place][0] in DEAR else found
-
-    for place in needed:
-        if len(found := sources(place)) == 1:
-            kept |= found
-    for place in needed:
-        found = sources(place)
-        kept |= found if len(found) == 1 else {place} if found else set()
+    for several in (False, True):
+        sources: dict[int, set[int]] = {}  # what has to be kept for each node
+        for place in graph.reached(needed):
+            operation = graph.nodes[place][0]
+            found = set[int]().union(*(sources[x] for x in graph.arguments(place)))
+            if place in free or place in kept or operation in ("constant", "truth"):
+                found = set()
+            elif place in slots or (found and operation in DEAR):
+                found = {place}
+            if place in needed and (len(found) == 1 or several):
+                # A truth is no number that could be kept.
+                kept |= found if len(found) < 2 or operation in TRUTHS else {place}
+                found = set()
+            sources[place] = found
     return sorted(kept)
 
 

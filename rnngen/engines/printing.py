@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from rnngen.engines.pointstep import PARAMETER, PointStep, Slot
-from rnngen.engines.pointwise import FORMS, TRUTHS
+from rnngen.engines.pointwise import FORMS, TRUTHS, NoLoops
 
 TOGETHER = 4  # vectors of sums that a product adds to at once
 
 
 def struct(step: PointStep) -> str:
-    """The text of `struct Generated`."""
+    """The text of `struct Generated`. Raises NoLoops where a number is read that is not at hand."""
     slots = list(step.slots.values())
     u, a = ([i for i, slot in enumerate(slots) if getattr(slot, name) is not None] for name in ("u", "a"))
     counts = {
@@ -102,6 +102,8 @@ class _Printed:
 
     def _text(self, place: int) -> str:
         operation, *arguments = self._nodes[place]
+        if operation == "leaf":
+            raise NoLoops("its gradient takes a sum apart again")
         if operation == "constant":
             return f"all({_number(arguments[0])})"
         if operation == "truth":
