@@ -121,6 +121,7 @@ def test_bad_options_are_named(arguments, said, capsys):
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_contenders_are_timed_once_a_repeat():
     order = []
     times = timing.interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 4, warm=1)

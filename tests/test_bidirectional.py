@@ -18,6 +18,7 @@ from rnngen.tasks import TASKS
 T, B = 6, 3
 
 
+@pytest.mark.slow
 def test_a_layer_is_two_unrolls_side_by_side():
     """With holes and borders, in two layers: the second sees both directions of the first."""
     model, _ = make_model(layers=2, bidirectional=True)
@@ -40,6 +41,7 @@ def test_the_first_output_knows_the_last_input():
     assert bool((jnp.abs(jax.jit(jax.grad(first))(xs)[-1]) > 0).all())
 
 
+@pytest.mark.slow
 def test_each_direction_leaves_out_other_weights_and_draws_its_own_noise():
     model, _ = make_model(bidirectional=True, recurrent_dropout=0.5, dropout=0.2)
     params, batch = model.init(jax.random.key(0)), draw_batch(TASKS["adding"](T, eval_size=20), size=B)
@@ -72,6 +74,7 @@ def test_the_gradient_reaches_back_by_one_direction_and_ahead_by_the_other():
     assert record["half_life"]["layer_0/forward/h"]["steps"] == pytest.approx(np.log(2) / -np.log(0.9), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_and_measured(tmp_path):
     folder = tmp_path / "run"
     options = ["--config=configs/adding.py", f"--workdir={folder}", "--config.task.kwargs.length=20"]

@@ -34,6 +34,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_not_used_is_not_imported():
     listing = "import sys; from rnngen.cli import main; main(['list']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
@@ -195,6 +196,7 @@ def test_version_and_the_module():
     assert done.stdout == f"rnngen {rnngen.__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train -h", "list"])
 def test_a_reader_who_has_seen_enough(command):
     line = f"{sys.executable} -m rnngen {command} | head -1"
@@ -208,6 +210,7 @@ def test_help(capsys):
     assert capsys.readouterr().out.count("usage: rnngen") == 2
 
 
+@pytest.mark.slow
 def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
     assert main(["list", "--long"]) == 0
     out = capsys.readouterr().out
@@ -242,6 +245,7 @@ def test_list_has_every_key_of_a_config_with_its_default_and_meaning(capsys):
     assert "  model.engine.name='auto'" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value", "commands", "message"),
     [
@@ -314,6 +318,7 @@ def sweeping(tmp_path, text, *more):
     return ["sweep", f"--config={tmp_path}/mine.py", f"--workdir={tmp_path}/out", *more]
 
 
+@pytest.mark.slow
 def test_sweep_from_a_file_of_ones_own(tmp_path, capsys):
     command = sweeping(tmp_path, LISTED, "--launch.log=my_lab:collecting")
     assert main(command) == 1
@@ -335,6 +340,7 @@ def test_sweep_from_a_file_of_ones_own(tmp_path, capsys):
     assert "holds a different sweep" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_status_of_a_sweep_under_way(tmp_path, capsys):
     command = sweeping(tmp_path, SEARCHED, "--workers=1")
     assert main(command) == 0
@@ -405,6 +411,7 @@ def test_a_sweep_interrupted_by_ctrl_c_leaves_no_process_and_no_verdict(tmp_path
     assert set(load(folder, "results")["status"]) == {"unfinished"}
 
 
+@pytest.mark.slow
 def test_scripts_are_the_same_by_another_name(capsys):
     for name in ("train", "sweep"):
         done = subprocess.run([sys.executable, ROOT / "scripts" / f"{name}.py"], capture_output=True, text=True)

@@ -30,6 +30,7 @@ def module(name):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
 def test_every_figure_is_redrawn_from_its_records(folder, tmp_path):
     shutil.copy(folder / "records.jsonl.gz", tmp_path)

@@ -98,6 +98,7 @@ def compilations():
         jax.monitoring.clear_event_listeners()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "kind"), list(zip(sorted(FOUR), itertools.cycle(KINDS))))
 def test_what_is_drawn_is_what_a_plain_loop_draws(cell, kind):
     options = {"layers": 2, "embed_dim": 3 if kind == "text" else 0}
@@ -144,6 +145,7 @@ def test_a_longer_sequence_begins_like_a_shorter_one_whatever_the_pieces():
     assert (generate(model, params, jax.random.key(2), 40) != long[:40]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "audio"])
 def test_temperature_reaches_the_head(kind):
     model, params = made(kind)

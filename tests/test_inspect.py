@@ -49,6 +49,7 @@ def text(tmp_path_factory):
     return train(folder / "run", "char_rnn", *options)
 
 
+@pytest.mark.slow
 def test_a_run_without_text(adding, capsys):
     assert main(["inspect", str(adding)]) == 0
     said = capsys.readouterr().out
@@ -73,6 +74,7 @@ def test_a_run_without_text(adding, capsys):
     assert str(adding / "inspect.html") in said
 
 
+@pytest.mark.slow
 def test_a_text_is_shaded_and_escaped(text):
     assert main(["inspect", str(text), "--steps=200"]) == 0
     record = read_json(text / "inspection.json")
@@ -91,6 +93,7 @@ def test_a_text_is_shaded_and_escaped(text):
     assert not (text / "figures" / "inspect_units.png").exists()
 
 
+@pytest.mark.slow
 def test_a_text_of_ones_own(text):
     given = "A line (of some words)." * 4
     assert main(["inspect", str(text), f"--text={given}"]) == 0
@@ -102,6 +105,7 @@ def test_a_text_of_ones_own(text):
     assert read_json(text / "inspection.json") == record
 
 
+@pytest.mark.slow
 def test_the_page_is_made_of_the_record_alone(adding, tmp_path):
     main(["inspect", str(adding)])
     copy = tmp_path / adding.name
@@ -120,6 +124,7 @@ def known(weight=2.0):
     return Subject(model, params | {"layer_0": layer}, draw_batch(task, size=4), task, None, "made up")
 
 
+@pytest.mark.slow
 def test_the_fixed_points_of_a_known_network():
     # States that are spread, as a trajectory from zero without input would not be.
     states = np.random.RandomState(0).uniform(-1.1, 1.1, size=(12, 4, 2)).astype(np.float32)
@@ -151,6 +156,7 @@ def test_visited_states_are_those_after_each_step():
         np.testing.assert_allclose(state, h, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_masked_steps_belong_to_nothing():
     subject = known()
     mask = jnp.ones((12, 4), bool).at[6:, 0].set(False)
@@ -178,6 +184,7 @@ def test_bad_input_is_one_line(text, capsys, arguments, message):
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_looked_at(tmp_path, capsys):
     options = ["--config.cell.kwargs.hidden_dim=4", "--config.task.kwargs.length=6", "--config.train.steps=20"]
     train(tmp_path / "both", "adding", *options, "--config.model.bidirectional", "--config.diagnose.what=()")

@@ -119,6 +119,7 @@ def test_the_bounds_lie_below_the_likelihood_and_tighten_with_samples():
     np.testing.assert_allclose(log_w.mean(axis=0), elbo, atol=0.02)
 
 
+@pytest.mark.slow
 def test_pairs_are_drawn_as_often_as_they_are_probable():
     made, params = one_dimensional()
     drawn = generate(made.as_model(), params, jax.random.key(1), 2, batch=40_000)[..., 0]
@@ -160,6 +161,7 @@ def small(kind, cell="gru", samples=1):
 each_cell = pytest.mark.parametrize(("cell", "kind"), list(zip(sorted(FOUR), itertools.cycle(KINDS))))
 
 
+@pytest.mark.slow
 @each_cell
 def test_the_loss_is_the_bound_and_teaches_every_part(cell, kind):
     made, params = small(kind, cell)
@@ -178,6 +180,7 @@ def test_the_loss_is_the_bound_and_teaches_every_part(cell, kind):
         assert float(jnp.abs(leaf).max()) > 0, jax.tree_util.keystr(path)
 
 
+@pytest.mark.slow
 @each_cell
 def test_chunks_masks_and_resets_are_those_of_any_model(cell, kind):
     (made, params), values = small(kind, cell), values_of(kind)
@@ -205,6 +208,7 @@ def test_chunks_masks_and_resets_are_those_of_any_model(cell, kind):
     assert_close(first(anew), first(alone), 1e-5)
 
 
+@pytest.mark.slow
 @each_cell
 def test_applying_is_stepping_and_the_model_is_a_cell(cell, kind):
     made, params = small(kind, cell)
@@ -219,6 +223,7 @@ def test_applying_is_stepping_and_the_model_is_a_cell(cell, kind):
     assert_close(unrolled(model.cell, params, inputs, mask=jnp.ones((7, 3), bool)), expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_more_samples_give_a_tighter_bound_in_evaluation_of_whole_sequences_only():
     made, params = small("music", samples=16)
     batch = batch_of(made.spec, np.random.RandomState(1).randint(0, 2, (6, 200, 3)).astype(np.float32))
@@ -235,6 +240,7 @@ def test_more_samples_give_a_tighter_bound_in_evaluation_of_whole_sequences_only
         assert "iw_bound" not in other[1][1]
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_the_same_each_time_and_training_follows_its_key():
     made, params = small("music")
     batch, loss = batch_of(made.spec, values_of("music")), jax.jit(made.loss)
@@ -250,6 +256,7 @@ def sure(params):
     return params | {"encode": encode}
 
 
+@pytest.mark.slow
 def test_a_score_is_the_bound_of_the_whole_however_it_is_read():
     made, params = small("music")
     params, values = sure(params), values_of("music", 300, 1)[:, 0]
@@ -262,6 +269,7 @@ def test_a_score_is_the_bound_of_the_whole_however_it_is_read():
     )
 
 
+@pytest.mark.slow
 def test_a_prompt_is_explained_and_not_only_fed():
     """What comes next depends on what the encoder makes of the last value, to which `apply` is blind."""
     made, params = small("music")
@@ -274,6 +282,7 @@ def test_a_prompt_is_explained_and_not_only_fed():
     np.testing.assert_array_equal(first, generate(model, other, jax.random.key(1), 4, batch=100))
 
 
+@pytest.mark.slow
 def test_temperature_zero_draws_the_same_each_time():
     made, params = small("music")
     drawn = [
@@ -285,6 +294,7 @@ def test_temperature_zero_draws_the_same_each_time():
     assert (drawn[2] != drawn[3]).any()
 
 
+@pytest.mark.slow
 def test_bfloat16_keeps_parameters_and_densities_in_float32():
     made, params = small("music", "lstm")
     narrow = VRNN(made.inner, made.spec, made.head, made.sizes, jnp.dtype("bfloat16"), "auto")
@@ -359,6 +369,7 @@ def test_resumed_is_uninterrupted_to_the_bit(tmp_path):
     assert all(np.isfinite(row["half_life"]["all"]["steps"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_the_gradient_that_diagnoses_follow_is_that_of_the_model_without_noise():
     made = experiment()
     model, task = made.model, made.task

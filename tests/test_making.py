@@ -159,6 +159,7 @@ def test_text(runs, capsys):
     assert scored(capsys, runs("text"), f"--file={parent / 'own.txt'}") == (nats, 9)
 
 
+@pytest.mark.slow
 def test_names(runs, capsys):
     out, files = sampled(capsys, runs("names"), "--batch=3", "--length=40", "--temperature=0.7", "--top_k=4")
     assert [file.name for file in files] == [f"seed0-temperature0.7-top_k4_{i}.txt" for i in range(3)]
@@ -171,6 +172,7 @@ def test_names(runs, capsys):
     assert len(file.read_text(encoding="utf-8")) == 40 + 4
 
 
+@pytest.mark.slow
 def test_music(runs, capsys):
     _, files = sampled(capsys, runs("music"), "--length=12")
     assert [file.name for file in files] == ["seed0.mid", "seed0.wav"]
@@ -187,6 +189,7 @@ def test_music(runs, capsys):
         assert len(read(str(file))) == 15
 
 
+@pytest.mark.slow
 def test_images(runs, capsys):
     _, (sheet,) = sampled(capsys, runs("binarised_mnist"), "--batch=4")
     with Image.open(sheet) as image:
@@ -198,6 +201,7 @@ def test_images(runs, capsys):
     assert sampled(capsys, runs("binarised_mnist"), f"--prompt={upper}", "--length=392")[1] == [sheet]
 
 
+@pytest.mark.slow
 def test_strokes(runs, capsys):
     _, files = sampled(capsys, runs("strokes"), "--length=20")
     assert [file.name for file in files] == ["seed0.svg", "seed0.txt"]
@@ -211,6 +215,7 @@ def test_strokes(runs, capsys):
     assert scored(capsys, runs("strokes"), f"--file={files[1]}")[1] == 20
 
 
+@pytest.mark.slow
 def test_speech(runs, capsys):
     _, (file,) = sampled(capsys, runs("speech"), "--length=50")
     with wave.open(str(file)) as sound:
@@ -219,6 +224,7 @@ def test_speech(runs, capsys):
     assert load_maker(runs("speech")).length == 60
 
 
+@pytest.mark.slow
 def test_trajectories(runs, capsys):
     _, files = sampled(capsys, runs("trajectories"), "--batch=2")
     assert [file.name for file in files] == ["seed0_0.svg", "seed0_1.svg", "seed0_0.csv", "seed0_1.csv"]
@@ -226,6 +232,7 @@ def test_trajectories(runs, capsys):
     assert scored(capsys, runs("trajectories"), f"--file={files[2]}")[1] == 10
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_files(runs, capsys):
     found = []
     for seed in (7, 7, 8):
@@ -276,6 +283,7 @@ def test_text_is_shown_as_it_is_drawn(runs, monkeypatch):
         assert shown.seen[shown.seen.index(text) + 1] is None
 
 
+@pytest.mark.slow
 def test_a_character_of_several_bytes_is_shown_when_it_is_whole(tmp_path, words, capsys):
     config = config_of("text", words)
     config.task.kwargs.encoding = "bytes"

@@ -27,6 +27,7 @@ def made(request):
     return model, model.init(jax.random.key(0)), batch, jax.jit(model.apply)
 
 
+@pytest.mark.slow
 def test_stepping_equals_applying(made):
     model, params, batch, apply = made
     carry, outputs, step = model.init_carry(params, (3,)), [], jax.jit(model.step)
@@ -36,6 +37,7 @@ def test_stepping_equals_applying(made):
     assert_close((carry, jnp.stack(outputs)), apply(params, batch.inputs), 1e-5)
 
 
+@pytest.mark.slow
 def test_the_model_as_a_cell_equals_applying(made):
     model, params, batch, apply = made
     mask = jnp.ones(batch.weights.shape, bool).at[-2:, 0].set(False)
@@ -45,6 +47,7 @@ def test_the_model_as_a_cell_equals_applying(made):
     assert_close(jnp.where(mask[..., None], outputs, 0), as_cell, 1e-5)
 
 
+@pytest.mark.slow
 def test_carry_goes_on_where_it_stopped(made):
     _, params, batch, apply = made
     carry, first = apply(params, batch.inputs[:2])
@@ -52,6 +55,7 @@ def test_carry_goes_on_where_it_stopped(made):
     assert_close((carry, jnp.concatenate([first, second])), apply(params, batch.inputs), 1e-5)
 
 
+@pytest.mark.slow
 def test_runs_under_jit_vmap_over_params_and_scan(made):
     model, _, batch, _ = made
     params = jax.vmap(model.init)(jax.random.split(jax.random.key(0), 2))
@@ -73,6 +77,7 @@ def test_loss_is_the_tasks_loss_of_apply():
     assert float(sums["loss"][0] / sums["loss"][1]) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_only_and_follows_its_key():
     model, task = make_model("rnn", hidden_dim=64, dropout=0.5)
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
@@ -163,6 +168,7 @@ def test_what_a_model_leaves_out(options, values):
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
 
+@pytest.mark.slow
 def test_layers_leave_out_different_things():
     out = {"dropout": 0.5, "recurrent_dropout": 0.5, "input_dropout": 0.5}
     model, task = make_model("rnn", hidden_dim=8, layers=2, **out)
@@ -176,6 +182,7 @@ def test_layers_leave_out_different_things():
     assert (first != second).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["dropout", "input_dropout", "recurrent_dropout"])
 def test_nothing_is_left_out_without_training_or_without_a_key(part):
     model, task = make_model("gru", hidden_dim=8, **{part: 0.5})
@@ -188,6 +195,7 @@ def test_nothing_is_left_out_without_training_or_without_a_key(part):
     assert float(run(params, batch, key=jax.random.key(1), train=True)[0]) != expected
 
 
+@pytest.mark.slow
 def test_bfloat16_keeps_parameters_and_losses_in_float32():
     model, task = make_model("lstm", dtype="bfloat16")
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 5, 1)
@@ -206,6 +214,7 @@ def test_layers_have_names_and_draw_apart():
     assert not np.array_equal(params["layer_1"]["kernel"], params["layer_2"]["kernel"])
 
 
+@pytest.mark.slow
 def test_head_init_is_an_argument():
     model, _ = make_model("rnn", hidden_dim=400, head_init={"name": "normal", "kwargs": {"stddev": 0.01}})
     assert float(jnp.std(model.init(jax.random.key(0))["head"]["kernel"])) == pytest.approx(0.01, rel=0.15)
@@ -237,6 +246,7 @@ def test_weights_of_a_kernel_that_is_not_there_cannot_be_left_out():
         build_model(cells, task.input_spec, task.head, task.loss, dropout=0.1)
 
 
+@pytest.mark.slow
 def test_what_an_engine_notes_is_among_the_metrics():
     model, task = make_model("gru", layers=2, engine="newton")
     batch = draw_batch(task, "train", 3, 1)

@@ -52,6 +52,7 @@ def test_all_of_them_in_one_run(tmp_path):
     assert config["diagnose"]["what"] == [{"name": "my_lab:parameter_norm", "kwargs": {"squared": False}}]
 
 
+@pytest.mark.slow
 def test_a_regulariser(tmp_path):
     """Of a weight that leaves nothing else to do."""
     heavy = ["--config.optim.regularizer.name=my_lab:weight_decay", "--config.optim.regularizer.kwargs.weight=100.0"]

@@ -34,6 +34,7 @@ def run(code, **environment):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_one_device_a_core_unless_asked_otherwise():
     assert run(DEVICES.format("")) == count_cores()
     assert run(DEVICES.format("3")) == 3
@@ -45,6 +46,7 @@ def test_a_jax_that_has_started_keeps_its_devices():
     assert run("import jax; jax.devices()\n" + DEVICES.format("3"), JAX_NUM_CPU_DEVICES="2") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells glibc's malloc")
 def test_memory_is_kept_so_that_pages_are_not_faulted_in_again():
     without, kept = run(FAULTS.format("")), run(FAULTS.format("process.keep_memory()"))

@@ -222,6 +222,7 @@ def shrunk(name, case, folder):
     return resolve(config)
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", CASES)
 def test_a_shipped_config_trains_on_its_set_and_makes_what_can_be_opened(name, tmp_path, capsys):

@@ -18,6 +18,7 @@ def config(seed=0):
     return resolve(made)
 
 
+@pytest.mark.slow
 def test_a_hook_gets_every_row_and_is_closed(tmp_path):
     run(config(), tmp_path, log=["my_lab:collecting"])
     folder = RunFolder(tmp_path)
@@ -27,6 +28,7 @@ def test_a_hook_gets_every_row_and_is_closed(tmp_path):
     assert told[-1] == "closed"
 
 
+@pytest.mark.slow
 def test_packed_runs_have_a_hook_each(tmp_path):
     paths = [str(tmp_path / name) for name in "ab"]
     run_pack([config(0), config(1)], paths, lambda path, error: pytest.fail(str(error)), log=["my_lab:collecting"])

@@ -10,7 +10,6 @@ own, since loops that end it must not end a training.
 import contextlib
 import fcntl
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -114,6 +113,11 @@ def library_of(place: Path) -> Path:
     return Path(f"{place}.so")
 
 
+def place_of(record: Path) -> Path:
+    """The place of the library that a record speaks of."""
+    return Path(str(record).rpartition("-")[0])
+
+
 def read(record: Path) -> Found | None:
     """What a record says; None where there is none, or the library beside it is not the one it speaks of."""
     try:
@@ -123,7 +127,7 @@ def read(record: Path) -> Found | None:
     if said is None:
         return None
     found = Found(**said, record=str(record))
-    library = library_of(Path(str(record).rpartition("-")[0]))
+    library = library_of(place_of(record))
     whole = found.why_not is not None or (library.exists() and sha256_of(library) == found.library)
     return found if whole else None
 
@@ -135,7 +139,7 @@ def _measure(library: Library, units: int, place: Path, record: Path, programs: 
     except Exception as error:  # whatever a cell raises where it is traced for other shapes: no run ends by that
         wrong = f"tracing the layer ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     else:
-        wrong = _time(pickle.dumps((library, units, str(place), str(record), given)))
+        wrong = _time({"library": library._asdict(), "units": int(units), "record": str(record)}, given or {})
     # Kept as well, so that no other process tries the same.
     found = read(record) or none(wrong, str(record))
     if not record.exists():
@@ -143,15 +147,16 @@ def _measure(library: Library, units: int, place: Path, record: Path, programs: 
     return found
 
 
-def _time(job: bytes) -> str:
+def _time(job: dict[str, Any], programs: dict[str, tuple[bytearray, ...]]) -> str:
     """Have a job done by a process of its own, which writes the record; what went wrong where it did not."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     with tempfile.TemporaryDirectory(prefix="rnngen-") as folder:
-        path = Path(folder, "job.pickle")
-        path.write_bytes(job)
-        command = [sys.executable, "-m", "rnngen.engines.measuring", str(path)]
+        write_json(Path(folder, "job.json"), job | {"programs": {way: len(parts) for way, parts in programs.items()}})
+        for way, parts in programs.items():
+            for number, part in enumerate(parts):
+                Path(folder, f"{way}-{number}").write_bytes(part)
         try:
-            status, _, said = run_alone(command, SECONDS, plain)
+            status, _, said = run_alone([sys.executable, "-m", "rnngen.engines.measuring", folder], SECONDS, plain)
         except subprocess.TimeoutExpired:
             return f"building and timing them ended in nothing within {SECONDS} s"
     last = (said.strip().splitlines() or [""])[-1][:200]

@@ -1,10 +1,9 @@
 """Build a library of compiled loops and time it beside JAX, in a process of its own; what `calibration` starts.
 
-python -m rnngen.engines.measuring JOB
+python -m rnngen.engines.measuring FOLDER
 """
 
 import os
-import pickle
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from rnngen.engines.auto import AFFINE
 from rnngen.engines.building import Library
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found
 from rnngen.engines.exporting import INPUTS, Programs
-from rnngen.jsonfiles import write_json
+from rnngen.jsonfiles import read_json, write_json
 from rnngen.provenance import sha256_of
 
 REPEATS, ENOUGH = 9, 0.3  # of each way, or so many seconds in all
@@ -32,8 +31,22 @@ TOLERANCE = 1e-4  # of the largest entry of what JAX gives
 CLEAR = 0.75  # loops that take less of the pass's time need not be compared with a plain scan
 
 
-def main(library: Library, units: int, place: Path, record: Path, programs: Programs | None) -> None:
+def read_job(folder: Path) -> tuple[Library, int, Path, Programs]:
+    """What `calibration` has written: (library, units, record, programs; none where they are of a cell of ours)."""
+    job = read_json(folder / "job.json")
+    if job is None:
+        raise FileNotFoundError(f"{folder} holds no job")
+    library = Library(**job["library"] | {"calls": tuple(job["library"]["calls"])})
+
+    def parts(way: str) -> tuple[bytearray, ...]:
+        return tuple(bytearray((folder / f"{way}-{i}").read_bytes()) for i in range(job["programs"][way]))
+
+    return library, job["units"], Path(job["record"]), {way: parts(way) for way in job["programs"]}
+
+
+def main(library: Library, units: int, record: Path, programs: Programs) -> None:
     """Write the record, and the library where it is right."""
+    place = calibration.place_of(record)
     with ThreadPoolExecutor(1) as beside:
         why_not: Future = beside.submit(_build, library, place)
         process.prepare_worker(process.cores()[:1], devices=1)
@@ -122,5 +135,4 @@ def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    subject, units, place, record, programs = pickle.loads(Path(sys.argv[1]).read_bytes())
-    main(subject, units, Path(place), Path(record), programs)
+    main(*read_job(Path(sys.argv[1])))

@@ -13,6 +13,7 @@ eqx = pytest.importorskip("equinox", reason="Equinox is an extra")
 T, D, H = 5, 3, 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["GRUCell", "LSTMCell"])
 def test_a_cell_runs_as_equinox_runs_it(name):
     cell, module = equinox_cell(H, cell=name), getattr(eqx.nn, name)(D, H, key=jax.random.key(3))

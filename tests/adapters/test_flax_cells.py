@@ -50,6 +50,7 @@ def ys_and_gradients(cell, as_theirs, params, xs):
     return ys, gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 @pytest.mark.parametrize("name", PAIRS)
 def test_built_in_cells_are_flax_cells(name, dtype, tolerance):
@@ -79,6 +80,7 @@ def test_a_linen_cell_runs_as_linen_runs_it():
     assert_close(unroll(cell, params, jnp.swapaxes(xs, 0, 1))[1], jnp.swapaxes(expected, 0, 1), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", "mingru", "exprnn"])
 def test_a_cell_of_ours_in_nnx(name):
     """Projected, prepared and with a carry of its own kind."""

@@ -60,6 +60,7 @@ def test_values_and_gradients_are_torchs(name, dtype, tolerance):
         assert_close(gradients, arrays(recorded["gradients"], dtype), tolerance)
 
 
+@pytest.mark.slow
 def test_the_record_is_what_torch_computes():
     pytest.importorskip("torch", reason="torch is an extra")
     now = compute()
@@ -109,6 +110,7 @@ def test_parameters_with_gradients_are_taken():
     assert_close(from_torch(dict(module.named_parameters())).layers, from_torch(weights).layers, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_a_module_says_its_nonlinearity(nonlinearity):
     torch, module = module_of("RNN", nonlinearity=nonlinearity)

@@ -44,6 +44,7 @@ def test_what_is_no_npz_or_half_of_one(tmp_path):
     assert "flipped.npz" in error_line(open_npz, tmp_path / "flipped.npz", ("x",))
 
 
+@pytest.mark.slow
 def test_mat_reads_what_is_asked_for(tmp_path):
     io.savemat(tmp_path / "a.mat", {"X": np.eye(2)})
     np.testing.assert_array_equal(open_mat(tmp_path / "a.mat", ("X",))["X"], np.eye(2))

@@ -89,6 +89,7 @@ def write_amat(folder, **changes):
             io.savemat(out, {"X": bits.astype(float)})
 
 
+@pytest.mark.slow
 def test_both_forms_of_the_binarisation_are_the_same(tmp_path):
     np.savez(tmp_path / "own.npz", **{split: np.packbits(bits, axis=1) for split, bits in BITS.items()})
     write_amat(tmp_path)
@@ -102,6 +103,7 @@ def test_both_forms_of_the_binarisation_are_the_same(tmp_path):
     np.testing.assert_array_equal(load_binarised_mnist(str(tmp_path)).pixels["train"], BITS["train"])
 
 
+@pytest.mark.slow
 def test_a_damaged_binarisation_is_named(tmp_path):
     np.savez(tmp_path / "own.npz", **BITS)
     assert "own.npz: train must be uint8 [n, 98]" in error_line(load_binarised_mnist, str(tmp_path / "own.npz"))

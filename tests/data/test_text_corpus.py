@@ -168,6 +168,7 @@ def test_a_large_text_is_encoded_once_and_kept_whole(file, tmp_path, monkeypatch
     assert not [name for name in names if name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["characters", "bytes"])
 def test_a_text_larger_than_the_memory_that_it_takes(tmp_path, monkeypatch, encoding):
     """A stand-in for one that is larger than the machine's memory: 100 MB within 30 MB."""

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import assert_close, noise, one_cell, one_step, random_params
 
 from rnngen.diagnostics import carry_norms
@@ -12,6 +13,7 @@ T, B, D, H = 7, 3, 2, 4
 norms_of = jax.jit(carry_norms, static_argnames="cell")
 
 
+@pytest.mark.slow
 def test_equal_those_of_single_steps(cell_name):
     cell = one_cell(cell_name, H)
     params, xs = random_params(cell, D), noise((T, B, D), 2)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import draw_batch, make_model
 from my_lab import leaky
 
@@ -18,6 +19,7 @@ def everywhere(task):
     return batch._replace(weights=jnp.ones_like(batch.weights), targets=jnp.ones_like(batch.targets))
 
 
+@pytest.mark.slow
 def test_it_is_the_gradient_of_the_loss_at_one_step():
     model, task = make_model("lstm", TASKS["adding"](T, eval_size=20))
     params, batch = model.init(jax.random.key(0)), everywhere(task)

@@ -38,6 +38,7 @@ def test_records_are_json_for_stacked_cells_with_padding(name):
     assert all(np.isfinite(np.asarray(leaf, float)).all() for leaf in jax.tree.leaves(record))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [temporal_order(10, eval_size=20), copy_memory(3, eval_size=20)])
 def test_tokens_and_losses_at_every_step(task):
     model, _ = make_model("gru", task)
@@ -45,6 +46,7 @@ def test_tokens_and_losses_at_every_step(task):
         assert measured(name, model, task, model.init(jax.random.key(0)))
 
 
+@pytest.mark.slow
 def test_other_lengths_are_evaluated_on_their_own_test_set():
     task = adding(8, eval_size=20)
     model, _ = make_model("rnn", task)
@@ -78,6 +80,7 @@ def test_arguments_that_make_no_sense(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_memory_horizon_is_the_half_life_of_the_gradient_of_the_tasks_loss():
     task = adding(12, eval_size=20)
     model, _ = make_model("gru", task)

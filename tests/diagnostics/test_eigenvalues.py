@@ -38,6 +38,7 @@ def test_an_rnns_jacobian_is_its_kernel_times_the_slope():
     same_set(found.kernel["0"], np.linalg.eigvals(kernel))
 
 
+@pytest.mark.slow
 def test_jacobians_by_finite_differences(cell_name):
     """A column is what a small change of one number of the carry does."""
     cell = one_cell(cell_name, H)
@@ -52,6 +53,7 @@ def test_jacobians_by_finite_differences(cell_name):
     np.testing.assert_allclose(found[0].T, (up - down) / 2e-2, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_each_gate_has_its_own():
     cell = one_cell("gru", H)
     params = random_params(cell, D)
@@ -71,6 +73,7 @@ def test_the_kernels_of_a_models_layers_are_told_apart():
     same_set(found["layer_1/2"], np.linalg.eigvals(np.asarray(params["layer_1"]["recurrent_kernel"][:, 2 * H : 3 * H])))
 
 
+@pytest.mark.slow
 def test_a_masked_step_is_the_identity_a_reset_zero_and_integers_go_along():
     counting = Cell(
         init=lambda key, d: {},

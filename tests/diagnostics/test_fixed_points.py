@@ -60,6 +60,7 @@ def test_a_ghost_is_found_by_its_speed():
     assert not len(fixed_points(lambda h: h + h**2 + 0.01, np.array([[0.3]]), slowest=1e-3).states)
 
 
+@pytest.mark.slow
 def test_the_carry_of_an_lstm_is_one_vector():
     """Where nothing enters and all weights are zero, c halves and h follows: everything rests at zero."""
     cell = CELLS["lstm"](2, forget_bias=0.0)

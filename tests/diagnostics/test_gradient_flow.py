@@ -53,6 +53,7 @@ def between(cell, params, xs, carry, first, end):
 run_between = jax.jit(between, static_argnames="cell")
 
 
+@pytest.mark.slow
 def test_every_entry_is_a_finite_difference(cell_name, x64):
     """To a millionth of the largest, from a start that is not zero."""
     cell, params, xs = setup(cell_name)
@@ -200,6 +201,7 @@ def test_lag_counts_back_from_each_examples_own_source():
         assert np.isnan(norms[source + 1 :, b]).all()
 
 
+@pytest.mark.slow
 def test_single_sources_keep_near_and_far_apart():
     """With a loss at every step, the norm at a lag is that of one step's loss alone."""
     task = copy_memory(2)

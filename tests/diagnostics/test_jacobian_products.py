@@ -51,6 +51,7 @@ def explicit(cell, params, xs, lag):
     return jax.vmap(of_one, in_axes=1)(xs)
 
 
+@pytest.mark.slow
 def test_equal_those_of_the_explicit_product(cell_name, x64):
     cell = one_cell(cell_name, H)
     params, xs = double(random_params(cell, D)), double(noise((T, B, D), 2))
@@ -96,6 +97,7 @@ def test_a_triangular_system_in_closed_form(turned):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=0.01)
 
 
+@pytest.mark.slow
 def test_close_singular_values_are_told_apart(x64):
     """Far below the range of floats, where an iteration that waits for gaps to open would still mix them."""
     values = np.array([1.0, 0.99, 0.98, 0.97, 0.97, 0.3])
@@ -112,6 +114,7 @@ def test_close_singular_values_are_told_apart(x64):
     np.testing.assert_allclose(found.log_singular_values[0], np.log(values) + 499 * np.log(1e-3), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_lags_come_in_the_order_asked_for_also_outside_of_jit():
     matrix = jnp.diag(jnp.array([1.5, 0.5]))
     found = jacobian_products(linear(2), {"m": matrix}, jnp.zeros((9, 2)), lags=(7, 2, 7))
@@ -137,6 +140,7 @@ def test_a_few_of_many():
     np.testing.assert_allclose(found.log_singular_values[0], 8 * np.log(values[:3]), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_a_reset_cuts_is_minus_infinity_and_a_mask_is_the_identity():
     cell = one_cell("gru", H)
     params, xs = random_params(cell, D), noise((T, B, D), 2)
@@ -151,6 +155,7 @@ def test_what_a_reset_cuts_is_minus_infinity_and_a_mask_is_the_identity():
     np.testing.assert_allclose(padded.log_singular_values, shorter.log_singular_values, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_integer_leaves_are_carried_and_nan_is_shown():
     counting = Cell(
         init=lambda key, d: {},

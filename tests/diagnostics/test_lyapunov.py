@@ -54,6 +54,7 @@ def test_the_henon_maps():
     assert late < 0.05 * early
 
 
+@pytest.mark.slow
 def test_the_sum_is_the_mean_log_determinant(cell_name):
     """Whatever the cell: the exponents together say how volume shrinks."""
     cell = one_cell(cell_name, H)
@@ -98,6 +99,7 @@ def test_a_reset_moves_the_carry_and_not_the_frame():
     np.testing.assert_allclose(found.exponents.sum(axis=-1), volume, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_directions_that_die_leave_the_gradient_finite():
     """Half the units of a relu network are off, and its Jacobian singular."""
     cell = one_cell("rnn", H, activation="relu")
@@ -115,6 +117,7 @@ def test_directions_that_die_leave_the_gradient_finite():
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_a_zero_pivot_has_a_floor_and_no_gradient():
     dead = lambda a: orthonormalise(jnp.diag(jnp.array([1.0, 0.0])) * a)  # noqa: E731
     np.testing.assert_allclose(dead(3.0)[1], [np.log(3), np.log(np.finfo(np.float32).tiny)], rtol=1e-6)
@@ -132,6 +135,7 @@ def test_integers_go_along():
     np.testing.assert_allclose(running, np.cumsum(np.log(np.arange(1, 11))) / np.arange(1, 11), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_differentiable_through_the_qr(x64):
     cell = one_cell("rnn", H)
     params, xs = double(random_params(cell, D)), double(noise((8, B, D), 2))
@@ -148,6 +152,7 @@ def test_differentiable_through_the_qr(x64):
     assert float(along) == pytest.approx(float(numeric), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_and_nan():
     cell = one_cell("lstm", H)
     params, xs = random_params(cell, D), noise((8, B, D), 2)

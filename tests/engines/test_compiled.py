@@ -128,8 +128,15 @@ def assert_same(actual, expected):
         assert np.array_equal(a, e)
 
 
+AROUND = [
+    "nothing",
+    "mask+resets+probes",
+    *(pytest.param(x, marks=pytest.mark.slow) for x in ("probes", "mask+resets")),
+]
+
+
 @built
-@pytest.mark.parametrize("around", ["nothing", "probes", "mask+resets", "mask+resets+probes"])
+@pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", BY_HAND)
 def test_values_and_gradients_are_those_of_scan(name, shape, around):
@@ -160,6 +167,7 @@ def values_and_gradients_are_those_of_scan(name, shape, around):
     assert_near(found, reference, 1e-5)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_what_is_kept_past_the_caches_is_read_back(name):
@@ -168,6 +176,7 @@ def test_what_is_kept_past_the_caches_is_read_back(name):
     assert_near(*both, 1e-5)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.parametrize("option", ["mask", "resets"])
 def test_one_flag_alone_and_the_other_way_through_time(option):
@@ -179,6 +188,7 @@ def test_one_flag_alone_and_the_other_way_through_time(option):
     assert_near(*both, 1e-5)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.parametrize("name", BY_HAND)
 def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
@@ -189,7 +199,7 @@ def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
 
 
 @built
-@pytest.mark.parametrize("name", [*BY_HAND, "own"])
+@pytest.mark.parametrize("name", ["gru", *(pytest.param(x, marks=pytest.mark.slow) for x in ("lstm", "rnn", "own"))])
 def test_a_second_derivative_goes_by_way_of_jax(name):
     cell, params, xs, _ = draw(name, (4, (2,), 3, 5))
 
@@ -207,6 +217,7 @@ def test_a_second_derivative_goes_by_way_of_jax(name):
     assert_near(found, expected, 1e-5)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.parametrize("name", BY_HAND)
 def test_threads_change_no_bit(name, monkeypatch):
@@ -221,6 +232,7 @@ def test_threads_change_no_bit(name, monkeypatch):
         assert_same(seen[0], other)
 
 
+@pytest.mark.slow
 @built
 def test_models_at_once_have_the_bits_of_each_alone():
     cell, params, xs, _ = draw("gru", SHAPES["axes"])
@@ -303,6 +315,7 @@ def test_a_linear_recurrence_and_its_gradients_are_those_of_float64(shape):
     assert_near(found, reference, 1e-5)
 
 
+@pytest.mark.slow
 @built
 def test_an_affine_cell_has_the_recurrence_compiled_with_mask_resets_and_models_at_once():
     cell = CELLS["mingru"](5)
@@ -509,12 +522,14 @@ def found_with(monkeypatch, tmp_path, compiler):
     return calibration.find(LINEAR, 128)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_it_says_so_and_times_what_jax_has(monkeypatch, tmp_path):
     found = found_with(monkeypatch, tmp_path, "no-such-compiler")
     assert found.why_not == "no C++ compiler no-such-compiler"
     assert set(found.forward) == set(found.both) == {PASS, SCAN}
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_leaves_no_library_and_is_not_tried_again(monkeypatch, tmp_path):
     broken = tmp_path / "broken"
     broken.write_text(f"#!/bin/sh\necho x >> {tmp_path}/tried\necho out of order >&2\nexit 1\n")
@@ -528,6 +543,7 @@ def test_a_compiler_that_fails_leaves_no_library_and_is_not_tried_again(monkeypa
     assert (tmp_path / "tried").read_text().count("x") <= tried.count("x")
 
 
+@pytest.mark.slow
 def test_a_compiler_that_hangs_is_ended_with_all_that_it_has_started(monkeypatch, tmp_path):
     hanging = tmp_path / "hanging"
     hanging.write_text(f"#!/bin/sh\n[ $1 = --version ] && exit\nsleep 600 & echo $! > {tmp_path}/started\nwait\n")
@@ -570,6 +586,7 @@ def test_a_cell_that_cannot_be_traced_alone_runs_in_jax(monkeypatch, tmp_path):
     assert found.why_not == "tracing the layer ended in RuntimeError: once and no more"
 
 
+@pytest.mark.slow
 @built
 def test_a_cell_that_takes_one_number_of_features_alone_is_timed_with_it(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

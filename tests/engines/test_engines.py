@@ -206,6 +206,7 @@ def curvature(cell_name, name):
     return jax.jit(jax.grad(norm))(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_second_derivatives(x64, name):
     """Reverse over reverse."""
@@ -213,6 +214,7 @@ def test_second_derivatives(x64, name):
     assert_close(curvature(cell_name, name), curvature(cell_name, "scan"), 1e-8)
 
 
+@pytest.mark.slow
 def test_forward_mode_runs_through_scan_and_elsewhere_names_it():
     cell = rnn(H)
     params, xs = random_params(cell, D), noise((T, B, D), 7)
@@ -233,6 +235,7 @@ def models_alone(factors):
     return [gradient(jax.tree.map(lambda p, f=factor: f * p, params)) for factor in factors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fused", "derived", "newton"])
 def test_packs_of_models(x64, name):
     """vmap over parameters gives each model's own gradient."""
@@ -243,6 +246,7 @@ def test_packs_of_models(x64, name):
         assert_close(jax.tree.map(lambda g, n=n: g[n], packed), alone, 1e-9)
 
 
+@pytest.mark.slow
 def test_noise_is_drawn_once_whatever_the_engine():
     noisy = leaky(H)._replace(project=lambda p, xs, key: xs if key is None else xs + jax.random.normal(key, xs.shape))
     params, xs = random_params(noisy, D), jnp.zeros((T, B, D))
@@ -260,6 +264,7 @@ def memory(cell, params, xs, how):
     return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_remat_memory_grows_with_the_square_root_of_length():
     cell = CELLS["lstm"](16)
     params = random_params(cell, D)
@@ -298,6 +303,7 @@ def long_gru():
     return cell, cell.init(jax.random.key(0), D), noise((500, 1, D), 1)
 
 
+@pytest.mark.slow
 def test_newton_says_how_many_iterations_it_took():
     cell, params, xs = long_gru()
     result, notes = newton_notes(cell, params, xs)
@@ -315,6 +321,7 @@ def test_newton_falls_back_and_says_so():
     assert_close(result, unrolled(cell, params, xs, engine="scan"), 1e-6)
 
 
+@pytest.mark.slow
 def test_newton_takes_the_whole_jacobians_of_small_carries_alone():
     cell = rnn(33)
     params, xs = cell.init(jax.random.key(0), D), noise((20, 1, D))

@@ -58,7 +58,7 @@ def text_of(name):
 
 
 @built
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", [x if x == "x86-64-v3" else pytest.param(x, marks=pytest.mark.slow) for x in LEVELS])
 @pytest.mark.parametrize("name", CELLS)
 def test_a_layer_has_the_numbers_that_it_has_here(monkeypatch, tmp_path, name, level):
     flag, (compiler, *options), emulator = LEVELS[level]

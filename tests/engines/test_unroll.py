@@ -69,6 +69,7 @@ def test_causal(setup):
     np.testing.assert_array_equal(depends, np.tril(np.ones((T, T), bool)))
 
 
+@pytest.mark.slow
 def test_mask_in_the_middle(setup):
     cell, params, xs = setup
     mask = jnp.ones((T, B), bool).at[2:6, 0].set(False).at[5:, 1].set(False)
@@ -202,6 +203,7 @@ def test_integer_carries_pass_through_every_option():
     np.testing.assert_array_equal(carry["n"], 3)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_differences(setup, x64):
     cell, params, xs = setup
     params, xs = double(params), double(xs)

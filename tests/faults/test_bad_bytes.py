@@ -41,6 +41,7 @@ def told(file, line):
     return file.name in line or (file.name == "SHA256SUMS" and ("is missing" in line or "has changed" in line))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["a bit flipped", "truncated", "deleted"])
 def test_a_damaged_file_is_found_named_and_the_step_before_it_used(tmp_path, whole, faults, how, capfd):
     path, config = whole
@@ -85,6 +86,7 @@ def test_what_was_added_or_cut_short_is_told(tmp_path, whole):
     assert [line.split(": ")[1] for line in wrong] == ["state/more was not written there", "SHA256SUMS was cut short"]
 
 
+@pytest.mark.slow
 def test_a_sample_is_made_of_a_good_step_or_refused(tmp_path):
     config = small(task={"name": "text", "kwargs": {"source": "python", "chunk": 8}}, steps=4)
     trained(tmp_path, config)

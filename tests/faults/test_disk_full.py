@@ -40,6 +40,7 @@ MOMENTS = {
 
 
 # Orbax leaves coroutines unfinished when a write fails.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_full_disk(tmp_path, faults, moment):
@@ -61,15 +62,17 @@ def test_a_full_disk(tmp_path, faults, moment):
     faults.tell(f"a full disk in {moment}", 1, lost)
 
 
+@pytest.mark.slow
 def test_the_command_says_so_in_one_line(tmp_path):
     """Also a sweep, whose trials are not to blame, and stay unfinished."""
     with small_disk(tmp_path / "disk", "40k") as disk:
         arguments = ["--config.train.log_every=1", "--config.train.steps=3000", "--config.diagnose.what=()"]
         said = ended(start("train", "--config=configs/latch.py", f"--workdir={disk}/run", *arguments), 2)
-        assert said.count("\n") == 1
-        assert "No space left on device" in said
+        (line,) = (line for line in said.splitlines() if "compiled loops" not in line)  # which may be built first
+        assert "No space left on device" in line
 
 
+@pytest.mark.slow
 def test_a_full_cache_of_compiled_loops_leaves_layers_to_jax(monkeypatch, tmp_path):
     cell = CELLS["rnn"](5)
     params, xs = cell.init(jax.random.key(0), 3), jax.random.normal(jax.random.key(1), (4, 2, 3))

@@ -52,6 +52,7 @@ def test_stop_keeps_the_best_and_the_last_good_checkpoint(tmp_path, faults, numb
     faults.tell("a loss that is no number: stop", 1, [])
 
 
+@pytest.mark.slow
 def test_a_large_array_with_one_that_is_none_is_seen(tmp_path):
     """jnp.max drops NaN in large arrays on a CPU; what decides here must not."""
     experiment = make_experiment("rnn", steps=4, save_every=2)
@@ -68,6 +69,7 @@ def test_a_large_array_with_one_that_is_none_is_seen(tmp_path):
     assert not checkpoint.steps(folder.checkpoints)
 
 
+@pytest.mark.slow
 def test_skip_update_passes_over_what_is_broken_and_nothing_else(tmp_path, faults):
     """The update of step 5 is left out; those after it are as plain descent from there would have them."""
     settings = {"steps": 8, "save_every": 2, "optimizer": "sgd"}
@@ -89,6 +91,7 @@ def test_skip_update_passes_over_what_is_broken_and_nothing_else(tmp_path, fault
     faults.tell("a loss that is no number: skip_update", 1, [])
 
 
+@pytest.mark.slow
 def test_where_every_update_is_broken_it_ends_all_the_same(tmp_path):
     task = poisoned_at(jnp.int32(-1))
     everywhere = task._replace(

@@ -17,6 +17,7 @@ def told(capsys, *arguments):
     return status, [line for line in out.splitlines() if line.startswith("BAD")], out
 
 
+@pytest.mark.slow
 def test_the_installation(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("RNNGEN_DATA", raising=False)
@@ -33,6 +34,7 @@ def test_the_installation(capsys, monkeypatch, tmp_path):
     assert [line.split()[1] for line in bad] == ["compiled", "RNNGEN_DATA:"]
 
 
+@pytest.mark.slow
 def test_a_run_from_good_to_bad(capsys, tmp_path):
     config = small()
     writes = trained(tmp_path, config)

@@ -162,11 +162,13 @@ def changed(before, after):
     return f"{before[max(0, at - 20) : at + 40]!r} -> {after[max(0, at - 20) : at + 80]!r}"
 
 
+@pytest.mark.slow
 def test_mutated_records(faults, made):
     count = faults.count(60, 5000)
     faults.tell("mutated records", count, try_mutations(made, count, 1, read_all, ("run", "sweep", "search", "packed")))
 
 
+@pytest.mark.slow
 def test_mutated_records_in_a_report(faults, made):
     count = faults.count(2, 150)
     faults.tell("mutated records, report", count, try_mutations(made, count, 2, write_report, ("sweep", "packed")))
@@ -178,6 +180,7 @@ def make(folder):
     yield "claim", lambda: claim(RunFolder(folder), text_config())
 
 
+@pytest.mark.slow
 def test_mutated_runs_that_are_gone_on_with(faults, made):
     count = faults.count(40, 2000)
     faults.tell("mutated run, gone on with", count, try_mutations(made, count, 3, make, ("run",)))
@@ -253,6 +256,7 @@ def test_packed_records_that_unpack_without_end(tmp_path, monkeypatch):
         records.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_words_that_no_file_can_hold_are_replaced(tmp_path):
     fill(tmp_path, "gru", 5, 0, "failed")
     (tmp_path / "result.json").write_text(r'{"status": "failed", "reason": "\ud800 is half a sign"}')

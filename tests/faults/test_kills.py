@@ -112,6 +112,7 @@ MOMENTS = {
 SHORT = [(signal.SIGTERM, "a save"), (signal.SIGINT, "the first compilation")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_asked_to_stop(tmp_path, undisturbed, faults, moment, number):
@@ -158,6 +159,7 @@ def test_what_comes_to_no_row_in_time_is_ended(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(tmp_path):
     process = run(tmp_path, 3000)
     until(lambda: at_compilation(tmp_path), process)
@@ -171,6 +173,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert time.monotonic() - asked < 5
 
 
+@pytest.mark.slow
 def test_the_lock_of_the_dead_is_told_of(tmp_path):
     """What a kill leaves of the lock names the process, until the next start."""
     process = run(tmp_path)

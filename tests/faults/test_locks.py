@@ -34,6 +34,7 @@ def elsewhere(folder, count=0):
     (folder / "lock.json").write_text(json.dumps(found))
 
 
+@pytest.mark.slow
 def test_the_second_is_refused_and_the_dead_are_followed(tmp_path, faults):
     first = run(tmp_path / "run", 1_000_000)
     until(lambda: len(RunFolder(tmp_path / "run").rows("metrics")) > 2, first)
@@ -138,6 +139,7 @@ def test_one_that_waits_gets_it_when_the_owner_ends(tmp_path):
     assert waiting.communicate(timeout=30)[0] == "mine\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forward", "back"])
 def test_a_clock_that_jumps_expires_nothing(tmp_path, monkeypatch, quick, faults, jump):
     """A process's clock and the times of all files, a day apart either way."""
@@ -170,6 +172,7 @@ def test_status_of_a_trial_that_wrote_in_the_future(tmp_path):
         assert "step 2, heard of" in "\n".join(status(tmp_path, now))
 
 
+@pytest.mark.slow
 def test_two_drivers_on_one_sweep(tmp_path):
     with locks.hold(tmp_path / "sweep"):
         said = ended(start("sweep", "--config=configs/sweeps/demo.py", f"--workdir={tmp_path}/sweep"), 2)

@@ -206,6 +206,7 @@ def test_a_page_shows_data_as_text_alone(sweep):
             assert re.fullmatch(r"\w+", value)
 
 
+@pytest.mark.slow
 def test_figures_hold_data_as_text_alone(sweep):
     poison(sweep, "<script>&\"' $x_")
     written = report.write(sweep)

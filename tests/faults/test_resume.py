@@ -69,6 +69,7 @@ def test_resumed_is_uninterrupted_to_the_bit(tmp_path, faults):
     faults.tell("a cut within a write, an evaluation, a save or a result, then resumed", tried, lost)
 
 
+@pytest.mark.slow
 def test_a_cut_that_is_not_mended_is_seen(tmp_path):
     """The comparison itself: another seed gives other numbers."""
     config = small()

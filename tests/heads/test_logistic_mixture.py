@@ -19,6 +19,7 @@ def draw(head, outputs, temperature=1.0):
     return np.asarray(jax.jit(head.sample, static_argnums=2)(jax.random.key(0), outputs, temperature))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [2, 3, 256])
 def test_sums_to_one(levels):
     outputs = np.random.RandomState(1).normal(scale=2, size=(60, 9)).astype(np.float32)

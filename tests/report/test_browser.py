@@ -84,6 +84,7 @@ def losses(driver):
 ASCENDING = ["2.5e-07", "0.1", "0.1", "0.2", "0.2", "0.2", "0.3", "0.3", "1230", "inf"]
 
 
+@pytest.mark.slow
 def test_a_click_sorts_by_numbers_up_and_then_down(opened):
     head = button(opened, "test loss").find_element("xpath", "..")
     assert head.get_attribute("aria-sort") is None
@@ -131,6 +132,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(opened):
     assert opened.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", box)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_from_the_paper(opened, scheme):
     emulate(opened, 1280, scheme)
@@ -171,6 +173,7 @@ def test_the_page_reads_whole_without_its_script(opened):
         opened.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+@pytest.mark.slow
 def test_a_look_inside_a_run(chromium, tmp_path):
     """Shaded text wraps in its own box, and nothing is wider than a phone."""
     curve = {name: [0.0, -1.0] for name in ("low", "median", "high")}

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 
 from rnngen.jsonfiles import read_json, write_json
 from rnngen.records import RunFolder, pack
@@ -148,6 +149,7 @@ def test_words_from_records_are_never_read_as_markup(sweep):
     assert html.count("&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;") > 12
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(sweep):
     html = write(sweep)[-1].read_text()
     for name, value in Tables(html).attributes:

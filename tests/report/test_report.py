@@ -105,6 +105,7 @@ def test_saved_as_png_and_svg(sweep, tmp_path):
     assert b"<svg" in paths[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_drawn_again_is_the_same_to_the_byte(lengths, tmp_path):
     pack(lengths, tmp_path / "packed")
     first = {path: path.read_bytes() for path in write(tmp_path / "packed")}
@@ -264,6 +265,7 @@ def test_spectra_before_and_after(lengths):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_from_packed_records_too(lengths, tmp_path):
     pack(lengths, tmp_path / "packed")
     names = {path.name for path in write(tmp_path / "packed")}

@@ -171,6 +171,7 @@ def test_each_task_has_its_own_loss_without_memory(sweep):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_it_is_part_of_the_report(sweep):
     assert {"sizes.png", "sizes.svg"} <= {path.name for path in write(sweep)}
     assert "Ringed: the size with the least mean loss on valid" in (sweep / "report.html").read_text()

@@ -37,6 +37,7 @@ def importable(monkeypatch):
     monkeypatch.syspath_prepend(os.path.dirname(os.path.dirname(__file__)))
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_planned_before_an_argument_came_is_gone_on_with(tmp_path):
     base, space = small_config(steps=4), axis("seed", [0, 1])
     trials = plan(base, space)
@@ -126,6 +127,7 @@ def test_cores_and_gpus_are_dealt_out():
     assert [slot.gpu for slot in share(3, [0, 1, 2], ["7"])] == ["7"] * 3
 
 
+@pytest.mark.slow
 def test_a_pack_in_a_worker_and_one_that_kills_it(tmp_path):
     """What was packed with a trial that kills its process is trained again, without it."""
     deadly = component("my_lab:deadly", hidden_dim=3)

@@ -66,6 +66,7 @@ def ids(trials):
     return [trial.id for trial in trials]
 
 
+@pytest.mark.slow
 def test_ranges_are_kept_to_and_drawn_as_they_say():
     space = SPACE | {"cell.kwargs.hidden_dim": integers(2, 64, log=True), "train.batch_size": integers(4, 16, step=4),
                      "cell.name": ["rnn", "gru"]}  # fmt: skip
@@ -148,6 +149,7 @@ def test_failed_trials_are_tried_again_if_asked(tmp_path):
     assert ids(Bowl(tmp_path, Study(tmp_path, base(), asked, retry_failed=True)).run()) == [trials[1].id]
 
 
+@pytest.mark.slow
 def test_a_search_in_real_workers_with_a_pruner(tmp_path):
     asked = search("tpe", space=SPACE, trials=4, pruner={"name": "asha", "first": 2, "factor": 2}, metric="accuracy",
                    mode="max")  # fmt: skip
@@ -235,6 +237,7 @@ def test_gp_says_what_it_needs(tmp_path, monkeypatch):
         Study(tmp_path, base(), search("gp", space=SPACE))
 
 
+@pytest.mark.slow
 def test_gp_searches(tmp_path):
     pytest.importorskip("torch", reason="Optuna's Gaussian process computes with torch")
     space = {"optim.learning_rate": loguniform(1e-6, 1e3)}

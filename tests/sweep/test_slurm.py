@@ -61,6 +61,7 @@ def test_in_this_process(tmp_path):
     assert sweeps.statuses(tmp_path, trials) == ["finished"] * 2
 
 
+@pytest.mark.slow
 def test_processes_of_this_machine(tmp_path):
     executor = make_executor(resolve_launch({"executor": component("slurm", cluster="local", minutes=5)}), tmp_path)
     assert (executor.lasting, executor.accelerated, executor.slots) == (True, False, 1000)

@@ -40,6 +40,7 @@ def task_of(kind="text", corpus=None, chunk=0, **options):
     return generative(kind, kwargs, corpus or corpus_of(kind), chunk=chunk, baseline=1.5, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_each_value_is_asked_for_and_what_it_is_fed_is_the_value_before(kind):
     corpus = corpus_of(kind)
@@ -61,6 +62,7 @@ def test_each_value_is_asked_for_and_what_it_is_fed_is_the_value_before(kind):
     assert batch.inputs.dtype == spec.start.dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_host_and_device_make_the_same_of_an_evaluation_split(kind):
     corpus = corpus_of(kind)
@@ -143,6 +145,7 @@ def test_a_large_corpus_stays_on_the_host(monkeypatch):
     assert task_of("text", on_device=True).on_device
 
 
+@pytest.mark.slow
 def test_what_a_run_stores_makes_the_same_medium_again():
     task = task_of("strokes")
     stored = json.loads(json.dumps(task.medium))

@@ -46,6 +46,7 @@ def last(batch):
     return batch.weights.shape[0] - 1 - np.argmax(batch.weights[::-1] > 0, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["halves", "anywhere"])
 @pytest.mark.parametrize("min_length", [None, 11])
 def test_adding(variant, min_length):
@@ -82,6 +83,7 @@ def test_adding_counts_an_answer_as_right_below_four_percent_of_the_range():
     assert not task.solved({"accuracy": 0.99})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["arjovsky", "bai"])
 @pytest.mark.parametrize("min_length", [None, 2])
 def test_copy_memory(variant, min_length):
@@ -106,6 +108,7 @@ def test_copy_memory(variant, min_length):
     assert seen == ({delay} if min_length is None else set(range(2, delay + 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["arjovsky", "bai"])
 def test_copy_memory_baseline_and_metrics(variant):
     task, delay = copy_memory(30, variant=variant), 30
@@ -126,6 +129,7 @@ def test_copy_memory_baseline_and_metrics(variant):
     assert loss_of(task, one_wrong, batch)["sequence_accuracy"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("min_length", [None, 50])
 def test_temporal_order_pascanu(min_length):
     batch = draw(temporal_order(100, min_length=min_length))
@@ -173,6 +177,7 @@ def test_latch():
     assert sign.mean() == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "classes"), [(temporal_order(20), 4), (latch(10), 2), (digits(), 10)])
 def test_classification_baseline_is_the_uniform_answer(task, classes):
     batch = draw(task, n=100)
@@ -197,6 +202,7 @@ def test_digits_splits_are_fixed_and_apart():
     np.testing.assert_array_equal(data["test"][1][:8], [1, 0, 5, 6, 6, 8, 0, 7])  # the shuffle never changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: digits(), lambda: adding(5, train_size=50)])
 def test_an_epoch_sees_every_training_example_once(make):
     task = make()
@@ -240,6 +246,7 @@ def test_names_are_shuffled_by_the_seed_of_the_task(tmp_path):
     assert "RandomState(1)" in rules[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=needs_data) if n in READING else n for n in sorted(TASKS)])
 def test_every_task(name):
     """Deterministic in (key, step), fresh at each step, evaluation fixed, covered once and apart from training."""
@@ -264,6 +271,7 @@ def test_every_task(name):
     assert not task.solved({"accuracy": 0.5, "sequence_accuracy": 0.5, "loss": task.expected_baseline("test")})
 
 
+@pytest.mark.slow
 def test_evaluation_may_use_longer_sequences():
     task = adding(10, min_length=5, eval_length=40, eval_size=4)
     assert draw(task, n=4).inputs.shape[0] == 10

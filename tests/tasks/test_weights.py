@@ -87,6 +87,7 @@ def small_vrnn():
     return vrnn(2, 4, samples=2)([make_model("gru")[0].layers["layer_0"]], spec, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_latent_model_does_not_see_what_is_masked(bad):
     model, targets = small_vrnn(), np.array(RANDOM.normal(size=(T, B, 1)), np.float32)
@@ -103,6 +104,7 @@ def test_a_latent_model_does_not_see_what_is_masked(bad):
     assert_close((scalar, sums, gradient), (expected, expected_sums, expected_gradient), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: make_model("gru", latch(T))[0], small_vrnn])
 def test_a_batch_without_any_weight_moves_nothing(make):
     model = make()

@@ -35,6 +35,7 @@ def test_an_epoch_of_streams_reads_the_sequences_in_their_order(order):
     assert not opens[1:].any()
 
 
+@pytest.mark.slow
 def test_numpy_and_jax_agree():
     for number in range(3):
         one = stream_places(np, LENGTHS, np.array([3, 0, 4, 2, 1]), 2, 4, number)

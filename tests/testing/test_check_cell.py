@@ -22,6 +22,7 @@ def test_built_in_cells_keep_every_law(name):
 PLANTED = [*list(FAULTS)[:12], *(pytest.param(fault, marks=pytest.mark.slow) for fault in list(FAULTS)[12:])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.__name__)
 def test_a_planted_fault_is_named(fault):
     report = examine_cell(fault(), measure=False)
@@ -29,6 +30,7 @@ def test_a_planted_fault_is_named(fault):
     assert report.broken[0] == FAULTS[fault]
 
 
+@pytest.mark.slow
 def test_a_report_says_what_was_measured():
     report = examine_cell(leaky(4))
     assert not report.broken

@@ -16,6 +16,7 @@ def test_a_good_cell(capsys):
     assert 'config.cell = component("my_lab:leaky", ...)' in said
 
 
+@pytest.mark.slow
 def test_a_cell_without_parameters(capsys):
     assert main(["check-cell", "my_lab:running_sum"]) == 0
     assert capsys.readouterr().out.splitlines()[-6].startswith("0 parameters")

@@ -47,6 +47,7 @@ def test_the_commands(pasted):
     assert (folder / "runs" / "leaky" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_the_test_and_the_gated_cell(pasted):
     folder, _ = pasted
     mine = (folder / "test_my_lab.py").read_text()
@@ -54,6 +55,7 @@ def test_the_test_and_the_gated_cell(pasted):
     assert "2 passed" in run(folder, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [kit_cells.peephole_lstm, kit_cells.multiplicative_lstm, kit_cells.counting])
 def test_cells_written_from_the_page_alone(cell):
     lines = [line for line in inspect.getsource(cell).splitlines() if line.strip()]
@@ -68,5 +70,6 @@ def test_the_peephole_lstm_is_the_built_in_one():
     assert_close(unrolled(cell, params, xs)[1], unrolled(built_in, params, xs)[1], 1e-6)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_ends_is_told():
     assert horizon(kit_cells.counting(3)).endswith("the gradient does not pass the last step")

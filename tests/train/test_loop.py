@@ -40,6 +40,7 @@ def same_bits(a, b):
     return all(np.array_equal(raw(x), raw(y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+@pytest.mark.slow
 def test_a_step_is_gradient_descent_on_the_tasks_loss():
     """Two steps of plain descent, written out."""
     experiment = make_experiment("rnn", optimizer="sgd")
@@ -59,6 +60,7 @@ def test_a_step_is_gradient_descent_on_the_tasks_loss():
     assert float(sums["grad_norm"][1]) == 2
 
 
+@pytest.mark.slow
 def test_norms_before_and_after_clipping(tmp_path):
     folder, _ = fitted(tmp_path, make_experiment("rnn"))
     for row in folder.rows("metrics"):
@@ -66,6 +68,7 @@ def test_norms_before_and_after_clipping(tmp_path):
             assert 0 < row["clipped_grad_norm"] <= min(1.0, row["grad_norm"]) + 1e-6
 
 
+@pytest.mark.slow
 def test_evaluation_covers_the_split_once():
     """20 examples in batches of 8: the padding of the last batch must not count."""
     experiment = make_experiment("rnn")
@@ -77,6 +80,7 @@ def test_evaluation_covers_the_split_once():
     assert found["loss"] == pytest.approx(float(model.loss(params, whole)[0]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_split_too_large_to_keep_is_made_batch_by_batch(monkeypatch):
     experiment = make_experiment("rnn")
     params = experiment.model.init(jax.random.key(0))
@@ -102,6 +106,7 @@ def test_learns(tmp_path):
     assert result["metrics"]["test"]["loss"] < 0.5 * result["baseline"]
 
 
+@pytest.mark.slow
 def test_full_batch_descent_never_goes_up(tmp_path):
     task = adding(5, train_size=40, eval_size=8)
     experiment = make_experiment("rnn", steps=40, task=task, optimizer="sgd", full_batch=True)
@@ -155,6 +160,7 @@ def test_resumed_is_uninterrupted_to_the_bit(tmp_path, cell_name):
     assert timeless(cut.rows("diagnoses")) == timeless(whole.rows("diagnoses"))
 
 
+@pytest.mark.slow
 def test_a_run_of_any_number_of_steps(tmp_path):
     """Its last row tells of fewer steps; cut before it and gone on with, it is the same to the bit."""
     odd = make_experiment(steps=7, log_every=3, eval_every=3, save_every=3)
@@ -200,6 +206,7 @@ def test_rows_are_as_far_apart_as_the_other_intervals_allow(settings, log_every,
     assert sum(schedule.length(step) for step in steps) == schedule.steps
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(tmp_path):
     losses = [
         fitted(tmp_path / str(seed), make_experiment(seed=seed))[1]["metrics"]["train"]["loss"] for seed in (0, 0, 1)
@@ -207,6 +214,7 @@ def test_another_seed_is_another_run(tmp_path):
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     experiment = make_experiment("rnn", steps=20)
     poisoned = experiment.model._replace(
@@ -231,6 +239,7 @@ def test_checkpoints_keep_the_newest_and_deletion_leaves_no_litter(tmp_path):
     assert isinstance(loaded, type(state))
 
 
+@pytest.mark.slow
 def test_nothing_compiles_after_the_first_step_and_evaluation(tmp_path):
     compiled = []
     experiment = make_experiment(steps=8, save_every=4, diagnose=("gradient_flow",))
@@ -292,6 +301,7 @@ def test_diagnoses_that_cannot_be(diagnose, message):
         diagnose.check(*make_model("rnn", adding(8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "goal"), [("loss", 1e9), ("accuracy", 0.0)])
 def test_training_ends_at_its_goal_and_is_not_gone_on_with(tmp_path, metric, goal):
     experiment = make_experiment("rnn", steps=8, stop_metric=metric, stop_at=goal)
@@ -300,6 +310,7 @@ def test_training_ends_at_its_goal_and_is_not_gone_on_with(tmp_path, metric, goa
     assert (result["status"], result["step"], result["reached_at"]) == ("finished", 0, 0)
 
 
+@pytest.mark.slow
 def test_a_goal_met_on_the_way_ends_the_run_where_it_was_met(tmp_path):
     losses = [row["loss"] for row in fitted(tmp_path / "whole", make_experiment("gru", steps=8))[0].rows("metrics")
               if row["split"] == "valid"]  # fmt: skip

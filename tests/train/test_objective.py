@@ -57,6 +57,7 @@ def test_no_penalty_no_objective(made):
     assert regularized(made[0], made[1], none()) is None
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_past_the_end_of_its_penalty(tmp_path):
     experiment = make_experiment("rnn", steps=8)._replace(regularizer=Regularizer(square, before=2, until=4))
     folder = RunFolder(tmp_path)

@@ -83,6 +83,7 @@ def test_a_schedule_that_does_nothing_says_so(kwargs):
     assert float(rate(0)) == float(rate(19)) == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "kwargs", "rates"),
     [

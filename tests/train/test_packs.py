@@ -57,6 +57,7 @@ def one_device(monkeypatch):
 NUMBERS = [{"seed": 0}, {"seed": 1, "optim__learning_rate": 0.01}, {"seed": 2, "optim__clip_norm": 0.1}]
 
 
+@pytest.mark.slow
 def test_mapped_trials_have_the_bits_that_each_has_alone(tmp_path, one_device):
     configs = [config(**numbers) for numbers in NUMBERS]
     folders, results = packed(tmp_path, configs)
@@ -69,6 +70,7 @@ def test_mapped_trials_have_the_bits_that_each_has_alone(tmp_path, one_device):
         assert jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["map", "vmap"])
 def test_on_two_devices_and_at_once_to_rounding(tmp_path, how):
     configs = [config(**numbers) for numbers in [*NUMBERS, {"seed": 3}]]
@@ -81,6 +83,7 @@ def test_on_two_devices_and_at_once_to_rounding(tmp_path, how):
                 assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_each_trial_ends_for_itself(tmp_path):
     """One reaches its goal, one is no number, one is asked to stop, one goes on to the end."""
     goal = {"train__stop_metric": "accuracy", "train__stop_at": 2.0}
@@ -106,6 +109,7 @@ def test_each_trial_ends_for_itself(tmp_path):
         assert max(row["step"] for row in folder.rows("metrics")) == result["step"]
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_stopped_goes_on_to_the_same_bits(tmp_path, one_device):
     configs = [config(seed=seed) for seed in range(2)]
     whole, _ = packed(tmp_path / "whole", configs)
@@ -120,6 +124,7 @@ def test_a_pack_that_was_stopped_goes_on_to_the_same_bits(tmp_path, one_device):
     assert [timeless(folder) for folder in cut] == [timeless(folder) for folder in whole]
 
 
+@pytest.mark.slow
 def test_numbers_that_are_data_share_a_program_and_those_of_a_step_do_not():
     of = lambda cell, **kwargs: make_experiment("rnn")._replace(model=_model(cell, **kwargs), program=f"{cell}{kwargs}")  # noqa: E731
     biased = [of("lstm", forget_bias=bias) for bias in (0.0, 1.0, 5.0)]
@@ -140,6 +145,7 @@ def _model(cell, **kwargs):
     return build_model([made], task.input_spec, task.head, task.loss)
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_take_the_others_with_it(tmp_path):
     bad = resolve({**config(), "cell": component("my_lab:exploding", hidden_dim=4)})
     configs, errors = [config(seed=0), bad, config(seed=1)], []

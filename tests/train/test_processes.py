@@ -127,6 +127,7 @@ def test_what_the_first_writes_is_not_swept_away_by_the_others(tmp_path):
     assert not (tmp_path / ".config.json.123").exists()
 
 
+@pytest.mark.slow
 def test_where_the_first_is_refused_the_others_end_too(tmp_path):
     with locks.hold(tmp_path):
         first, second = together(tmp_path, 4)

@@ -57,6 +57,7 @@ def frozen_omega(kernel, frozen, bound, skipped):
     return sum(terms) / max(len(terms), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bound", "reset"), [(1e-20, 0), (3e-3, 0), (1e-20, 6), (1e9, 0)])
 def test_omega_and_its_immediate_gradient(x64, bound, reset):
     model, params, batch = build(CELLS["rnn"](5, recurrent_init="glorot"), task=DOUBLE)
@@ -77,6 +78,7 @@ def test_omega_and_its_immediate_gradient(x64, bound, reset):
         assert 0 < sum(e @ e < bound for e in every) < len(every)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_omega_compares_the_gradients_that_enter_and_leave_each_step(name):
     """What is pulled back through a step is the gradient in the carry that enters it, which probes show."""
@@ -95,6 +97,7 @@ def test_omega_compares_the_gradients_that_enter_and_leave_each_step(name):
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_omega_of_layers_with_kernels_of_their_own():
     model, params, batch = build(CELLS["lstm"](5), CELLS["gru"](4))
     value, gradient = value_and_gradient(omega(), model, params, batch)
@@ -140,6 +143,7 @@ def test_omega_names_the_layer_without_a_recurrent_kernel():
 # Flossing.
 
 
+@pytest.mark.slow
 def test_flossing_gradient_by_finite_differences(x64):
     model, params, batch = build(CELLS["rnn"](3), CELLS["gru"](2), task=DOUBLE)
     floss = flossing(2.0, exponents=4, steps=6, before=3, until=9)
@@ -153,6 +157,7 @@ def test_flossing_gradient_by_finite_differences(x64):
     np.testing.assert_allclose(slope, numeric, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_flossing_brings_exponents_to_zero():
     model, params, batch = build(CELLS["rnn"](5, recurrent_init="glorot"))
     run = jax.jit(jax.value_and_grad(lambda p: flossing().penalty(model, TASK, p, batch)))
@@ -163,6 +168,7 @@ def test_flossing_brings_exponents_to_zero():
     assert value < first / 10
 
 
+@pytest.mark.slow
 def test_flossing_looks_at_the_first_steps_alone():
     model, params, batch = build(CELLS["rnn"](4))
     short = jax.tree.map(lambda x: x[:5], batch)

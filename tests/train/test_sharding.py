@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from conftest import assert_close, make_experiment, make_model
 
+from rnngen.cells import CELLS
 from rnngen.engines import calibration
 from rnngen.engines.calibration import Found
+from rnngen.engines.fused import ready
 from rnngen.tasks import adding
 from rnngen.train import init_state, programs
 from rnngen.train.programs import mesh_of_run, place, programs_for
@@ -40,6 +42,7 @@ def test_gradient_and_sums_are_those_of_one_device():
     assert_close(jax.jit(loss_sums(model, mesh_for(6)))(params, batch)[0], model.loss(params, batch)[1][1], 1e-5)
 
 
+@pytest.mark.slow
 def test_devices_draw_their_own_noise():
     model, task = make_model("rnn", dropout=0.5)
     params = model.init(jax.random.key(0))
@@ -53,6 +56,7 @@ def test_devices_draw_their_own_noise():
     np.testing.assert_allclose(jax.jit(per_device)(params, twice, jax.random.key(2)), sum(alone), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [4, 6])
 def test_training_is_the_same_on_two_devices(batch_size):
     experiment = make_experiment("gru")
@@ -89,7 +93,7 @@ def test_evaluation_is_the_same_on_two_devices():
     ],
 )
 def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, batch_size, cores, loops, devices):
-    why_not = calibration.find("lstm").why_not
+    why_not = ready(CELLS["lstm"](8)).why_not
     if loops and why_not:
         pytest.skip(why_not)
     # Nothing timed, so that loops are taken where there are some.
@@ -98,6 +102,7 @@ def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, ba
     assert mesh_of_run(make_experiment(cell, batch_size=batch_size)).size == devices
 
 
+@pytest.mark.slow
 def test_linear_algebra_runs_on_one_device():
     """On two CPU devices at once LAPACK's calls wait for each other's threads for ever."""
     experiment = make_experiment("mgu", diagnose=("lyapunov_spectrum",))

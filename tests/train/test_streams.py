@@ -38,6 +38,7 @@ def gradient(model, devices=1):
     return lambda params, batch, carry: run(params, batch, jax.random.key(2), jnp.int32(0), carry)
 
 
+@pytest.mark.slow
 def test_one_chunk_over_all_is_full_back_propagation():
     _, model, params, (batch,) = streams(24)
     full = jax.jit(jax.grad(lambda p: model.loss(p, batch._replace(resets=None))[0]))(params)
@@ -45,6 +46,7 @@ def test_one_chunk_over_all_is_full_back_propagation():
     assert_close(gradient(model)(params, batch, carry)[0], full, 1e-6)
 
 
+@pytest.mark.slow
 def test_forward_values_do_not_depend_on_the_length_of_a_chunk():
     losses = []
     for chunk in (24, 8, 3):
@@ -81,6 +83,7 @@ def test_two_devices_keep_half_of_the_streams_each():
     assert_close(two[2], one[2], 1e-6)
 
 
+@pytest.mark.slow
 def test_documents_in_a_row_are_scored_as_if_alone():
     lengths = (7, 3, 11, 5)
     _, model, params, _ = streams(4, lengths=lengths)
@@ -92,6 +95,7 @@ def test_documents_in_a_row_are_scored_as_if_alone():
     assert means(jax.jit(evaluate(model, mesh_of(1), batch_of))(params, items))["loss"] == pytest.approx(together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [True, False])
 def test_a_text_has_one_loss_however_many_streams_read_it(on_device):
     """Each stream begins with a carry that what stands before it has warmed; here all of it."""
@@ -154,6 +158,7 @@ def test_what_the_host_feeds_is_what_the_device_draws(tmp_path):
     assert all(0 <= wait < 1 for wait in waits)
 
 
+@pytest.mark.slow
 def test_packed_trials_each_have_their_own_streams(tmp_path):
     for on_device in (True, False):
         made = experiment(4, on_device, noise=0.0)  # which each device draws for itself
@@ -168,6 +173,7 @@ def test_packed_trials_each_have_their_own_streams(tmp_path):
         assert alone[0] != alone[1]
 
 
+@pytest.mark.slow
 def test_the_best_parameters_are_those_of_the_best_evaluation(tmp_path):
     made = experiment(12, select="best", noise=0.0)
     # So large a step that training does not go downhill all the way.
@@ -184,6 +190,7 @@ def test_the_best_parameters_are_those_of_the_best_evaluation(tmp_path):
     assert bits(final_state(folder, made).best) == bits(final_state(shorter, made).params)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_that_gets_no_better(tmp_path):
     made = experiment(40, patience=3)
     worse = made._replace(optimizer=build_optimizer("sgd", 30.0, steps=40))
