@@ -21,6 +21,7 @@ def test_saving(tmp_path):
     assert "standing still" in printed
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_not_over_is_not_timed(tmp_path):
     with pytest.raises(Exception, match="2 trials are left"):
         saving._look(tmp_path / "sweep", complete(base_config()), axis("seed", [0, 1]))

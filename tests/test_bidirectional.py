@@ -54,6 +54,7 @@ def leaky_both_ways(task):
     return build_model([leaky(5)], task.input_spec, task.head, task.loss, bidirectional=True)
 
 
+@pytest.mark.slow
 def test_the_gradient_reaches_back_by_one_direction_and_ahead_by_the_other():
     """A leaky unit passes 0.9 of its gradient on, whichever way it reads."""
     task = TASKS["adding"](T, eval_size=20)

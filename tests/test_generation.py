@@ -133,6 +133,7 @@ def test_one_sequence_is_a_batch_of_one():
     assert_same(one, generate(model, params, jax.random.key(1), 20, batch=1)[:, 0])
 
 
+@pytest.mark.slow
 def test_a_longer_sequence_begins_like_a_shorter_one_whatever_the_pieces():
     model, params = made("text")
     long = generate(model, params, jax.random.key(1), PIECE + 40)

@@ -37,6 +37,7 @@ def test_packed_runs_have_a_hook_each(tmp_path):
     assert len(a) > 5
 
 
+@pytest.mark.slow
 def test_a_hook_that_fails_is_dropped_and_the_run_goes_on(tmp_path, capsys):
     assert run(config(), tmp_path, log=["my_lab:failing", "my_lab:collecting"])["status"] == "finished"
     assert capsys.readouterr().err == "rnngen: sink my_lab:failing dropped: ConnectionError: no route to host\n"

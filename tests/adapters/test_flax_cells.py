@@ -94,6 +94,7 @@ def test_a_cell_of_ours_in_nnx(name):
     assert_close(nnx.to_pure_dict(gradient)["cell"]["params"], expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_a_cell_of_ours_in_linen():
     cell, xs = CELLS["lstm"](H), noise((B, T, D), 1)
     module = linen.RNN(LinenCell(cell))

@@ -81,6 +81,7 @@ def test_there_and_back(name):
     assert_close(back.layers, jax.tree.map(np.asarray, layers), 0.0)
 
 
+@pytest.mark.slow
 def test_torch_takes_what_is_exported():
     torch = pytest.importorskip("torch", reason="torch is an extra")
     params = random_params(CELLS["gru"](4), 3)

@@ -112,6 +112,7 @@ def test_forget_bias_is_in_the_forget_block_only():
     np.testing.assert_array_equal(bias, np.repeat([0.0, 5.0, 0.0, 0.0], H))
 
 
+@pytest.mark.slow
 def test_learned_carry_starts_every_sequence_and_gets_a_gradient(cell_name):
     cell = CELLS[cell_name](H, learned_carry=True)
     params, xs = random_params(cell, D), inputs((T, B, D))

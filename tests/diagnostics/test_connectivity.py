@@ -37,6 +37,7 @@ def test_it_is_the_gradient_of_the_loss_at_one_step():
         np.testing.assert_array_equal(found[place, step + 1 :], 0)
 
 
+@pytest.mark.slow
 def test_a_leaky_unit_that_sees_the_same_at_each_step_forgets_by_its_leak():
     task = TASKS["adding"](T, eval_size=20)
     model = build_model([leaky(5)], task.input_spec, task.head, task.loss)
@@ -47,6 +48,7 @@ def test_a_leaky_unit_that_sees_the_same_at_each_step_forgets_by_its_leak():
     np.testing.assert_allclose(norms[1:] / norms[:-1], np.full((T - 1, B), 1 / 0.9), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_masked_inputs_count_for_nothing():
     model, task = make_model("gru", TASKS["adding"](T, eval_size=20))
     batch = everywhere(task)._replace(mask=jnp.ones((T, B), bool).at[3].set(False))

@@ -25,6 +25,7 @@ def measured(name, model, of, params, /, **kwargs):
     return diagnosis.record(jax.device_get(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DIAGNOSES))
 def test_records_are_json_for_stacked_cells_with_padding(name):
     task = adding(8, min_length=5, eval_size=20)

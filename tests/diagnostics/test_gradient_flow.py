@@ -159,6 +159,7 @@ def flow_of(model, params, batch, task):
 PADDED = adding(8, min_length=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell_name", "task"), [*((name, PADDED) for name in FOUR), ("gru", adding(8)), ("lstm", copy_memory(3))]
 )

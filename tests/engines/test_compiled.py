@@ -69,11 +69,8 @@ MAKERS = {name: CELLS[name] for name in BY_HAND} | {
     "slstm": lambda hidden_dim, learned_carry: CELLS["slstm"](hidden_dim),
     "exprnn": lambda hidden_dim, learned_carry: CELLS["exprnn"](hidden_dim),
 }
-GENERATED = [
-    "own",
-    "peephole",
-    *(pytest.param(n, marks=pytest.mark.slow) for n in ("coupled", "relu", "slstm", "exprnn")),
-]
+SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ("peephole", "coupled", "relu", "slstm", "exprnn")]
+GENERATED = ["own", *SLOWLY]
 # t, batch, d, h: one of everything; several axes; units and inputs beyond a vector; two shares of a batch and more
 # rows and units than stay in registers at once.
 SHAPES = {"ones": (1, (1,), 1, 1), "axes": (7, (2, 3), 5, 20), "wide": (4, (5,), 17, 50), "shares": (5, (67,), 2, 144)}

@@ -80,8 +80,9 @@ ZOO_PAIRS = [(cell, name) for cell in ZOO for name in ("fused", "newton") if (ce
 BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
 BARE += [("mingru", "associative"), ("deltarule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
 BARE += [("gru", "quasi"), ("mingru", "auto"), ("leaky", "auto")]
-CASES = [(*pair, True) for pair in PAIRS] + [(*pair, False) for pair in BARE]
-CASES += [pytest.param(*pair, True, marks=pytest.mark.slow) for pair in ZOO_PAIRS]  # check_cell does as much
+CASES = [(*pair, True) for pair in PAIRS]
+SLOW = [(*pair, False) for pair in BARE] + [(*pair, True) for pair in ZOO_PAIRS]  # check_cell does as much
+CASES += [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW]
 
 
 @functools.cache
@@ -186,6 +187,7 @@ def in_precision(cell_name, name, dtype):
     return jax.jit(jax.value_and_grad(loss))(params, xs.astype(dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_bfloat16(name):
     """Within the rounding of bfloat16, 2^-8, of scan in bfloat16, and gradients of scan in float32."""
@@ -313,6 +315,7 @@ def test_newton_says_how_many_iterations_it_took():
     assert notes["newton_fell_back"] == 0
 
 
+@pytest.mark.slow
 def test_newton_falls_back_and_says_so():
     cell, params, xs = long_gru()
     result, notes = newton_notes(cell, params, xs, max_iterations=1)
@@ -330,6 +333,7 @@ def test_newton_takes_the_whole_jacobians_of_small_carries_alone():
     assert auto["newton_iterations"] > dense["newton_iterations"]
 
 
+@pytest.mark.slow
 def test_newton_converges_on_a_chaotic_cell_by_damping(x64):
     cell = rnn(4, recurrent_init={"name": "normal", "kwargs": {"stddev": 3.0}})
     params = double(cell.init(jax.random.key(0), D))

@@ -22,7 +22,7 @@ LEVELS = {
     "clang": ("avx2", ["clang++", "-march=x86-64-v3"], []),
     "aarch64": ("", ["aarch64-linux-gnu-g++", "-static"], ["qemu-aarch64"]),
 }
-CELLS = ["own", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "lstm", "rnn"))]
+CELLS = ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("own", "lstm", "rnn"))]
 
 
 def recorded(monkeypatch, name, shape, path):

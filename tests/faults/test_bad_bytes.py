@@ -66,6 +66,7 @@ def test_a_damaged_file_is_found_named_and_the_step_before_it_used(tmp_path, who
     faults.tell(f"a file of a checkpoint: {how}", tried, lost)
 
 
+@pytest.mark.slow
 def test_with_no_good_checkpoint_training_starts_again(tmp_path, whole):
     path, config = whole
     cut = shutil.copytree(path / "cut", tmp_path / "cut")

@@ -194,6 +194,7 @@ def claims(folder):
     yield "claim_search", lambda: plan.claim_search(folder, base, search)
 
 
+@pytest.mark.slow
 def test_mutated_sweeps_that_are_gone_on_with(faults, made):
     count = faults.count(50, 2850)
     faults.tell("mutated sweep, gone on with", count, try_mutations(made, count, 4, claims, ("sweep", "search")))

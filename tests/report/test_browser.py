@@ -100,6 +100,7 @@ def test_a_click_sorts_by_numbers_up_and_then_down(opened):
     assert head.get_attribute("aria-sort") is None
 
 
+@pytest.mark.slow
 def test_enter_sorts_too(opened):
     button(opened, "test loss").send_keys("\ue007")
     assert losses(opened)[:10] == ASCENDING

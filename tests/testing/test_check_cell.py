@@ -1,7 +1,6 @@
 """check_cell lets every built-in cell pass, and finds every planted fault and names it."""
 
 import pytest
-from conftest import FOUR
 from faulty import FAULTS, is_wider_than_it_says
 from my_lab import leaky
 
@@ -11,7 +10,7 @@ from rnngen.testing import LAWS, check_cell, examine_cell
 SIZES = {"deltarule": {"key_dim": 2}}
 
 
-QUICK = {*FOUR, "deltarule", "lru"}  # with a compose of its own, with a complex carry
+QUICK = {"mingru"}  # what is gated is tried in test_cli_check.py
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CELLS])

@@ -97,6 +97,7 @@ def test_a_split_too_large_to_keep_is_made_batch_by_batch(monkeypatch):
     assert again == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_learns(tmp_path):
     """A GRU beats the predictor without memory on a short adding problem."""
     experiment = make_experiment(

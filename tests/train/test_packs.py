@@ -159,6 +159,7 @@ def test_one_that_fails_does_not_take_the_others_with_it(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_equal_programs_are_compiled_once(tmp_path):
     compiled = []
 

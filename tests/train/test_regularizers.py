@@ -113,6 +113,7 @@ def linear(**options):
     return CELLS["rnn"](5, activation="identity", **options)
 
 
+@pytest.mark.slow
 def test_omega_of_an_orthogonal_linear_cell_is_zero():
     value, gradient = value_and_gradient(omega(), *build(linear()))
     np.testing.assert_allclose(value, 0, atol=1e-10)

@@ -32,6 +32,7 @@ def uneven_batch():
     return model, batch._replace(weights=batch.weights * jnp.array([3.0, 1, 1, 1, 0.5, 0]))
 
 
+@pytest.mark.slow
 def test_gradient_and_sums_are_those_of_one_device():
     model, batch = uneven_batch()
     params = model.init(jax.random.key(0))

@@ -59,6 +59,7 @@ def test_forward_values_do_not_depend_on_the_length_of_a_chunk():
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_carry_goes_on_and_no_gradient_goes_back():
     _, model, params, batches = streams(8)
     run = gradient(model)
@@ -150,6 +151,7 @@ def test_resumed_is_uninterrupted_to_the_bit(tmp_path, on_device):
     assert [r for r in rows(stopped) if r["split"] != "test"] == [r for r in rows(whole) if r["split"] != "test"]
 
 
+@pytest.mark.slow
 def test_what_the_host_feeds_is_what_the_device_draws(tmp_path):
     """One document has one order, so that both see the same chunks."""
     found = [rows(fitted(tmp_path / str(on), experiment(6, on, (96,)))[0]) for on in (True, False)]
