@@ -45,7 +45,12 @@ def x64():
 FOUR = {name: CELLS[name] for name in ("gru", "lstm", "mingru", "rnn")}
 
 
-@pytest.fixture(params=["lstm", "mingru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn"))])
+def slow(*values):
+    """Parameters that are tried with the slow tests."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.fixture(params=["lstm", "mingru", *slow("gru", "rnn")])
 def cell_name(request):
     """Each of the four, of which one that is gated and one that is affine are quick."""
     return request.param

@@ -110,6 +110,7 @@ def test_what_is_drawn_is_what_a_plain_loop_draws(cell, kind):
         assert (found[:-1] == model.input_spec.end).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, PIECE - 1, PIECE, PIECE + 1, 600])
 def test_a_prompt_that_is_read_in_pieces_is_a_prompt_that_is_read_step_by_step(length):
     for kind, cell in (("text, ended by the first", "lstm"), ("strokes", "rnn")):

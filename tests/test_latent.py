@@ -389,6 +389,7 @@ def test_the_gradient_that_diagnoses_follow_is_that_of_the_model_without_noise()
     assert_close(jax.tree.map(lambda x: x[0], found), expected, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(DIAGNOSES) - {"gradient_flow", "length_generalisation"}))
 def test_every_diagnosis_makes_a_record(name):
     made, diagnosis = experiment(), DIAGNOSES[name]()

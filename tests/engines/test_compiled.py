@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, double, noise, random_params
+from conftest import assert_close, double, noise, random_params, slow
 
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
 from rnngen.engines import building, calibration, calls, generator, unroll
@@ -69,8 +69,7 @@ MAKERS = {name: CELLS[name] for name in BY_HAND} | {
     "slstm": lambda hidden_dim, learned_carry: CELLS["slstm"](hidden_dim),
     "exprnn": lambda hidden_dim, learned_carry: CELLS["exprnn"](hidden_dim),
 }
-SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ("peephole", "coupled", "relu", "slstm", "exprnn")]
-GENERATED = ["own", *SLOWLY]
+GENERATED = ["own", *slow("peephole", "coupled", "relu", "slstm", "exprnn")]
 # t, batch, d, h: one of everything; several axes; units and inputs beyond a vector; two shares of a batch and more
 # rows and units than stay in registers at once.
 SHAPES = {"ones": (1, (1,), 1, 1), "axes": (7, (2, 3), 5, 20), "wide": (4, (5,), 17, 50), "shares": (5, (67,), 2, 144)}
@@ -134,7 +133,7 @@ AROUND = [
 
 @built
 @pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ["ones", "shares", *slow("axes", "wide")])
 @pytest.mark.parametrize("name", BY_HAND)
 def test_values_and_gradients_are_those_of_scan(name, shape, around):
     values_and_gradients_are_those_of_scan(name, shape, around)
@@ -196,7 +195,7 @@ def test_the_gradient_in_the_inputs_alone_and_in_the_parameters_alone(name):
 
 
 @built
-@pytest.mark.parametrize("name", ["gru", *(pytest.param(x, marks=pytest.mark.slow) for x in ("lstm", "rnn", "own"))])
+@pytest.mark.parametrize("name", ["gru", *slow("lstm", "rnn", "own")])
 def test_a_second_derivative_goes_by_way_of_jax(name):
     cell, params, xs, _ = draw(name, (4, (2,), 3, 5))
 
@@ -455,7 +454,7 @@ def test_the_fastest_way_of_each_pass_is_taken_with_the_values_of_scan(monkeypat
 
 
 @built
-@pytest.mark.parametrize("forward", calibration.WAYS)
+@pytest.mark.parametrize("forward", [LOOPS, *slow(PASS, SCAN)])
 @pytest.mark.parametrize("both", calibration.WAYS)
 def test_an_affine_cell_takes_the_fastest_way_of_each_pass(monkeypatch, forward, both):
     assert calibration.find(LINEAR, 128).why_not is None

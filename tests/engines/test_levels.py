@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from conftest import slow
 from test_compiled import SHAPES, built, draw, draw_flags, loss_of
 
 from rnngen.engines import building, calls
@@ -22,7 +23,7 @@ LEVELS = {
     "clang": ("avx2", ["clang++", "-march=x86-64-v3"], []),
     "aarch64": ("", ["aarch64-linux-gnu-g++", "-static"], ["qemu-aarch64"]),
 }
-CELLS = ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("own", "lstm", "rnn"))]
+CELLS = ["gru", *slow("own", "lstm", "rnn")]
 
 
 def recorded(monkeypatch, name, shape, path):
@@ -58,7 +59,7 @@ def text_of(name):
 
 
 @built
-@pytest.mark.parametrize("level", [x if x == "x86-64-v3" else pytest.param(x, marks=pytest.mark.slow) for x in LEVELS])
+@pytest.mark.parametrize("level", ["x86-64-v3", *slow(*(name for name in LEVELS if name != "x86-64-v3"))])
 @pytest.mark.parametrize("name", CELLS)
 def test_a_layer_has_the_numbers_that_it_has_here(monkeypatch, tmp_path, name, level):
     flag, (compiler, *options), emulator = LEVELS[level]

@@ -138,6 +138,7 @@ def test_restore_goes_back_with_smaller_updates_until_it_holds(tmp_path, faults,
     faults.tell("a loss that is no number: restore, and cut", tried, lost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "how"),
     [

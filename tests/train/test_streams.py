@@ -139,6 +139,7 @@ def bits(tree):
     return [np.asarray(plain(x)).tobytes() for x in jax.tree.leaves(tree)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_resumed_is_uninterrupted_to_the_bit(tmp_path, on_device):
     """Cut in the middle of an epoch of six chunks: carries and best parameters are in the checkpoint."""
