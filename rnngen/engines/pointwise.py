@@ -31,6 +31,7 @@ CHEAP = {
     "neg": "-{0}",
     "not": "~{0}",
     "number": "({0} ? all(1.0f) : Vec{{}})",
+    "one_minus_square": "1.0f - {0} * {0}",
     "or": "{0} | {1}",
     "select_n": "({0} ? {2} : {1})",
     "sign": "sign_({0})",
@@ -171,7 +172,8 @@ class _Reader:
         if name == "integer_pow":
             return self._power(given[0], equation.params["y"])
         if name == "convert_element_type":
-            if kinds[0] == kinds[1]:
+            # Of whole numbers there are but constants: what is done with them is not known.
+            if kinds[0] == kinds[1] or (np.issubdtype(kinds[0], np.integer) and kinds[1] == np.float32):
                 return given[0]
             name = "number" if (kinds[0], kinds[1]) == (np.bool_, np.float32) else name
         if name not in FORMS:
@@ -222,14 +224,15 @@ def _stays_a_sum(name: str, given: list[Value]) -> bool:
 
 def _constant(graph: Graph, array: Any, units: int) -> Value:
     array = np.asarray(array)
-    if array.dtype not in (np.bool_, np.float32) or not array.size:
+    whole = np.issubdtype(array.dtype, np.integer)
+    if not (whole or array.dtype in (np.bool_, np.float32)) or not array.size:
         raise NoLoops(f"a constant of {array.dtype}")
     first = array.flat[0]
     if not np.all((array == first) | ((array != array) & (first != first))):
         raise NoLoops("a constant array of different numbers, which could be a parameter")
     blocks = np.zeros(_in_blocks(array.shape, units, "a constant"), int)
     kind = "truth" if array.dtype == np.bool_ else "constant"
-    return Value(np.full(blocks.shape, graph.add(kind, first.item())))
+    return Value(np.full(blocks.shape, graph.add(kind, float(first) if whole else first.item())))
 
 
 def _in_blocks(shape: Sequence[int], units: int, what: str) -> tuple[int, ...]:

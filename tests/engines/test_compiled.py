@@ -14,6 +14,7 @@ import pytest
 from conftest import assert_close, double, noise, random_params, slow
 
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
+from rnngen.cells.activations import ACTIVATIONS
 from rnngen.engines import building, calibration, calls, generator, unroll
 from rnngen.engines.building import LINEAR
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
@@ -398,6 +399,18 @@ def test_a_cell_without_loops_says_why_and_runs_in_jax(why):
     assert why_none(cell, cell.prepare(params), xs) == why
     assert not runs_compiled(lambda xs: unroll(cell, params, xs, engine=COMPILED), xs)
     assert_near(*[unroll(cell, params, xs, engine=engine) for engine in ("auto", "scan")], 1e-6)
+
+
+def test_every_pointwise_gated_cell_and_every_activation_of_the_rnn_has_loops():
+    makers = [CELLS[name] for name in ("rnn", "gru", "lstm", "slstm", "exprnn")] + [
+        MAKERS["peephole"],
+        MAKERS["coupled"],
+    ]
+    makers += [functools.partial(CELLS["rnn"], activation=name) for name in ACTIVATIONS]
+    for make in makers:
+        cell = make(4)
+        params = jax.eval_shape(lambda key, c=cell: c.prepare(c.init(key, 3)), jax.random.key(0))
+        assert why_none(cell, params, jax.ShapeDtypeStruct((1, 3), jnp.float32)) is None, make
 
 
 def test_the_generated_code_keeps_no_more_than_a_pass_by_hand():
