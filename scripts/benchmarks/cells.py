@@ -1,7 +1,6 @@
 """Every cell of the zoo, and an MGU as a stranger would write it: `auto` beside a plain scan, on one device."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +9,11 @@ import numpy as np
 from rnngen.cells import CELLS, Cell, Gated, gate_params, gated_cell, get_initializer, project_input
 
 from . import with_rnngen
-from .layers import QUICK_SHAPES, SHAPES
+from .contenders import check_close
+from .layers import Case, both_passes, cases_of
 from .protocol import Bench, Options, Row
 from .tables import interval, milliseconds, number, text
-from .timing import compared, geometric_mean, interleaved
+from .timing import geometric_mean
 
 AUTO, SCAN = "auto", "scan"
 
@@ -55,37 +55,14 @@ MAKERS: dict[str, Callable[[int], Cell]] = (
 )
 
 
-class Case(NamedTuple):
-    """A cell and the sizes of one layer of it."""
-
-    cell: str
-    t: int
-    b: int
-    d: int
-    h: int
-
-
-def cases(options: Options) -> dict[str, Case]:
-    shapes = QUICK_SHAPES if options.quick else SHAPES
-    return {f"{name} {','.join(map(str, shape))}": Case(name, *shape) for name in MAKERS for shape in shapes}
-
-
 def measure(case: Case, options: Options) -> list[Row]:
-    """Rows for forward and forward+backward."""
+    """Rows for forward and forward+backward, of layers that were seen to compute the same."""
     cell = MAKERS[case.cell](case.h)
     params = cell.init(jax.random.key(0), case.d)
     xs = np.random.default_rng(1).standard_normal((case.t, case.b, case.d), np.float32)
-    layers = [with_rnngen.layer(engine, cell, params, xs, engine) for engine in (AUTO, SCAN)]
-    repeats = options.repeats_or(7)
-    times = {
-        "forward": interleaved({layer.name: layer.forward for layer in layers}, repeats),
-        "forward+backward": interleaved({layer.name: layer.both for layer in layers}, repeats),
-    }
-    return [
-        {"cell": case.cell, "shape": list(case[1:]), "pass": name} | row
-        for name, timed in times.items()
-        for row in compared(timed, {"ratio": AUTO})
-    ]
+    auto, scan = layers = [with_rnngen.layer(engine, cell, params, xs, engine) for engine in (AUTO, SCAN)]
+    check_close(f"{case.label}: the output of {AUTO}", auto.forward(), scan.forward())
+    return both_passes(case, layers, options.repeats_or(7), {"ratio": AUTO})
 
 
 def summarise(rows: list[Row]) -> list[Row]:
@@ -101,7 +78,7 @@ def summarise(rows: list[Row]) -> list[Row]:
 
 
 BENCH = Bench(
-    cases=cases,
+    cases=lambda options: cases_of(MAKERS, options),
     measure=measure,
     columns={
         "engine": text("contender"),

@@ -1,5 +1,6 @@
 """One recurrent layer of each cell, in rnngen and in other libraries: forward, and forward with backward."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -40,8 +41,13 @@ class Case(NamedTuple):
 
 def cases(options: Options) -> dict[str, Case]:
     """By name, such as `lstm 200,64,1,128`: cell and t, b, d, h."""
+    return cases_of(NAMES, options)
+
+
+def cases_of(cells: Iterable[str], options: Options) -> dict[str, Case]:
+    """Each of these cells in every shape."""
     shapes = QUICK_SHAPES if options.quick else SHAPES
-    found = [Case(cell, *shape) for cell in NAMES for shape in shapes]
+    found = [Case(cell, *shape) for cell in cells for shape in shapes]
     return {case.label: case for case in found}
 
 
@@ -81,16 +87,20 @@ def measure(case: Case, options: Options) -> list[Row]:
     """Rows for forward and forward+backward, of layers that were seen to compute the same."""
     layers = contenders(case, options.devices)
     check_layers(layers, next(layer for layer in layers if layer.name == SCAN), case.label)
-    repeats = options.repeats_or(15)
+    facts = {layer.name: {"devices": layer.devices, "same_values": layer.same_values} for layer in layers}
+    return [row | facts[row["contender"]] for row in both_passes(case, layers, options.repeats_or(15), BASES)]
+
+
+def both_passes(case: Case, layers: Sequence[Layer], repeats: int, bases: Mapping[str, str]) -> list[Row]:
+    """Rows for forward and forward+backward, with a ratio for each of `bases`, see `compared`."""
     times = {
         "forward": interleaved({layer.name: layer.forward for layer in layers}, repeats),
         "forward+backward": interleaved({layer.name: layer.both for layer in layers}, repeats),
     }
-    facts = {layer.name: {"devices": layer.devices, "same_values": layer.same_values} for layer in layers}
     return [
-        {"cell": case.cell, "shape": list(case[1:]), "pass": name} | row | facts[row["contender"]]
+        {"cell": case.cell, "shape": list(case[1:]), "pass": name} | row
         for name, timed in times.items()
-        for row in compared(timed, BASES)
+        for row in compared(timed, bases)
     ]
 
 
