@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from rnngen.engines import building
 from rnngen.engines.building import Library
+from rnngen.engines.exporting import Programs
 from rnngen.jsonfiles import DamagedFile, read_json, write_json
 from rnngen.process import run_alone
 from rnngen.provenance import sha256_of
@@ -30,7 +31,11 @@ SHAPE = {"library": str, "why_not": (str, NoneType), "forward": {...: float}, "b
 ALIKE = 1.05  # ways whose times differ by less count as equally fast
 SECONDS = 300
 NARROWEST, WIDEST = 32, 1024  # layers that are narrower or wider are timed as one of the kind
-Programs = Callable[[], dict[str, tuple[bytearray, ...]]]  # see `exporting.programs`
+MakePrograms = Callable[[], Programs]
+
+
+class _CannotTrace(Exception):  # noqa: N818, no error: the same runs in JAX
+    """A cell cannot be traced for the layer that would be timed; the message says why."""
 
 
 class Ways(NamedTuple):
@@ -54,7 +59,7 @@ class Found(NamedTuple):
     record: str
 
 
-def ways(library: Library, units: int, programs: Programs | None, among: tuple[str, ...] = WAYS) -> Ways:
+def ways(library: Library, units: int, programs: MakePrograms | None, among: tuple[str, ...] = WAYS) -> Ways:
     """The fastest ways for a layer of so many units, of those named; the first of them where nothing was measured."""
     found = find(library, units, programs)
     possible = [way for way in among if way != LOOPS or found.why_not is None]
@@ -74,7 +79,7 @@ def size_of(units: int) -> int:
 FOUND: dict[tuple, Found] = {}  # in this process
 
 
-def find(library: Library, units: int, programs: Programs | None = None) -> Found:
+def find(library: Library, units: int, programs: MakePrograms | None = None) -> Found:
     """What is kept of a library and its timing, made now where it is not there yet.
 
     programs: makes those that are timed; None: the process that times them does, of a cell that is ours.
@@ -85,7 +90,10 @@ def find(library: Library, units: int, programs: Programs | None = None) -> Foun
     except building.CannotBuild as reason:
         return none(str(reason))
     if key not in FOUND:
-        FOUND[key] = _find(library, units, key[2], programs)
+        try:
+            FOUND[key] = _find(library, units, key[2], programs)
+        except _CannotTrace as reason:  # of this cell: another with the same loops may do
+            return none(str(reason))
     return FOUND[key]
 
 
@@ -94,13 +102,13 @@ def none(why_not: str, record: str = "") -> Found:
     return Found("", why_not, {}, {}, record)
 
 
-def _find(library: Library, units: int, place: Path, programs: Programs | None) -> Found:
+def _find(library: Library, units: int, place: Path, programs: MakePrograms | None) -> Found:
     record = Path(f"{place}-{size_of(units)}.json")
     try:
         found = read(record)
         if found is None:
             with _alone(place.parent / "loops.lock", library.name):
-                found = read(record) or _measure(library, units, place, record, programs)
+                found = read(record) or _measure(library, units, record, programs)
         if found.why_not is None:
             building.register(library, library_of(place))
     except OSError as error:  # a folder that is full or cannot be written, a lock that cannot be had
@@ -132,22 +140,22 @@ def read(record: Path) -> Found | None:
     return found if whole else None
 
 
-def _measure(library: Library, units: int, place: Path, record: Path, programs: Programs | None) -> Found:
-    _tell(f"building the compiled loops of {library.name} and timing them, once on this machine, for {units} units")
+def _measure(library: Library, units: int, record: Path, programs: MakePrograms | None) -> Found:
     try:
-        given = programs() if programs else None
+        given = programs() if programs else {}
     except Exception as error:  # whatever a cell raises where it is traced for other shapes: no run ends by that
-        wrong = f"tracing the layer ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    else:
-        wrong = _time({"library": library._asdict(), "units": int(units), "record": str(record)}, given or {})
-    # Kept as well, so that no other process tries the same.
-    found = read(record) or none(wrong, str(record))
-    if not record.exists():
+        line = " ".join(str(error).split())[:200]
+        raise _CannotTrace(f"tracing the layer ended in {type(error).__name__}: {line}") from error
+    _tell(f"building the compiled loops of {library.name} and timing them, once on this machine, for {units} units")
+    wrong = _time({"library": library._asdict(), "units": int(units), "record": str(record)}, given)
+    found = read(record)
+    if found is None:  # kept as well, so that no other process tries the same
+        found = none(wrong, str(record))
         write_json(record, as_json(found))
     return found
 
 
-def _time(job: dict[str, Any], programs: dict[str, tuple[bytearray, ...]]) -> str:
+def _time(job: dict[str, Any], programs: Programs) -> str:
     """Have a job done by a process of its own, which writes the record; what went wrong where it did not."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     with tempfile.TemporaryDirectory(prefix="rnngen-") as folder:

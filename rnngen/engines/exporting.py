@@ -45,6 +45,8 @@ def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str],
         jax.eval_shape(lambda: inputs(FEATURES))
         features = FEATURES
 
+    given = jax.eval_shape(lambda: inputs(features))
+
     def exported(program: Callable, *given: Any) -> bytearray:
         return export.export(jax.jit(program), platforms=["cpu"], disabled_checks=checks)(*given).serialize()
 
@@ -53,7 +55,6 @@ def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str],
             prepared = cell.prepare(params)
             return engine(cell, prepared, cell.init_carry(prepared, (b,)), StepInput(xs))[1]
 
-        given = jax.eval_shape(lambda: inputs(features))
         return exported(run, *given), exported(jax.grad(lambda params, xs: jnp.mean(run(params, xs) ** 2)), *given)
 
     return {way: both(engine) for way, engine in engines.items()} | {INPUTS: (exported(lambda: inputs(features)),)}

@@ -72,8 +72,12 @@ def fastest(cell: Cell, loops: Loops, inputs: StepInput, among: tuple[str, ...] 
 
 
 def ready(cell: Cell) -> Found | None:
-    """What is kept of a cell's loops here, which are built and timed first where they are new; None: it has none."""
-    params = jax.eval_shape(lambda key: cell.prepare(cell.init(key, FEATURES)), jax.random.key(0))
+    """What is kept of a cell's loops here, which are built and timed first where they are new; None: it has none, or
+    takes no `FEATURES`, so that more has to be known of what it reads."""
+    try:
+        params = jax.eval_shape(lambda key: cell.prepare(cell.init(key, FEATURES)), jax.random.key(0))
+    except Exception:  # whatever a cell raises where it is asked for another input than it gets: no sweep ends by that
+        return None
     inputs = StepInput(jax.ShapeDtypeStruct((1, 1, FEATURES), jnp.float32))
     loops = loops_for(cell, params, jax.eval_shape(lambda p: cell.init_carry(p, (1,)), params), inputs)
     return None if loops is None else found(cell, loops, inputs)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells import Cell, Gated
+from rnngen.cells import Cell
 from rnngen.engines import printing
 from rnngen.engines.building import Library
 from rnngen.engines.pointstep import Slot, trace
@@ -76,6 +76,10 @@ def loops_of(cell: Cell, params: Params, width: int) -> Loops:
     not known, an output other than the new hidden state, a carry whose leaves are not all `[h]`, and anything but
     float32.
     """
+    try:
+        hash(cell)
+    except TypeError as error:
+        raise NoLoops(f"it cannot be told from other cells: {error}") from error
     leaves, tree = jax.tree.flatten(params)
     found = _loops_of(cell, tuple((leaf.shape, jnp.result_type(leaf)) for leaf in leaves), tree, width)
     if isinstance(found, str):
@@ -94,13 +98,12 @@ def _loops_of(cell: Cell, shapes: tuple, tree: Any, width: int) -> Loops | str:
     except Exception as error:  # whatever a cell raises where it is traced for one example: no run ends by that
         return f"tracing it for one example ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     library = Library(f"{_label(cell)}_{hashlib.sha256(text.encode()).hexdigest()[:8]}", "layer.cc", CALLS, text)
-    return Loops(
-        library, tuple(step.slots.values()), step.hidden, len(step.old) - 1, len(step.old) - 1 + len(step.kept)
-    )
+    others = len(step.old) - 1
+    return Loops(library, tuple(step.slots.values()), step.hidden, others, others + len(step.kept))
 
 
 def _label(cell: Cell) -> str:
     """What a person calls it: the file that it is from."""
-    structure = cell.structure
-    module = getattr(structure.combine, "__module__", None) if isinstance(structure, Gated) else None
+    structure: Any = cell.structure
+    module = getattr(structure.combine, "__module__", None)
     return re.sub(r"\W", "", str(module).rpartition(".")[2]) or "cell"

@@ -18,9 +18,11 @@ from rnngen.cells.activations import ACTIVATIONS
 from rnngen.engines import building, calibration, calls, generator, unroll
 from rnngen.engines.building import LINEAR
 from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
-from rnngen.engines.compiled import why_none
+from rnngen.engines.compiled import loops_for, why_none
+from rnngen.engines.fused import found as kept_for
 from rnngen.engines.fused import ready
 from rnngen.engines.recurrence import linear_recurrence
+from rnngen.engines.steps import StepInput
 from rnngen.engines.telling import listening
 from rnngen.provenance import sha256_of
 
@@ -267,7 +269,8 @@ def test_what_is_approximated_is_good_to_the_last_bits():
     functions = {"tanh": jnp.tanh, "exp": jnp.exp, "log": jnp.log, "log1p": jnp.log1p}
     cell = functions_of_u(*functions.values())
     near = np.concatenate([np.logspace(-30, 2, 3201), [0.0, 1.0, 3e38, 1.1754944e-38, np.inf, np.nan]])
-    xs = np.concatenate([near, -near, np.linspace(-110, 110, 22_001)]).astype(np.float32)
+    lines = [np.linspace(-10, 10, 20_001), np.linspace(-110, 110, 22_001)]
+    xs = np.concatenate([near, -near, *lines, [50, -50]]).astype(np.float32)
     carry = unroll(cell, cell.init(None, 1), jnp.asarray(xs)[None, :, None], engine=COMPILED)[0]
     for name, found in zip(functions, carry, strict=True):
         with np.errstate(all="ignore"):
@@ -278,6 +281,7 @@ def test_what_is_approximated_is_good_to_the_last_bits():
         whole = np.isfinite(exact) & (size > 1.2e-38)  # what is smaller is taken for 0
         assert np.all(np.abs(found[whole] - exact[whole]) <= 5e-7 * size[whole]), name
         assert np.array_equal(found[np.isinf(exact)], exact[np.isinf(exact)]), name
+        assert name != "tanh" or np.nanmax(np.abs(found)) <= 1
 
 
 @built
@@ -589,10 +593,40 @@ def test_a_cell_that_cannot_be_traced_alone_runs_in_jax(monkeypatch, tmp_path):
 
     seen: list[int] = []
     cell = plain._replace(init=init)
+    params, xs = cell.init(jax.random.key(0), 3), noise((4, 2, 3), 1)
+    assert_near(*[unroll(cell, params, xs, engine=engine) for engine in ("auto", "scan")], 1e-6)
+    loops = loops_for(cell, params, cell.init_carry(params, (2,)), StepInput(xs))
+    assert kept_for(cell, loops, StepInput(xs)).why_not == "tracing the layer ended in RuntimeError: once and no more"
+    assert ready(cell) is None
+    # That is no fault of the loops, which a cell with the same mathematics has.
+    assert not calibration.FOUND
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@built
+def test_a_record_whose_library_is_gone_is_written_again_also_where_nothing_can_be_built(monkeypatch, tmp_path):
+    assert found_with(monkeypatch, tmp_path, "c++").why_not is None
+    (library,), (record,) = tmp_path.rglob("*.so"), tmp_path.rglob("*.json")
+    library.write_bytes(b"torn")
+    monkeypatch.setattr(calibration, "run_alone", lambda *_: (1, "", "out of order"))
+    ended = "building and timing them ended in out of order"
+    assert found_with(monkeypatch, tmp_path, "c++").why_not == ended
+    assert calibration.read(record).why_not == ended
+
+
+def test_a_cell_that_cannot_be_told_from_others_has_no_loops():
+    plain = CELLS["rnn"](5)
+
+    class Init:
+        __hash__ = None
+
+        def __call__(self, key, input_dim):
+            return plain.init(key, input_dim)
+
+    cell, xs = plain._replace(init=Init()), noise((4, 2, 3), 1)
     params = cell.init(jax.random.key(0), 3)
-    assert_near(*[unroll(cell, params, noise((4, 2, 3), 1), engine=engine) for engine in ("auto", "scan")], 1e-6)
-    (found,) = calibration.FOUND.values()
-    assert found.why_not == "tracing the layer ended in RuntimeError: once and no more"
+    assert why_none(cell, params, xs) == "it cannot be told from other cells: unhashable type: 'Init'"
+    assert_near(*[unroll(cell, params, xs, engine=engine) for engine in ("auto", "scan")], 1e-6)
 
 
 @pytest.mark.slow

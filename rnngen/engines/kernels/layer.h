@@ -6,8 +6,8 @@
 #include <new>
 #include <vector>
 
-#include "slots.h"
 #include "product.h"
+#include "slots.h"
 
 namespace rnngen {
 

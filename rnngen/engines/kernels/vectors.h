@@ -1,4 +1,4 @@
-// Vectors of numbers: as many as this processor takes at once, how they are read and written, and their tanh.
+// Vectors of numbers: as many as this processor takes at once, how they are read and written, and their functions.
 #pragma once
 
 #include <cmath>
@@ -44,8 +44,8 @@ inline Vec all(float x) { return x - Vec{}; }  // not x + 0, which is another nu
 // Of each number: its bits, and what a comparison says.
 typedef decltype(Vec{} == Vec{}) Mask;
 typedef std::int32_t Bits __attribute__((vector_size(L * 4)));
-inline Bits bits(Vec x) { return reinterpret_cast<Bits&>(x); }
-inline Vec number(Bits x) { return reinterpret_cast<Vec&>(x); }
+inline Bits bits(Vec x) { return (Bits)x; }
+inline Vec number(Bits x) { return (Vec)x; }
 template <class F, class... X>
 inline Vec each(F f, X... x) {
   Vec out;
