@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1: nats a frame, accuracy; and the tuned baselines in the repository of arXiv 2108.00527.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 # Test nats an image. NADE and the three layers of GRU (Lamb et al. 2016): recalled; the first measured on these files.

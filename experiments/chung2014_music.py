@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 # Chung et al. 2014, table 2, test nats a frame: recalled, not read again.

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import TRAINED, load
 from rnngen.report import command, present
+from rnngen.runs.records import load
+from rnngen.storage.folder import TRAINED
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1, by task and length of the sequences: test loss.

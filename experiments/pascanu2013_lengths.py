@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
 from rnngen.report.figures import diagnosed
 from rnngen.report.labels import moments, setting_names
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 

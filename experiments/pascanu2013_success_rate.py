@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
 from rnngen.report.tables import settings, wilson
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import load
 from rnngen.report import command, present
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import wilson
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 

@@ -21,9 +21,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from rnngen.jsonfiles import read_json
 from rnngen.report import command
 from rnngen.report.style import COLOURS, save
+from rnngen.storage.jsonl import read_json
 
 HERE = Path(__file__).with_suffix("")
 ENGINES = {

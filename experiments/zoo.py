@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnngen.records import load
 from rnngen.report import command, folders, present
 from rnngen.report.style import legend, panels, save, styled
 from rnngen.report.tables import axes
+from rnngen.runs.records import load
 
 HERE = Path(__file__).with_suffix("")
 MARKERS, COLOURS = "osD^v", ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

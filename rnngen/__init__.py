@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnngen import cells, diagnostics, sweep
     from rnngen.engines import unroll
-    from rnngen.generation import generate
-    from rnngen.records import load
+    from rnngen.generation.generate import generate
+    from rnngen.runs.records import load
 
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "cells", "diagnostics", "generate", "load", "sweep", "unroll"]
 
 # Loaded when first asked for, so that who wants a layer does not wait for tables, figures and searches.
-_HOMES = {"generate": "rnngen.generation", "load": "rnngen.records", "unroll": "rnngen.engines"}
+_HOMES = {"generate": "rnngen.generation.generate", "load": "rnngen.runs.records", "unroll": "rnngen.engines"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from rnngen.cli import main
+from rnngen.cli.main import main
 
 sys.exit(main())

@@ -24,7 +24,8 @@ from benchmarks import cells, compiling, diagnoses, generation, layers, lengths,
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
-from rnngen import jsonfiles, process
+from rnngen import runtime
+from rnngen.storage import jsonl
 
 BENCHES: dict[str, Bench] = {
     "layers": layers.BENCH,
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if flags.out:
         record = {"options": vars(flags) | options._asdict(), "machine": facts, "rows": rows, "summary": summary}
-        jsonfiles.write_json(Path(flags.out), record)
+        jsonl.write_json(Path(flags.out), record)
     return 0
 
 
@@ -86,7 +87,7 @@ def _count(text: str) -> int:
 
 
 def _options(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Options:
-    options = Options(flags.repeats, flags.devices or process.count_cores(), flags.quick, flags.longest)
+    options = Options(flags.repeats, flags.devices or runtime.count_cores(), flags.quick, flags.longest)
     if flags.longest and flags.longest < lengths.shortest(options):
         parser.error(f"argument --longest: must be at least {lengths.shortest(options)}, got {flags.longest}")
     if flags.out and not Path(flags.out).resolve().parent.is_dir():
@@ -112,8 +113,8 @@ def _prepare(default_malloc: bool, devices: int) -> bool:
     if default_malloc:
         jax.config.update("jax_num_cpu_devices", devices)
         return False
-    process.prepare(devices=devices)
-    return process.keep_memory()
+    runtime.prepare(devices=devices)
+    return runtime.keep_memory()
 
 
 def _run(chosen: dict[str, list[str]], options: Options) -> tuple[list[Row], dict[str, list[Row]]]:

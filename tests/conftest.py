@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rnngen.cells import CELLS
+from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnoses import DIAGNOSES
 from rnngen.engines import unroll
-from rnngen.models import build_model
-from rnngen.tasks import TASKS
-from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer
+from rnngen.models.stack import build_model
+from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer
 
 # LLVM's optimiser is half of what it takes to compile a small program, and not what is tested: not here, and not in the
 # processes that tests start. Read when JAX starts, which importing it does not do.
@@ -127,7 +127,9 @@ def make_experiment(cell="gru", steps=4, seed=0, task=None, diagnose=(), optimiz
     settings = {"batch_size": 4, "log_every": 2, "eval_every": 2, "eval_batch_size": 8} | schedule
     optim = build_optimizer(optimizer, 1e-2, steps=steps, clip_norm=1.0)
     what = {name: DIAGNOSES[name]() for name in diagnose}
-    return Experiment(model, task, optim, Schedule(steps, **settings), Diagnose(what=what, examples=4), seed)
+    return Experiment(
+        model, task, optim, TrainConfig(steps, **settings), DiagnosticsConfig(what=what, examples=4), seed
+    )
 
 
 def pytest_addoption(parser):

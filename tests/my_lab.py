@@ -9,7 +9,7 @@ import optax
 from rnngen.cells import Cell
 from rnngen.diagnostics.diagnoses import Diagnosis
 from rnngen.tasks import latch
-from rnngen.train.regularizers import Regularizer
+from rnngen.training.regularizers import Regularizer
 
 
 def leaky(hidden_dim: int, *, leak: float = 0.9) -> Cell:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
-from rnngen.lookup import check_arguments, find
+from rnngen.registry import check_arguments, find
 from rnngen.types import Array, Carry, Key, Params, check_positive
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from rnngen.cells import Cell
-from rnngen.lookup import check_arguments, find
+from rnngen.registry import check_arguments, find
 from rnngen.types import Array, Carry, Params, check_positive
 
 NNX_CELLS = {name: c for name, c in vars(nnx).items() if isinstance(c, type) and issubclass(c, nnx.RNNCellBase)}

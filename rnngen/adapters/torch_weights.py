@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnngen.lookup import nearest
+from rnngen.registry import nearest
 from rnngen.types import Params
 
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}  # by the number of blocks side by side in a recurrent kernel

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 
-from rnngen.lookup import find
+from rnngen.registry import find
 
 _NAMES = (
     "celu elu gelu hard_sigmoid hard_silu hard_swish hard_tanh identity leaky_relu log_sigmoid mish "

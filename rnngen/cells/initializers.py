@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.lookup import find
+from rnngen.registry import find
 from rnngen.types import Array, Key, Params, check_positive
 
 Initializer = Callable[..., Array]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import MOST_FEATURES, Affine, Cell, Gated
-from rnngen.lookup import check_arguments, find
+from rnngen.registry import check_arguments, find
 from rnngen.types import Array, Carry, Key, PyTree
 
 

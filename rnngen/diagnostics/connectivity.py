@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from rnngen.cells.cell import no_preparation, no_projection
 from rnngen.diagnostics.gradient_flow import summed_loss, weighed_at
 from rnngen.engines import unroll
-from rnngen.models import Model
+from rnngen.models.stack import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Params
 

@@ -14,13 +14,14 @@ import numpy as np
 
 from rnngen import diagnostics
 from rnngen.cells.cell import KERNEL
+from rnngen.datasets import TASKS
 from rnngen.diagnostics import horizon
 from rnngen.diagnostics.checks import check_count, check_lags, check_steps, check_warmup
 from rnngen.diagnostics.eigenvalues import eigenvalues, kernel_eigenvalues, step_jacobians
 from rnngen.diagnostics.generalisation import evaluate_lengths
-from rnngen.lookup import find
-from rnngen.models import Model
-from rnngen.tasks import TASKS, Task
+from rnngen.models.stack import Model
+from rnngen.registry import find
+from rnngen.tasks import Task
 from rnngen.types import Batch, Params, check_positive
 
 

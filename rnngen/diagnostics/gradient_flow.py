@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.engines import prepare_unroll, unroll
-from rnngen.models import Model
+from rnngen.models.stack import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Carry, Params, PyTree
 

@@ -14,8 +14,8 @@ import numpy as np
 from rnngen.diagnostics.checks import check_axes
 from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss, weighed_at
 from rnngen.diagnostics.log_norms import log_gradient_norms, log_norms_of
-from rnngen.layers import BACKWARD
-from rnngen.models import Model
+from rnngen.models.layers import BACKWARD
+from rnngen.models.stack import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Params
 

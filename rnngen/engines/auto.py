@@ -19,10 +19,10 @@ import jax
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
-from rnngen.engines import building, calibration
 from rnngen.engines.associative import associative
-from rnngen.engines.calibration import LOOPS, PASS, SCAN
-from rnngen.engines.compiled import loops_for
+from rnngen.engines.cpu import build, calibration
+from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN
+from rnngen.engines.cpu.loops import loops_for
 from rnngen.engines.fused import engines_of, fastest, fused
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
@@ -66,7 +66,7 @@ def _timed(carry: Carry, may_fuse: bool):
     """What is fastest for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
-    return by_ways(calibration.ways(building.LINEAR, units, None, among), AFFINE)
+    return by_ways(calibration.ways(build.LINEAR, units, None, among), AFFINE)
 
 
 # The engine of each way of running an elementwise affine cell.

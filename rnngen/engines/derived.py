@@ -14,7 +14,7 @@ from jax.extend.core import jaxpr_as_fun
 from rnngen.cells import Cell
 from rnngen.engines import trees
 from rnngen.engines.dependence import depends
-from rnngen.engines.reverse import Gradient, Kept
+from rnngen.engines.reverse import Gradient, Residuals
 from rnngen.engines.steps import StepInput, full_step, project
 from rnngen.types import Carry, Params, PyTree
 
@@ -25,17 +25,17 @@ class Derived:
     def __init__(self, cell: Cell):
         self.cell, self.step = cell, full_step(cell)
 
-    def forward(self, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, PyTree, Kept]:
+    def forward(self, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, PyTree, Residuals]:
         """(last carry, ys, what is kept)."""
 
         def step(carry, inputs):
             left, y = self.step(params, carry, project(self.cell, params, inputs))
-            return left, (y, Kept(left))
+            return left, (y, Residuals(left))
 
         last, (ys, kept) = jax.lax.scan(step, carry, inputs)
         return last, ys, kept
 
-    def backward(self, params, start, inputs: StepInput, kept: Kept, gradient: Gradient, dys):
+    def backward(self, params, start, inputs: StepInput, kept: Residuals, gradient: Gradient, dys):
         """One chunk: (gradient before it, gradient in the floats of its inputs)."""
         before = trees.entering(start, kept.carries)
         linear = linearise(lambda c, i: self.step(params, c, i), before, project(self.cell, params, inputs))

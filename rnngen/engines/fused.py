@@ -13,15 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell, Gated
-from rnngen.engines import building, calibration, trees
-from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
-from rnngen.engines.compiled import compiled, loops_for
+from rnngen.engines import trees
+from rnngen.engines.cpu import build, calibration
+from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Found, Ways
+from rnngen.engines.cpu.export import FEATURES, programs
+from rnngen.engines.cpu.generator import Loops
+from rnngen.engines.cpu.loops import compiled, loops_for
 from rnngen.engines.derived import Derived
-from rnngen.engines.exporting import FEATURES, programs
-from rnngen.engines.generator import Loops
-from rnngen.engines.reverse import Gradient, Kept
+from rnngen.engines.handwritten import Sharpened
+from rnngen.engines.reverse import Gradient, Residuals
 from rnngen.engines.scan import scan
-from rnngen.engines.sharpened import Sharpened
 from rnngen.engines.steps import StepInput
 from rnngen.engines.ways import by_ways
 from rnngen.types import Carry, check_positive
@@ -89,7 +90,7 @@ def found(cell: Cell, loops: Loops, inputs: StepInput) -> Found:
 
 
 def _programs(cell: Cell, loops: Loops, inputs: StepInput) -> Callable:
-    names = [building.target(loops.library, call) for call in loops.library.calls]
+    names = [build.target(loops.library, call) for call in loops.library.calls]
     return lambda: programs(cell, engines_of(cell, loops, threads=1), names, inputs.u.shape[-1])
 
 
@@ -116,7 +117,7 @@ def _differentiable(method, chunk: int):
     return run
 
 
-def _backward(method, chunk: int, params, carry, inputs: StepInput, kept: Kept, dlast, dys):
+def _backward(method, chunk: int, params, carry, inputs: StepInput, kept: Residuals, dlast, dys):
     """Gradients in (params, carry, inputs), the chunks taken from the last to the first."""
     size = trees.chunk_size(trees.length(inputs), chunk)
     starts = _carries_before_chunks(carry, kept.carries, size)

@@ -16,7 +16,7 @@ from rnngen.engines import trees
 from rnngen.engines.dependence import depends
 from rnngen.engines.jacobians import CHOICES, DENSE_LIMIT, Trajectory
 from rnngen.engines.steps import full_step, project
-from rnngen.lookup import nearest
+from rnngen.registry import nearest
 from rnngen.types import Array, Carry, Params
 
 BLOCK = 16

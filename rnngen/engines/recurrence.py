@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import compose_affine, multiply_add
-from rnngen.engines import building, calibration
-from rnngen.engines.building import LINEAR
+from rnngen.engines.cpu import build, calibration
+from rnngen.engines.cpu.build import LINEAR
 from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
 from rnngen.types import Array, Carry, PyTree
 
@@ -82,13 +82,13 @@ def one_after_another(given: PyTree) -> bool:
     """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, all that is given in float32."""
     if jax.default_backend() != "cpu" or any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(given)):
         return False
-    return LINEAR.name in building.REGISTERED or calibration.find(LINEAR, USUAL).why_not is None
+    return LINEAR.name in build.REGISTERED or calibration.find(LINEAR, USUAL).why_not is None
 
 
 def _loop(a: Array, b: Array, carry: Array) -> Array:
     """c `[t, ...]` for a leaf; not for t = 1, where XLA loses in second derivatives what kind of call this is."""
     out = jax.ShapeDtypeStruct(a.shape, a.dtype)
-    return jax.ffi.ffi_call(building.target(LINEAR, "recurrence"), out, vmap_method="sequential")(a, b, carry)
+    return jax.ffi.ffi_call(build.target(LINEAR, "recurrence"), out, vmap_method="sequential")(a, b, carry)
 
 
 def _forward(a, b, carry, block):

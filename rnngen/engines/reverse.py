@@ -9,7 +9,7 @@ from rnngen.engines import trees
 from rnngen.types import Carry, Params, PyTree
 
 
-class Kept(NamedTuple):
+class Residuals(NamedTuple):
     """What a forward pass keeps, `[t, *b, ...]`: the carries that leave its steps, and what the method wants."""
 
     carries: Carry

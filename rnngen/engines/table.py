@@ -7,7 +7,7 @@ from rnngen.engines.auto import auto
 from rnngen.engines.fused import fused
 from rnngen.engines.newton import newton
 from rnngen.engines.scan import scan
-from rnngen.lookup import check_arguments, find
+from rnngen.registry import check_arguments, find
 
 ENGINES: dict[str, Callable] = {
     "associative": associative,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 
-from rnngen.engines.calibration import LOOPS, SCAN, Ways
+from rnngen.engines.cpu.calibration import LOOPS, SCAN, Ways
 from rnngen.engines.telling import tell
 from rnngen.engines.trees import whole
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.jsonfiles import DamagedFile
-from rnngen.records import PACKED, sweep
 from rnngen.report import effects, figures, page, scores, sizes, spectra, style
 from rnngen.report.tables import axes, cost, failures, is_search, markdown, summary
 from rnngen.report.tex import latex
+from rnngen.runs.records import PACKED, sweep
+from rnngen.storage.jsonl import DamagedFile
 
 __all__ = ["command", "failures", "folders", "latex", "present", "summary", "write"]
 

@@ -10,11 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnngen.records import TRAINED, short, sweep
 from rnngen.report.columns import is_numeric
 from rnngen.report.labels import literal, words
 from rnngen.report.style import not_finite, number_axis, panels, styled
 from rnngen.report.tables import is_search, results, settings
+from rnngen.runs.records import sweep
+from rnngen.storage.dotted import short
+from rnngen.storage.folder import TRAINED
 
 LOSS = "metrics.test.loss"
 _MOST_WORDS = 40  # values of an axis of words, beyond which nobody could read them

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rnngen.records import PackedRun, RunFolder, flatten, runs, sweep
 from rnngen.report.columns import Column, number
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import results, settings
+from rnngen.runs.records import PackedRun, runs, sweep
+from rnngen.storage.dotted import flatten
+from rnngen.storage.folder import RunFolder
 
 STATUSES = ("finished", "diverged", "pruned", "failed", "unfinished")
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rnngen.records import load
 from rnngen.report.labels import labelled, moments
 from rnngen.report.shapes import check_rows
 from rnngen.report.style import band, colours, legend_above, not_finite, panels, styled
+from rnngen.runs.records import load
 
 MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
 THIN = 0.6  # points, of lines that are beside the point

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.jsonfiles import read_json
 from rnngen.report import style
 from rnngen.report.columns import columns
 from rnngen.report.inspect_figures import FIGURES
 from rnngen.report.markup import element, pairs, scrolling, section, table, text
 from rnngen.report.page import document, picture
+from rnngen.storage.jsonl import read_json
 
 LEVELS = 8  # shades of either colour
 CAPTION = (

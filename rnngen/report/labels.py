@@ -4,9 +4,11 @@ import os
 
 import pandas as pd
 
-from rnngen.records import TRAINED, load, short, sweep
 from rnngen.report.columns import NOTHING
 from rnngen.report.tables import REPEATS, settings
+from rnngen.runs.records import load, sweep
+from rnngen.storage.dotted import short
+from rnngen.storage.folder import TRAINED
 
 
 def labelled(folder: str | os.PathLike, table: str) -> pd.DataFrame:

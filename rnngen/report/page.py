@@ -8,13 +8,13 @@ from string import Template
 
 import pandas as pd
 
-from rnngen.records import short
 from rnngen.report.captions import caption
 from rnngen.report.columns import NOTHING, columns, number
 from rnngen.report.facts import Subject, facts, gather, shared
 from rnngen.report.markup import data_uri, details, element, pairs, scrolling, section, table, text
 from rnngen.report.samples import samples
 from rnngen.report.tables import REPEATS, whole
+from rnngen.storage.dotted import short
 
 MOST_TRIALS, MOST_SETTINGS, MOST_LINES = 2000, 500, 200
 LARGEST_SVG = 300_000

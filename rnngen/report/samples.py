@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.records import PackedRun, RunFolder
 from rnngen.report.markup import KINDS, data_uri, element, text
+from rnngen.runs.records import PackedRun
+from rnngen.storage.folder import RunFolder
 
 PER_SETTING, LARGEST, ALTOGETHER = 3, 1_500_000, 6_000_000  # files, bytes of one (half a minute of sound), of all
 

@@ -8,12 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Transform
 
-from rnngen.records import TRAINED, load, short
 from rnngen.report.columns import is_numeric
 from rnngen.report.figures import diagnosed
 from rnngen.report.labels import curve_axis, literal, moments, setting_names, together, words
 from rnngen.report.style import band, beside, colours, legend_above, not_finite, number_axis, panels, styled
 from rnngen.report.tables import settings, wilson
+from rnngen.runs.records import load
+from rnngen.storage.dotted import short
+from rnngen.storage.folder import TRAINED
 
 MOST_CURVES = 12  # that can be told apart
 SHOWN = (0.3, 1e4)  # steps, of half-lives

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnngen.jsonfiles import DamagedFile, misfit
-from rnngen.records import flatten
+from rnngen.storage.dotted import flatten
+from rnngen.storage.jsonl import DamagedFile, misfit
 
 
 def _is_numbers(value: Any) -> str:

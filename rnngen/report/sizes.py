@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnngen.records import TRAINED, load, sweep
 from rnngen.report.columns import is_numeric
 from rnngen.report.figures import MOST_CURVES, MOST_PANELS
 from rnngen.report.labels import literal, together, words
 from rnngen.report.style import band, colours, legend, panels, styled
 from rnngen.report.tables import is_search, settings
+from rnngen.runs.records import load, sweep
+from rnngen.storage.folder import TRAINED
 
 SIZE = "cell.kwargs.hidden_dim"
 LEAST = 3  # sizes that make a curve

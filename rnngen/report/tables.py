@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import SeriesGroupBy
 
-from rnngen.records import TRAINED, describe, flatten, load, runs, short, sweep
 from rnngen.report.columns import is_numeric
+from rnngen.runs.records import load, runs, sweep
+from rnngen.storage.dotted import describe, flatten, short
+from rnngen.storage.folder import TRAINED
 
 SPREAD = ("median", "min", "max")
 REPEATS = ("seed", "task.kwargs.fold")  # what tells runs of one setting apart

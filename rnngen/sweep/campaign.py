@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rnngen.config import build_cell
-from rnngen.configcheck import ConfigError, at_place
-from rnngen.records import OVER, RunFolder, flatten, proposals
-from rnngen.sweep.driver import Listed, Source, job_of, run_trials
+from rnngen.config.check import ConfigError, at_place
+from rnngen.runs.records import proposals
+from rnngen.storage.dotted import flatten
+from rnngen.storage.folder import OVER, RunFolder
+from rnngen.sweep.driver import FixedTrials, TrialSource, job_of, run_trials
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.executors.local import Local
 from rnngen.sweep.launch import make_executor
@@ -18,7 +20,7 @@ from rnngen.sweep.ranges import Search, metric_place
 from rnngen.sweep.study import Study, planned
 
 
-class Campaign:
+class SweepRun:
     """What `begin` makes. total, left: trials in all, and those of them that are not over.
 
     metric, mode: by what a search, or the line that a person sees, calls a trial the best.
@@ -26,7 +28,7 @@ class Campaign:
 
     metric, mode = "loss", "min"
 
-    def __init__(self, folder: Path, source: Source, executor: Executor, options: dict, total: int, left: int):
+    def __init__(self, folder: Path, source: TrialSource, executor: Executor, options: dict, total: int, left: int):
         self.folder, self.source, self.executor, self.options = folder, source, executor, options
         self.total, self.left = total, left
 
@@ -48,7 +50,7 @@ class Campaign:
 
 def begin(
     folder: Path, base: dict, space: Any, launch: dict, retry_failed: bool = False, detach: bool = False
-) -> Campaign:
+) -> SweepRun:
     """Plan a sweep over a complete base config and claim its folder.
 
     space: what `get_sweep()` returned. launch: resolved. Raises ConfigError before anything is written where a trial
@@ -65,7 +67,7 @@ def begin(
     if isinstance(executor, Local):
         executor.build_loops(map(build_cell, {_loops_key(t.config["cell"]): t.config for t in todo}.values()))
     packs = deal(todo, launch["pack"], executor)
-    return Campaign(folder, Listed(packs), executor, job_options(launch), len(trials), len(todo))
+    return SweepRun(folder, FixedTrials(packs), executor, job_options(launch), len(trials), len(todo))
 
 
 def _loops_key(cell: dict) -> str:
@@ -74,7 +76,7 @@ def _loops_key(cell: dict) -> str:
     return str((cell["name"], cell["kwargs"].get("hidden_dim"), arguments))
 
 
-def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> Campaign:
+def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> SweepRun:
     if detach:
         raise ConfigError(
             "--detach: what a search by results tries next needs a driver that stays; use method='random'"
@@ -85,7 +87,7 @@ def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed
         claim_search(folder, base, search.record())
     done = [RunFolder(folder / "trials" / p["id"]).result() for p in proposals(folder)]
     over = sum(result is not None and (result["status"] in OVER or not retry_failed) for result in done)
-    campaign = Campaign(folder, study, executor, job_options(launch), search.trials, search.trials - over)
+    campaign = SweepRun(folder, study, executor, job_options(launch), search.trials, search.trials - over)
     campaign.metric, campaign.mode = search.metric, search.mode
     return campaign
 

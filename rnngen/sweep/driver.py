@@ -8,17 +8,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from rnngen import stopping
-from rnngen.configcheck import ConfigError, at_place
-from rnngen.configkeys import structure
+from rnngen.config.check import ConfigError, at_place
+from rnngen.config.fingerprint import structure
+from rnngen.storage import preemption
 from rnngen.sweep.executors import Executor
-from rnngen.sweep.job import CannotGoOn, Job, JobLost, fail
+from rnngen.sweep.job import FatalJobError, Job, WorkerDied, fail
 from rnngen.sweep.plan import Trial, run_folder, status_of
 
 LOOK_EVERY = 0.2  # seconds between looks at trials that a search may stop
 
 
-class Source(Protocol):
+class TrialSource(Protocol):
     """Where trials come from: a list, or a search that thinks of them one by one."""
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
@@ -31,14 +31,14 @@ class Source(Protocol):
         """A trial has its result."""
 
 
-class Listed:
-    """A `Source` of packs that were all planned before."""
+class FixedTrials:
+    """A `TrialSource` of packs that were all planned before."""
 
     def __init__(self, packs: list[list[Trial]]):
         self._packs = packs
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
-        """See `Source`: all, at the first call."""
+        """See `TrialSource`: all, at the first call."""
         packs, self._packs = self._packs, []
         return packs
 
@@ -50,7 +50,7 @@ class Listed:
 
 
 def run_trials(
-    folder: Path, source: Source, executor: Executor, on_over: Callable[[str, Trial], Any], **options: Any
+    folder: Path, source: TrialSource, executor: Executor, on_over: Callable[[str, Trial], Any], **options: Any
 ) -> None:
     """Run what a source gives, and call `on_over` with each trial's status and the trial as it ends.
 
@@ -80,9 +80,9 @@ def run_trials(
             start(source.next(len(running), executor.slots))
             if not running:
                 return
-            if stopping.asked():
+            if preemption.asked():
                 begun = [t for trials in running.values() for t in trials if _is_under_way(folder, t)]
-                raise stopping.Preempted(f"with {len(begun)} trials under way")
+                raise preemption.Preempted(f"with {len(begun)} trials under way")
             if time.monotonic() - looked > LOOK_EVERY:
                 source.look([trial for trials in running.values() for trial in trials])
                 looked = time.monotonic()
@@ -91,7 +91,7 @@ def run_trials(
             except queue.Empty:
                 continue
             trials = running.pop(future)
-            if isinstance(future.exception(), CannotGoOn):
+            if isinstance(future.exception(), FatalJobError):
                 raise ConfigError(str(future.exception()))
             start(_settle(folder, trials, future.exception()))
             for trial in trials:
@@ -118,5 +118,5 @@ def _settle(folder: Path, trials: list[Trial], error: BaseException | None) -> l
     if left and len(trials) > 1:
         return [[trial] for trial in left]
     for trial in left:
-        fail(run_folder(folder, trial).path, error or JobLost("its job ended without a result"))
+        fail(run_folder(folder, trial).path, error or WorkerDied("its job ended without a result"))
     return []

@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rnngen import locks, stopping
-from rnngen.records import RunFolder
+from rnngen.storage import locks, preemption
+from rnngen.storage.folder import RunFolder
 
 
 class Job(NamedTuple):
@@ -17,7 +17,7 @@ class Job(NamedTuple):
 
     key: jobs of one key compile the same programs. configs, folders: a resolved config and a run folder a trial;
     the folders are seen by driver and worker alike. exact: several trials are to give the bits that each gives alone.
-    log: names of sinks, see `rnngen.sinks`.
+    log: names of sinks, see `rnngen.storage.trackers`.
     """
 
     key: str
@@ -27,22 +27,22 @@ class Job(NamedTuple):
     log: tuple[str, ...] = ()
 
 
-class JobLost(Exception):  # noqa: N818, not an error of the program but of the machine below it
+class WorkerDied(Exception):  # noqa: N818, not an error of the program but of the machine below it
     """The process or machine that had a job is gone; the message says how."""
 
 
-class CannotGoOn(Exception):  # noqa: N818, as above
+class FatalJobError(Exception):
     """No job can run, or none can write what came of it; the message says why. No trial is to blame."""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 # Seconds that a trial's folder may still be a process's whose driver is gone: it stops at its next row, or is ended.
-PATIENCE = stopping.GRACE + 10
+PATIENCE = preemption.GRACE + 10
 
 
 def perform(job: Job) -> None:
     """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
-    from rnngen.run import run_pack  # here, so that the driver's end of this module stays light
+    from rnngen.runs.train import run_pack  # here, so that the driver's end of this module stays light
 
     run_pack(job.configs, job.folders, fail, job.exact, job.log, PATIENCE, locks.LEAST)
 
@@ -50,14 +50,14 @@ def perform(job: Job) -> None:
 def perform_logged(job: Job) -> None:
     """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial.
 
-    Raises CannotGoOn where nothing can be written.
+    Raises FatalJobError where nothing can be written.
     """
     try:
         os.makedirs(job.folders[0], exist_ok=True)
         with output_to(os.path.join(job.folders[0], "log.txt")):
             perform(job)
     except OSError as error:
-        raise CannotGoOn(str(error)) from error
+        raise FatalJobError(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -83,12 +83,12 @@ def _flush() -> None:
 
 
 def fail(folder: str | os.PathLike, error: BaseException) -> None:
-    """Record a trial as failed. Raises CannotGoOn where that is not its own doing."""
+    """Record a trial as failed. Raises FatalJobError where that is not its own doing."""
     if isinstance(error, locks.HeldError) or (isinstance(error, OSError) and error.errno in FULL):
-        raise CannotGoOn(str(error)) from error
+        raise FatalJobError(str(error)) from error
     run = RunFolder(folder)
     run.path.mkdir(parents=True, exist_ok=True)
-    if isinstance(error, JobLost):
+    if isinstance(error, WorkerDied):
         run.finish({"status": "failed", "reason": str(error)})
         return
     reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -10,10 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rnngen import sinks
 from rnngen.config import component, plain
-from rnngen.configcheck import ConfigError, at_place, check_kwargs, merge
-from rnngen.lookup import find
+from rnngen.config.check import ConfigError, at_place, check_kwargs, merge
+from rnngen.registry import find
+from rnngen.storage import trackers
 from rnngen.sweep.executors import EXECUTORS, Executor
 
 
@@ -55,7 +55,7 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
     kwargs = part["kwargs"] | ({"workers": workers} if workers else {})
     part["kwargs"] = check_kwargs("launch.executor.kwargs", part["name"], factory, kwargs, ("folder",))
     names = tuple(filter(None, resolved["log"].split(",")))
-    at_place("launch.log", lambda: sinks.check(names))
+    at_place("launch.log", lambda: trackers.check(names))
     return resolved | {"log": names}
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 
-from rnngen.configkeys import structure
+from rnngen.config.fingerprint import structure
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.plan import Trial
 

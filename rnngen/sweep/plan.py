@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnngen.config import build, plain, resolve
-from rnngen.configcheck import ConfigError, set_override
-from rnngen.configkeys import config_id, difference
-from rnngen.jsonfiles import SWEEP, read_json, write_json
-from rnngen.records import OVER, RunFolder
-from rnngen.run import check_writable
+from rnngen.config.check import ConfigError, set_override
+from rnngen.config.fingerprint import config_id, difference
+from rnngen.runs.train import check_writable
+from rnngen.storage.folder import OVER, RunFolder
+from rnngen.storage.jsonl import SWEEP, read_json, write_json
 from rnngen.sweep.space import Labelled, bare
 
 

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from rnngen.configcheck import ConfigError
-from rnngen.jsonfiles import DamagedFile
-from rnngen.records import RunFolder, describe, load, short, sweep
-from rnngen.sweep.campaign import Campaign
+from rnngen.config.check import ConfigError
+from rnngen.runs.records import load, sweep
+from rnngen.storage.dotted import describe, short
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import DamagedFile
+from rnngen.sweep.campaign import SweepRun
 from rnngen.sweep.plan import Trial
 from rnngen.sweep.ranges import metric_place
 
@@ -29,7 +31,7 @@ class Progress:
     `over` may be called from any thread.
     """
 
-    def __init__(self, campaign: Campaign):
+    def __init__(self, campaign: SweepRun):
         self._campaign, self._lock = campaign, threading.Lock()
         self._counts = dict.fromkeys(STATUSES, 0)
         self._best: tuple[float, str] | None = None

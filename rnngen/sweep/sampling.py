@@ -4,7 +4,7 @@ import functools
 import hashlib
 from typing import Any
 
-from rnngen.configcheck import ConfigError
+from rnngen.config.check import ConfigError
 from rnngen.sweep.ranges import Choice, Numbers, Search
 
 

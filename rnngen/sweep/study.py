@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from rnngen.config import build, resolve
-from rnngen.configcheck import ConfigError
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.lookup import nearest
-from rnngen.records import RunFolder, flatten, proposals
+from rnngen.config.check import ConfigError
+from rnngen.registry import nearest
+from rnngen.runs.records import proposals
+from rnngen.storage.dotted import flatten
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 from rnngen.sweep import sampling
 from rnngen.sweep.plan import Trial, make_trial, run_folder
 from rnngen.sweep.ranges import Choice, Numbers, Search, metric_place
@@ -22,7 +24,7 @@ from rnngen.sweep.space import Labelled
 
 
 class Study:
-    """A `Source` of trials that a search proposes, one a job."""
+    """A `TrialSource` of trials that a search proposes, one a job."""
 
     def __init__(self, folder: Path, base: dict, search: Search, retry_failed: bool = False):
         """Take up what the folder holds. Raises ConfigError for a search that cannot be, before anything is written."""
@@ -36,7 +38,7 @@ class Study:
         self._rebuild(retry_failed)
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
-        """See `driver.Source`: proposals for the free slots."""
+        """See `driver.TrialSource`: proposals for the free slots."""
         free = max(slots - running, 0)
         packs, self._again = [[trial] for trial in self._again[:free]], self._again[free:]
         while len(packs) < free and self._asked < self.search.trials:
@@ -46,7 +48,7 @@ class Study:
         return packs
 
     def look(self, trials: list[Trial]) -> None:
-        """See `driver.Source`: ask those that do worse than most to stop."""
+        """See `driver.TrialSource`: ask those that do worse than most to stop."""
         if self.search.pruner["name"] == "none":
             return
         for trial in trials:
@@ -55,7 +57,7 @@ class Study:
                 run.request_stop()
 
     def over(self, trial: Trial) -> None:
-        """See `driver.Source`: tell what came out."""
+        """See `driver.TrialSource`: tell what came out."""
         self._conclude(self._live.pop(trial.id), run_folder(self.folder, trial))
 
     def _propose(self) -> Trial | None:

@@ -38,7 +38,7 @@ class Task(NamedTuple):
       carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
     warmup: (evaluation split, batch_size) -> how many chunks, numbered below 0, come before the first of these to warm
       the carry; they have no weight.
-    medium: how its sequences are made and shown, {"name", "kwargs"} of `rnngen.media.MEDIA`; None: it makes none.
+    codec: how its sequences are made and shown, {"name", "kwargs"} of `rnngen.datasets.CODECS`; None: it makes none.
     facts: what a record should say of its data.
     """
 
@@ -54,7 +54,7 @@ class Task(NamedTuple):
     finish: Callable[[Any], Batch] = lambda batch: batch
     chunks: Callable[[str, int], int] | None = None
     warmup: Callable[[str, int], int] = lambda split, batch_size: 0
-    medium: dict | None = None
+    codec: dict | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
 
     def expected_baseline(self, split: str) -> float:

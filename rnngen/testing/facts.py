@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells import CELLS, Affine, Cell, Gated
+from rnngen.datasets import TASKS
 from rnngen.diagnostics import memory_horizon
 from rnngen.diagnostics.log_norms import named
 from rnngen.engines import unroll
-from rnngen.engines.compiled import why_none
-from rnngen.models import build_model
-from rnngen.tasks import TASKS
+from rnngen.engines.cpu.loops import why_none
+from rnngen.models.stack import build_model
 from rnngen.testing.case import SMALLER, Case
 from rnngen.testing.runs import allowed, refusal
 from rnngen.testing.structures import carry_jacobian

@@ -11,9 +11,9 @@ import sys
 import jax
 
 from rnngen.config import base_config, build, component, resolve
-from rnngen.process import prepare_worker
-from rnngen.train.sharding import mesh_of
-from rnngen.train.state import TrainState, init_params, init_state, train_steps
+from rnngen.runtime import prepare_worker
+from rnngen.training.sharding import mesh_of
+from rnngen.training.state import TrainState, init_params, init_state, train_steps
 
 
 def compiled_steps(cell: str, size: dict) -> tuple[jax.stages.Compiled, TrainState]:

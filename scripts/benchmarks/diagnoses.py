@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from rnngen.cells import CELLS
 from rnngen.diagnostics import carry_gradients, gradient_flow, lag_norms, lyapunov_spectrum
 from rnngen.diagnostics.gradient_flow import summed_loss
-from rnngen.models import build_model
+from rnngen.models.stack import build_model
 from rnngen.tasks import adding
-from rnngen.train.optim import build_optimizer
-from rnngen.train.state import init_state, train_steps
+from rnngen.training.optim import build_optimizer
+from rnngen.training.state import init_state, train_steps
 
 from .protocol import Bench, Options, Row
 from .tables import interval, milliseconds, number, text

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.process import count_cores
+from rnngen.runtime import count_cores
 
 from .contenders import Layer
 

@@ -11,16 +11,16 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rnngen import process
+from rnngen import runtime
 from rnngen.cells import CELLS
-from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.generation import stream
-from rnngen.media import MEDIA
-from rnngen.models import Model, build_model
-from rnngen.records import RunFolder
+from rnngen.datasets import CODECS
+from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.generative import generative, nll_loss
+from rnngen.generation.generate import stream
+from rnngen.models.stack import Model, build_model
+from rnngen.storage.folder import RunFolder
 from rnngen.tasks import Task
-from rnngen.tasks.generative import generative, nll_loss
-from rnngen.train import Diagnose, Experiment, Schedule, build_optimizer, fit
+from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer, fit
 
 from .protocol import Bench, Options, Row
 from .tables import interval, milliseconds, number, text
@@ -44,7 +44,7 @@ class Drawing(NamedTuple):
 class Feeding(NamedTuple):
     """Training on a made-up corpus like that of a task: sequences, their length, and the sizes of a batch."""
 
-    medium: str
+    codec: str
     sequences: int
     length: int
     chunk: int
@@ -81,8 +81,8 @@ def measure(case: Drawing | Feeding, options: Options) -> list[Row]:
 
 
 def _on_one_core() -> None:
-    if process.cores():
-        os.sched_setaffinity(0, process.cores()[-1:])
+    if runtime.cores():
+        os.sched_setaffinity(0, runtime.cores()[-1:])
     jax.config.update("jax_num_cpu_devices", 1)
 
 
@@ -110,7 +110,7 @@ def _take(pieces: Iterator, count: int) -> None:
 
 def text_model(cell: str, hidden_dim: int) -> Model:
     """One layer on 65 symbols, which enter one-hot."""
-    spec, head = MEDIA["text"](vocabulary=SYMBOLS)[:2]
+    spec, head = CODECS["text"](vocabulary=SYMBOLS)[:2]
     return build_model([CELLS[cell](hidden_dim)], spec, head, nll_loss(head))
 
 
@@ -131,26 +131,30 @@ def _experiment(case: Feeding, steps: int) -> Experiment:
     task = made_up(case)
     model = build_model([CELLS["lstm"](case.hidden_dim)], task.input_spec, task.head, task.loss)
     size, every = case.batch_size, case.log_every
-    schedule = Schedule(steps, size, log_every=every, eval_every=0, save_every=0, eval_batch_size=size)
-    return Experiment(model, task, build_optimizer(steps=steps, clip_norm=1.0), schedule, Diagnose(what={}), seed=0)
+    schedule = TrainConfig(steps, size, log_every=every, eval_every=0, save_every=0, eval_batch_size=size)
+    return Experiment(
+        model, task, build_optimizer(steps=steps, clip_norm=1.0), schedule, DiagnosticsConfig(what={}), seed=0
+    )
 
 
 def made_up(case: Feeding) -> Task:
-    """A task of random values of the medium, fed from the host; few of them to be evaluated."""
+    """A task of random values of the codec, fed from the host; few of them to be evaluated."""
     draw = np.random.default_rng(0)
 
     def values(steps: int) -> np.ndarray:
-        if case.medium == "audio":
+        if case.codec == "audio":
             return draw.integers(0, 256, steps, np.uint8)
         bits = draw.integers(0, 2, (steps, 1), np.uint8)
-        if case.medium == "pixels":
+        if case.codec == "pixels":
             return bits
         return np.concatenate([draw.standard_normal((steps, 2), np.float32), bits.astype(np.float32)], axis=1)
 
     counts = {split: case.sequences if split == "train" else case.batch_size * 2 for split in SPLITS}
     made = {split: values(count * case.length) for split, count in counts.items()}
     lengths = {split: np.full(count, case.length) for split, count in counts.items()}
-    return generative(case.medium, {}, Corpus(made, lengths, {}), chunk=case.chunk, baseline=1.0, on_device=False)
+    return generative(
+        case.codec, CODECS[case.codec], {}, Corpus(made, lengths, {}), chunk=case.chunk, baseline=1.0, on_device=False
+    )
 
 
 BENCH = Bench(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnngen import process
-from rnngen.engines import building
-from rnngen.provenance import provenance
+from rnngen import runtime
+from rnngen.engines.cpu import build
+from rnngen.storage.provenance import provenance
 
 COMPARED = ("torch", "dm-haiku", "equinox")
 
@@ -27,7 +27,7 @@ def facts(keeps_memory: bool) -> dict[str, Any]:
         "versions": versions,
         "cpu": cpu_model(),
         "vectors": vector_level(),
-        "cores": process.count_cores(),
+        "cores": runtime.count_cores(),
         "ram_bytes": _ram(),
         "devices": [str(device) for device in jax.devices()],
         "keeps_memory": keeps_memory,
@@ -51,7 +51,7 @@ LEVELS = {"AVX-512": ("avx512f", "x86-64-v4"), "AVX2": ("avx2", "x86-64-v3"), "S
 
 def vector_level() -> str | None:
     """The vectors that the loops are compiled for: of RNNGEN_MARCH, or the processor's widest; None: not known."""
-    march, can = building.march(), building.processor().split()
+    march, can = build.march(), build.processor().split()
     for level, (flag, name) in LEVELS.items():
         if march == name or (march == "native" and flag in can):
             return level
@@ -91,7 +91,7 @@ def _busy() -> float | None:
     except OSError:
         return None
     fields = {line.split()[0]: [int(x) for x in line.split()[1:9]] for line in lines if line.startswith("cpu")}
-    counted = [fields[f"cpu{core}"] for core in process.cores() if f"cpu{core}" in fields]
+    counted = [fields[f"cpu{core}"] for core in runtime.cores() if f"cpu{core}" in fields]
     # user, nice, system, idle, iowait, irq, softirq, steal
     return sum(sum(core) - core[3] - core[4] for core in counted) / os.sysconf("SC_CLK_TCK")
 

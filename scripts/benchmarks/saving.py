@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnngen.config import base_config, build, complete, component, resolve
-from rnngen.records import RunFolder
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis
 from rnngen.sweep.campaign import begin
-from rnngen.sweep.driver import Listed, run_trials
+from rnngen.sweep.driver import FixedTrials, run_trials
 from rnngen.sweep.launch import resolve_launch
 from rnngen.sweep.plan import claim, plan
-from rnngen.train import fit
+from rnngen.training import fit
 
 from .protocol import Bench, BenchError, Options, Row
 from .sweeps import Empty
@@ -85,7 +85,7 @@ def _finished(case: Any, options: Options) -> list[Row]:
         )
         trials = plan(base, space)
         claim(folder, base, trials)
-        run_trials(folder, Listed([[trial] for trial in trials]), Empty(), lambda status, trial: None)
+        run_trials(folder, FixedTrials([[trial] for trial in trials]), Empty(), lambda status, trial: None)
         for _ in range(options.repeats_or(3)):
             times[FOUND].append(_timed(lambda: _look(folder, base, space)))
             times[COMMAND].append(_timed(lambda: _again(folder, file)))
@@ -100,7 +100,15 @@ def _look(folder: Path, base: dict, space: list) -> None:
 
 
 def _again(folder: Path, file: Path) -> None:
-    command = [sys.executable, "-m", "rnngen.cli", "sweep", f"--config={file}", f"--workdir={folder}", "--workers=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "rnngen.cli.main",
+        "sweep",
+        f"--config={file}",
+        f"--workdir={folder}",
+        "--workers=1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
     if done.returncode:
         raise BenchError(done.stderr.strip()[-300:])

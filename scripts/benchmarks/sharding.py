@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from rnngen.train.sharding import AXIS, mesh_of
+from rnngen.training.sharding import AXIS, mesh_of
 
 _WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(None, AXIS)
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells import CELLS
-from rnngen.models import build_model
-from rnngen.tasks import TASKS
-from rnngen.train import build_optimizer
+from rnngen.datasets import TASKS
+from rnngen.models.stack import build_model
+from rnngen.training import build_optimizer
 
 from . import with_flax, with_rnngen, with_torch
 from .contenders import TOLERANCE, Trainer, check_close, installed

@@ -21,10 +21,10 @@ import jax
 
 from rnngen import report
 from rnngen.config import base_config, complete
-from rnngen.process import cores
-from rnngen.records import RunFolder
+from rnngen.runtime import cores
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis
-from rnngen.sweep.driver import Listed, run_trials
+from rnngen.sweep.driver import FixedTrials, run_trials
 from rnngen.sweep.plan import claim, pending, plan
 
 from .bare_steps import compiled_steps
@@ -103,7 +103,7 @@ def _cold(call: Callable[[Sweep, str], list[float]]) -> Callable[[Sweep, str], l
 
 def _rnngen_kept(case: Sweep, cache: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "rnngen.cli", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
+        command = ["-m", "rnngen.cli.main", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
         _python(case, command, **_keeping(cache))
         results = [RunFolder(path).result() or {} for path in Path(folder, "trials").iterdir()]
         return [result["metrics"]["test"]["loss"] for result in results]
@@ -201,7 +201,7 @@ def _driver(case: Driver, options: Options) -> list[Row]:
             claim(folder, base, trials)
             todo = pending(folder, trials, False)
             planned = time.perf_counter()
-            run_trials(folder, Listed([[trial] for trial in todo]), Empty(), lambda status, trial: None)
+            run_trials(folder, FixedTrials([[trial] for trial in todo]), Empty(), lambda status, trial: None)
             driven = time.perf_counter()
             assert report.summary(folder)["finished"].sum() == case.trials
             times["table"].append(time.perf_counter() - driven)

@@ -10,9 +10,9 @@ import optax
 
 from rnngen import unroll
 from rnngen.cells import Cell
-from rnngen.models import Model
-from rnngen.train import Optimizer
-from rnngen.train.sharding import loss_and_gradient, mesh_of
+from rnngen.models.stack import Model
+from rnngen.training import Optimizer
+from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch
 
 from .contenders import Layer, Trainer

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngen.process import count_cores
+from rnngen.runtime import count_cores
 
 from .contenders import Layer, Trainer
 

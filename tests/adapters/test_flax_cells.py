@@ -8,7 +8,7 @@ from flax import linen, nnx
 
 from rnngen.adapters import LinenCell, NnxCell, from_linen, from_nnx, linen_cell, nnx_cell
 from rnngen.cells import CELLS
-from rnngen.cli import main
+from rnngen.cli.main import main
 from rnngen.engines import unroll
 from rnngen.testing import check_cell
 

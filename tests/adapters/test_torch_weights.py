@@ -12,7 +12,7 @@ from torch_reference import FILE, KINDS, compute
 from rnngen.adapters import from_torch, load_weights, save_weights, to_torch
 from rnngen.cells import CELLS
 from rnngen.engines import unroll
-from rnngen.layers import both_ways, one_way
+from rnngen.models.layers import both_ways, one_way
 
 RECORDED = json.loads(FILE.read_text())
 

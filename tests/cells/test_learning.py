@@ -3,8 +3,8 @@
 import pytest
 from conftest import CELLS
 
-from rnngen.cli import main
-from rnngen.jsonfiles import read_json
+from rnngen.cli.main import main
+from rnngen.storage.jsonl import read_json
 
 VARIANTS = {name: {} for name in CELLS}
 VARIANTS |= {

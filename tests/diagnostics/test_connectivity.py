@@ -7,9 +7,9 @@ import pytest
 from conftest import draw_batch, make_model
 from my_lab import leaky
 
+from rnngen.datasets import TASKS
 from rnngen.diagnostics.connectivity import connectivity
-from rnngen.models import build_model
-from rnngen.tasks import TASKS
+from rnngen.models.stack import build_model
 
 T, B = 7, 2
 

@@ -10,7 +10,7 @@ from conftest import draw_batch, make_model
 
 from rnngen.diagnostics import half_life, lag_norms, memory_horizon
 from rnngen.diagnostics.diagnoses import DIAGNOSES
-from rnngen.records import dumps
+from rnngen.runs.records import dumps
 from rnngen.tasks import adding, copy_memory, temporal_order
 
 ARGUMENTS = {

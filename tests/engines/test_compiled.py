@@ -15,16 +15,17 @@ from conftest import assert_close, double, noise, random_params, slow
 
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
 from rnngen.cells.activations import ACTIVATIONS
-from rnngen.engines import building, calibration, calls, generator, unroll
-from rnngen.engines.building import LINEAR
-from rnngen.engines.calibration import LOOPS, PASS, SCAN, Found, Ways
-from rnngen.engines.compiled import loops_for, why_none
+from rnngen.engines import unroll
+from rnngen.engines.cpu import build, calibration, ffi, generator
+from rnngen.engines.cpu.build import LINEAR
+from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Found, Ways
+from rnngen.engines.cpu.loops import loops_for, why_none
 from rnngen.engines.fused import found as kept_for
 from rnngen.engines.fused import ready
 from rnngen.engines.recurrence import linear_recurrence
 from rnngen.engines.steps import StepInput
 from rnngen.engines.telling import listening
-from rnngen.provenance import sha256_of
+from rnngen.storage.provenance import sha256_of
 
 WHY_NONE = ready(CELLS["rnn"](8)).why_not
 built = pytest.mark.skipif(WHY_NONE is not None, reason=str(WHY_NONE))
@@ -223,7 +224,7 @@ def test_threads_change_no_bit(name, monkeypatch):
     cell, params, xs, _ = draw(name, (6, (70,), 2, 18))
     seen = []
     for cores in (1, 2, 8):
-        monkeypatch.setattr(calls, "count_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(ffi, "count_cores", lambda cores=cores: cores)
         program = jax.jit(jax.value_and_grad(loss_of(cell)))
         assert f"('threads', {cores})" in str(jax.make_jaxpr(program)(params, xs, None))
         seen.append(program(params, xs, None))
@@ -495,13 +496,13 @@ def test_inputs_without_a_gradient_get_none_where_the_passes_run_in_two_ways(mon
     seconds = [{way: 1.0 if way == best else 2.0 for way in calibration.WAYS} for best in (PASS, LOOPS)]
     monkeypatch.setattr(calibration, "find", lambda *asked: Found("", None, *seconds, ""))
     cell, params, xs, _ = draw("lstm", SHAPES["axes"])
-    asked, real = [], calls.backward
+    asked, real = [], ffi.backward
 
     def backward(layer, given, hs, kept, gradients, with_xs):
         asked.append(with_xs)
         return real(layer, given, hs, kept, gradients, with_xs)
 
-    monkeypatch.setattr(calls, "backward", backward)
+    monkeypatch.setattr(ffi, "backward", backward)
     for places in ((0,), (0, 1)):
         jax.make_jaxpr(jax.grad(loss_of(cell, "auto"), places))(params, xs, None)
     assert asked == [False, True]
@@ -562,9 +563,9 @@ def test_a_compiler_that_hangs_is_ended_with_all_that_it_has_started(monkeypatch
     hanging.write_text(f"#!/bin/sh\n[ $1 = --version ] && exit\nsleep 600 & echo $! > {tmp_path}/started\nwait\n")
     hanging.chmod(0o700)
     monkeypatch.setenv("CXX", str(hanging))
-    monkeypatch.setattr(building, "SECONDS", 1)
-    with pytest.raises(building.CannotBuild, match="timed out after 1 seconds"):
-        building.build(LINEAR, tmp_path / "library.so")
+    monkeypatch.setattr(build, "SECONDS", 1)
+    with pytest.raises(build.CannotBuild, match="timed out after 1 seconds"):
+        build.build(LINEAR, tmp_path / "library.so")
     state = Path("/proc", (tmp_path / "started").read_text().strip(), "stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
 
@@ -574,10 +575,10 @@ def test_a_cache_that_can_be_no_folder_ends_no_run(monkeypatch, tmp_path):
     cell, params, xs, _ = draw("rnn", SHAPES["axes"])
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    building._folder.cache_clear()
+    build._folder.cache_clear()
     assert "no folder" in str(ready(cell).why_not)
     assert not runs_compiled(lambda xs: unroll(cell, params, xs, engine=COMPILED)[1], xs)
-    building._folder.cache_clear()
+    build._folder.cache_clear()
 
 
 def test_a_cell_that_cannot_be_traced_alone_runs_in_jax(monkeypatch, tmp_path):
@@ -652,7 +653,7 @@ def test_loops_that_end_their_process_are_not_run_and_say_how_it_ended(monkeypat
     real = calibration.run_alone
 
     def run(command, *options):
-        measuring = "rnngen.engines.measuring" in command
+        measuring = "rnngen.engines.cpu.measure" in command
         return real([sys.executable, "-c", crash] if measuring else command, *options)
 
     monkeypatch.setattr(calibration, "run_alone", run)

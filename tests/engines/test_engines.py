@@ -10,9 +10,10 @@ from conftest import FOUR, assert_close, double, noise, random_params, unrolled
 from my_lab import leaky
 
 from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
-from rnngen.engines import ENGINES, building, calibration, unroll, unroll_noted
+from rnngen.engines import ENGINES, unroll, unroll_noted
 from rnngen.engines.auto import pick
-from rnngen.engines.calibration import Found
+from rnngen.engines.cpu import build, calibration
+from rnngen.engines.cpu.calibration import Found
 from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput
 
@@ -397,7 +398,7 @@ def test_dependence_follows_operations():
 def test_auto_picks_by_its_table(monkeypatch, cell_name, steps, batch, flags, loops, picked):
     # Nothing is timed, so that loops are taken where there are some.
     monkeypatch.setattr(calibration, "find", lambda *_: Found("", None if loops else "none", {}, {}, ""))
-    monkeypatch.setattr(building, "REGISTERED", set())
+    monkeypatch.setattr(build, "REGISTERED", set())
     cell = MAKERS[cell_name](H)
     params = random_params(cell, D)
     carry = cell.init_carry(params, (batch,))

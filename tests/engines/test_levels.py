@@ -10,11 +10,11 @@ import pytest
 from conftest import slow
 from test_compiled import SHAPES, built, draw, draw_flags, loss_of
 
-from rnngen.engines import building, calls
-from rnngen.engines.generator import loops_of
+from rnngen.engines.cpu import build, ffi
+from rnngen.engines.cpu.generator import loops_of
 
 REPLAY = Path(__file__).parent / "replay.cc"
-CAN = building.processor().split()
+CAN = build.processor().split()
 # The processor's flag that a level needs, its compiler and options, and what runs its programs.
 LEVELS = {
     "x86-64-v2": ("sse4_2", ["c++", "-march=x86-64-v2"], []),
@@ -29,7 +29,7 @@ CELLS = ["gru", *slow("own", "lstm", "rnn")]
 def recorded(monkeypatch, name, shape, path):
     """Write the calls of a layer's gradient, with mask, resets and probes, and what they gave to a file."""
     cell, params, xs, probes = draw(name, shape, probes=True)
-    made, real = [], calls._call
+    made, real = [], ffi._call
 
     def call(layer, called, rows, shapes, *given):
         made.append((rows, given, results := real(layer, called, rows, shapes, *given)))
@@ -37,13 +37,13 @@ def recorded(monkeypatch, name, shape, path):
 
     gradient = jax.grad(loss_of(cell, **draw_flags(xs)), (0, 1, 2))
     jax.eval_shape(gradient, params, xs, probes)  # so that no timing is among the calls
-    monkeypatch.setattr(calls, "_call", call)
+    monkeypatch.setattr(ffi, "_call", call)
     gradient(params, xs, probes)
     monkeypatch.undo()
     assert len(made) == 2
     with path.open("wb") as file:
         for rows, *both in made:
-            file.write(np.array([calls.count_shares(rows), 2], np.int64).tobytes())
+            file.write(np.array([ffi.count_shares(rows), 2], np.int64).tobytes())
             for arrays in both:
                 file.write(np.int64(len(arrays)).tobytes())
                 for array in map(np.asarray, arrays):
@@ -68,7 +68,7 @@ def test_a_layer_has_the_numbers_that_it_has_here(monkeypatch, tmp_path, name, l
         pytest.skip(f"without {', '.join(missing) or flag}")
     program, struct = tmp_path / "replay", tmp_path / "cell.h"
     struct.write_text(text_of(name))
-    command = [compiler, *options, "-O2", "-std=c++17", "-pthread", *building.options(struct), str(REPLAY)]
+    command = [compiler, *options, "-O2", "-std=c++17", "-pthread", *build.options(struct), str(REPLAY)]
     subprocess.run([*command, "-o", str(program)], check=True)
     for shape in ("axes", "wide", "shares"):
         recorded(monkeypatch, name, SHAPES[shape], tmp_path / shape)

@@ -7,9 +7,9 @@ import pytest
 from injectors import flip, numbers, small, trained, truncate
 
 from rnngen.config import build
-from rnngen.making import load_maker
-from rnngen.records import RunFolder
-from rnngen.train import checkpoint, fit
+from rnngen.generation.generator import load_generator
+from rnngen.storage.folder import RunFolder
+from rnngen.training import checkpoint, fit
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +94,10 @@ def test_a_sample_is_made_of_a_good_step_or_refused(tmp_path):
     for step, good in ((4, True), (2, False)):
         flip(next((tmp_path / "checkpoints" / f"step_{step:09d}").rglob("_METADATA")), 100)
         if good:
-            assert load_maker(tmp_path).medium.show is not None
+            assert load_generator(tmp_path).codec.show is not None
         else:
             with pytest.raises(ValueError, match="_METADATA has changed"):
-                load_maker(tmp_path)
+                load_generator(tmp_path)
 
 
 def test_a_state_of_another_structure_is_refused_by_name(tmp_path, whole):

@@ -8,12 +8,13 @@ import pytest
 from injectors import ended, fill, litter, numbers, small, small_disk, start, trained
 
 from rnngen.cells import CELLS
-from rnngen.config import build
-from rnngen.engines import building, calibration, unroll
+from rnngen.config import build as build_experiment
+from rnngen.engines import unroll
+from rnngen.engines.cpu import build, calibration
 from rnngen.engines.fused import ready
-from rnngen.records import RunFolder
-from rnngen.run import _start
-from rnngen.train import checkpoint, fit
+from rnngen.runs.train import _start
+from rnngen.storage.folder import RunFolder
+from rnngen.training import checkpoint, fit
 
 LONG = {"steps": 100, "save_every": 20, "eval_every": 20}
 
@@ -21,14 +22,14 @@ LONG = {"steps": 100, "save_every": 20, "eval_every": 20}
 def filled_at(disk, config, full):
     """Train until a row is one at which the disk is filled; returns the error, and the file to delete."""
     folder, fillers = RunFolder(disk / "run"), []
-    _start(folder, config, build(config))
+    _start(folder, config, build_experiment(config))
 
     def on_row(row):
         if not fillers and full(row):
             fillers.append(fill(disk))
 
     with pytest.raises(OSError, match="No space left on device") as caught:
-        fit(build(config), folder, on_row)
+        fit(build_experiment(config), folder, on_row)
     return caught.value, fillers[0]
 
 
@@ -79,7 +80,7 @@ def test_a_full_cache_of_compiled_loops_leaves_layers_to_jax(monkeypatch, tmp_pa
     monkeypatch.setattr(calibration, "FOUND", {})
     with small_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("XDG_CACHE_HOME", str(disk))
-        building.folder()
+        build.folder()
         fill(disk)
         assert "No space left" in str(ready(cell).why_not)
         ways = [unroll(cell, params, xs, engine=engine)[1] for engine in ("auto", "scan")]

@@ -8,10 +8,10 @@ from conftest import make_experiment
 from injectors import numbers, small, trained
 
 from rnngen.config import build
-from rnngen.records import RunFolder
+from rnngen.storage.folder import RunFolder
 from rnngen.tasks import adding
-from rnngen.train import checkpoint, fit, fit_pack
-from rnngen.train.programs import start_state
+from rnngen.training import checkpoint, fit, fit_pack
+from rnngen.training.programs import start_state
 
 
 def poisoned_at(step, number=jnp.nan):

@@ -6,8 +6,9 @@ import os
 import pytest
 from injectors import flip, small, trained
 
-from rnngen import cli, locks
-from rnngen.records import RunFolder
+from rnngen.cli import main as cli
+from rnngen.storage import locks
+from rnngen.storage.folder import RunFolder
 
 
 def told(capsys, *arguments):

@@ -9,21 +9,21 @@ from conftest import READING
 from mutate import ODD, Mutator, within
 
 from rnngen.cells import CELLS
-from rnngen.cli import main
+from rnngen.cli.main import main
 from rnngen.config import COMPONENTS, base_config, build, component, resolve
-from rnngen.configcheck import ConfigError, call, set_override
+from rnngen.config.check import ConfigError, call, set_override
+from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnoses import DIAGNOSES
-from rnngen.models import count_params
+from rnngen.models.stack import count_params
 from rnngen.sweep import ranges
 from rnngen.sweep.launch import base_launch, resolve_launch
 from rnngen.sweep.plan import plan
 from rnngen.sweep.ranges import search
 from rnngen.sweep.sampling import make_study
 from rnngen.sweep.study import planned
-from rnngen.tasks import TASKS
-from rnngen.train import sharding
-from rnngen.train.feed import feed_shapes
-from rnngen.train.programs import _first_state, _training
+from rnngen.training import sharding
+from rnngen.training.prefetch import feed_shapes
+from rnngen.training.programs import _first_state, _training
 
 NAMES = (
     *(name for _, table, _ in COMPONENTS.values() for name in table),
@@ -125,7 +125,7 @@ def no_network(monkeypatch):
     def refused(name, file):
         raise ValueError(f"{file} could not be fetched")
 
-    monkeypatch.setattr("rnngen.data.places.fetch", refused)
+    monkeypatch.setattr("rnngen.datasets.paths.fetch", refused)
     monkeypatch.delenv("RNNGEN_DATA", raising=False)
 
 

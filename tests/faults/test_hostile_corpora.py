@@ -14,13 +14,19 @@ import pytest
 from mutate import Mutator, within
 from PIL import Image
 
-from rnngen.data import archives, load_music, load_names, load_speech, load_strokes, load_text, load_trajectories, mnist
-from rnngen.data.archives import extract
-from rnngen.data.arrays import open_mat
-from rnngen.data.corpus import SPLITS, Corpus
-from rnngen.data.midi import read_midi, write_midi
-from rnngen.data.wav import read_wav, write_wav
-from rnngen.media import MEDIA
+from rnngen.datasets import CODECS, mnist
+from rnngen.datasets.formats import archives
+from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.formats.archives import extract
+from rnngen.datasets.formats.arrays import open_mat
+from rnngen.datasets.formats.midi import read_midi, write_midi
+from rnngen.datasets.formats.wav import read_wav, write_wav
+from rnngen.datasets.music import load_music
+from rnngen.datasets.names import load_names
+from rnngen.datasets.speech import load_speech
+from rnngen.datasets.strokes import load_strokes
+from rnngen.datasets.text import load_text
+from rnngen.datasets.trajectories import load_trajectories
 
 SECONDS = 20  # that one file may take at the most
 WORDS = "anna\nbob\ncarl\ndora\nemma\nfritz\ngüstl\nhans\nida\njo\nkurt\nlea\n"
@@ -109,8 +115,8 @@ def extracted(path):
 
 
 def prompt(name, **kwargs):
-    """`medium.read` of a file."""
-    return lambda path: MEDIA[name](**kwargs).read(str(path))
+    """`codec.read` of a file."""
+    return lambda path: CODECS[name](**kwargs).read(str(path))
 
 
 def cases(folder):

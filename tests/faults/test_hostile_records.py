@@ -8,13 +8,14 @@ import traceback
 import pytest
 from mutate import Mutator, within
 
-from rnngen import records, report
+from rnngen import report
 from rnngen.config import base_config, component, resolve
-from rnngen.configcheck import ConfigError
-from rnngen.jsonfiles import DamagedFile, write_json
-from rnngen.making import load_maker
-from rnngen.records import RunFolder
-from rnngen.run import claim, run
+from rnngen.config.check import ConfigError
+from rnngen.generation.generator import load_generator
+from rnngen.runs import records
+from rnngen.runs.train import claim, run
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import DamagedFile, write_json
 from rnngen.sweep import plan, progress
 
 SECONDS = 20  # that one reader may take at the most
@@ -176,7 +177,7 @@ def test_mutated_records_in_a_report(faults, made):
 
 def make(folder):
     """What `sample` and a resumed run do with a run's folder."""
-    yield "load_maker", lambda: load_maker(folder).sequences(1, length=2)
+    yield "load_generator", lambda: load_generator(folder).sequences(1, length=2)
     yield "claim", lambda: claim(RunFolder(folder), text_config())
 
 

@@ -11,9 +11,9 @@ import time
 import pytest
 from injectors import ended, kill, litter, numbers, start, until
 
-from rnngen.records import RunFolder
-from rnngen.stopping import PREEMPTED
-from rnngen.train import checkpoint
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.preemption import PREEMPTED
+from rnngen.training import checkpoint
 
 SAVE = 20
 LATCH = [
@@ -142,7 +142,7 @@ def test_asked_to_stop(tmp_path, undisturbed, faults, moment, number):
 def test_what_comes_to_no_row_in_time_is_ended(tmp_path):
     """A thread hears the signal while the main one is in C, here in minutes of hashing."""
     program = (
-        "import hashlib; from rnngen import stopping\n"
+        "import hashlib; from rnngen.storage import preemption\n"
         "with stopping.listening(grace=0.3):\n"
         "    print('here', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
     )

@@ -12,9 +12,10 @@ import pytest
 from injectors import ended, kill, litter, small, start, trained, until
 from test_kills import run
 
-from rnngen import locks, process
-from rnngen.records import RunFolder
-from rnngen.run import run as run_config
+from rnngen import runtime
+from rnngen.runs.train import run as run_config
+from rnngen.storage import locks
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep.progress import status
 
 DAY = 86400
@@ -55,7 +56,7 @@ def test_the_second_is_refused_and_the_dead_are_followed(tmp_path, faults):
 def test_of_many_that_want_it_at_once_one_gets_it(tmp_path, faults):
     """Real processes, each of which holds the folder for a moment, if it can, and notes when."""
     program = (
-        "import sys, time; from pathlib import Path; from rnngen import locks\n"
+        "import sys, time; from pathlib import Path; from rnngen.storage import locks\n"
         "folder = Path(sys.argv[1]); sys.stdin.readline()\n"
         "for _ in range(40):\n"
         "    with locks.hold(folder, patience=60):\n"
@@ -111,7 +112,7 @@ def test_an_owner_elsewhere_that_lives_is_never_followed(tmp_path, quick):
 def test_an_owner_that_was_followed_ends_itself(tmp_path):
     """Frozen for so long that it counted as gone, it must not write over the one that took its place."""
     program = (
-        "import sys, time; from pathlib import Path; from rnngen import locks\n"
+        "import sys, time; from pathlib import Path; from rnngen.storage import locks\n"
         "locks.BEAT = 0.1\n"
         "with locks.hold(Path(sys.argv[1])):\n"
         "    print('mine', flush=True); time.sleep(60)\n"
@@ -130,7 +131,7 @@ def test_an_owner_that_was_followed_ends_itself(tmp_path):
 def test_one_that_waits_gets_it_when_the_owner_ends(tmp_path):
     with locks.hold(tmp_path):
         waiting = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from pathlib import Path; from rnngen import locks\n"
+            [sys.executable, "-c", "import sys; from pathlib import Path; from rnngen.storage import locks\n"
              "with locks.hold(Path(sys.argv[1]), patience=30): print('mine')", str(tmp_path)],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -154,7 +155,7 @@ def test_a_clock_that_jumps_expires_nothing(tmp_path, monkeypatch, quick, faults
         with pytest.raises(locks.HeldError):
             with locks.hold(tmp_path / "run", take_over=0.5):
                 pass
-        process.trim(folder, 2**30)
+        runtime.trim(folder, 2**30)
         assert (folder / "program").exists()
     config = small(steps=4)
     trained(tmp_path / "cut", config, 5)

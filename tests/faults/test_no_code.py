@@ -14,10 +14,10 @@ import pytest
 
 from rnngen import report
 from rnngen.config import build
-from rnngen.configcheck import ConfigError
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.media import MEDIA
-from rnngen.records import RunFolder
+from rnngen.config.check import ConfigError
+from rnngen.datasets import CODECS
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 pytest_plugins = ["handmade_sweep"]
@@ -99,8 +99,8 @@ def test_the_search_finds_what_it_looks_for(code):
 @pytest.mark.parametrize(
     ("name", "kwargs"),
     [("os:system", {"command": "touch {}"}), ("subprocess:getoutput", {"cmd": "touch {}"}), ("builtins:open", {}),
-     ("rnngen.configcheck:load_module", {"path": "{}"}), ("pandas:read_pickle", {}), ("posix:system", {}),
-     ("pathlib:Path.touch", {}), ("rnngen.records:subprocess", {}), ("jax.numpy:load", {"file": "{}"})],
+     ("rnngen.config.check:load_module", {"path": "{}"}), ("pandas:read_pickle", {}), ("posix:system", {}),
+     ("pathlib:Path.touch", {}), ("rnngen.runs.records:subprocess", {}), ("jax.numpy:load", {"file": "{}"})],
 )  # fmt: skip
 @pytest.mark.parametrize("part", ["cell", "task", "optim", "head_init"])
 def test_a_config_names_no_function_that_runs_commands(tmp_path, name, kwargs, part):
@@ -221,7 +221,7 @@ def test_figures_hold_data_as_text_alone(sweep):
 def test_pictures_of_media_hold_numbers_alone(tmp_path):
     for name in ("strokes", "trajectories"):
         values = np.array([[1, 2, 0], [np.nan, np.inf, 1], [0, -1e38, 1]], np.float32)
-        for path in MEDIA[name]().write([values], tmp_path / "a"):
+        for path in CODECS[name]().write([values], tmp_path / "a"):
             if path.suffix == ".svg":
                 assert set(re.findall(r"<([a-z]+)", path.read_text())) <= {"svg", "rect", "g", "path"}
 

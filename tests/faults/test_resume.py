@@ -8,7 +8,7 @@ from injectors import litter, numbers, small, trained
 
 from rnngen.cells import CELLS
 from rnngen.config import component
-from rnngen.tasks import TASKS
+from rnngen.datasets import TASKS
 
 TEXT = {"source": "python", "chunk": 8}
 OF_TASK = {

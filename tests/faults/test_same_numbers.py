@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from injectors import CACHE, ROOT, ended, numbers, start
 
-from rnngen.records import RunFolder
+from rnngen.storage.folder import RunFolder
 
 # A model whose products are large enough for XLA to share them between threads.
 LARGE = [
@@ -31,7 +31,7 @@ LARGE = [
 def trained(folder, steps=20, cores="", python=sys.executable, **environment):
     """Train on some cores with a Python, and return stderr."""
     pinned = ["taskset", "-c", cores] if cores else []
-    command = [*pinned, python, "-m", "rnngen.cli", *LARGE, f"--config.train.steps={steps}", f"--workdir={folder}"]
+    command = [*pinned, python, "-m", "rnngen.cli.main", *LARGE, f"--config.train.steps={steps}", f"--workdir={folder}"]
     clean = {"JAX_NUM_CPU_DEVICES": "1"} | environment
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | clean

@@ -11,7 +11,8 @@ import pytest
 from injectors import ended, kill, litter, start, until
 
 from rnngen import report
-from rnngen.records import RunFolder, load
+from rnngen.runs.records import load
+from rnngen.storage.folder import RunFolder
 
 FILE = """
 from rnngen.config import base_config, component

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rnngen.jsonfiles import write_json
-from rnngen.records import RunFolder
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import write_json
 
 CELLS, SEEDS, LENGTHS = ("rnn", "lstm"), range(3), (20, 40)
 SLOPE = {"rnn": -0.5, "lstm": -0.1}

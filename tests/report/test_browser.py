@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from rnngen.jsonfiles import write_json
-from rnngen.records import RunFolder
 from rnngen.report import inspect_page, page, style, summary
 from rnngen.report.effects import axis_effects
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import write_json
 
 pytest_plugins = ["handmade_sweep"]
 

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.records import RunFolder
 from rnngen.report import summary, write
 from rnngen.report.effects import axis_effects
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 
 pytest_plugins = ["handmade_sweep"]
 

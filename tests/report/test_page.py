@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.records import RunFolder, pack
 from rnngen.report import latex, page, style, summary, write
 from rnngen.report.columns import NOTHING, columns
 from rnngen.report.effects import axis_effects
 from rnngen.report.tables import results
+from rnngen.runs.records import pack
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 
 pytest_plugins = ["handmade_sweep"]
 

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.records import RunFolder, pack
 from rnngen.report import failures, figures, scores, screen, spectra, style, summary, write
 from rnngen.report.labels import setting_names
 from rnngen.report.tables import markdown, settings, wilson
+from rnngen.runs.records import pack
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 
 pytest_plugins = ["handmade_sweep"]
 

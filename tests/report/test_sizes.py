@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.records import RunFolder, pack
 from rnngen.report import page, scores, summary, write
 from rnngen.report.columns import NOTHING
 from rnngen.report.sizes import chosen, sizes
+from rnngen.runs.records import pack
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 
 FOLDS, SEEDS = 5, 3
 SMALL, LARGE = (8, 16, 32), (16, 64, 256, 1024)

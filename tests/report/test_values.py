@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rnngen.jsonfiles import write_json
-from rnngen.records import RunFolder
 from rnngen.report import effects, failures, screen, summary, write
 from rnngen.report.columns import NOTHING, columns
 from rnngen.report.labels import labelled, setting_names
 from rnngen.report.tables import settings
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import write_json
 
 NAME, BIAS = "task.kwargs.train_size", "cell.kwargs.forget_bias"
 MIXED = {

@@ -1,8 +1,8 @@
 """Small sweeps for the executors that tests compare, and what came of them."""
 
 from rnngen.config import base_config, complete, component
-from rnngen.records import RunFolder
-from rnngen.sweep.driver import Listed, run_trials
+from rnngen.storage.folder import RunFolder
+from rnngen.sweep.driver import FixedTrials, run_trials
 from rnngen.sweep.executors.local import Local, Slot
 from rnngen.sweep.plan import claim, pending, plan, status_of
 
@@ -23,7 +23,7 @@ def sweep(folder, space, executor, **train):
     trials = plan(base, space)
     claim(folder, base, trials)
     packs = [[trial] for trial in pending(folder, trials, retry_failed=False)]
-    run_trials(folder, Listed(packs), executor, lambda status, trial: None)
+    run_trials(folder, FixedTrials(packs), executor, lambda status, trial: None)
     return trials
 
 

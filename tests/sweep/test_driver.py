@@ -11,11 +11,12 @@ from sweeps import config as small_config
 
 from rnngen import report
 from rnngen.config import component
-from rnngen.configcheck import ConfigError
-from rnngen.records import RunFolder, load
-from rnngen.run import run
+from rnngen.config.check import ConfigError
+from rnngen.runs.records import load
+from rnngen.runs.train import run
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain, product
-from rnngen.sweep.driver import Listed, run_trials
+from rnngen.sweep.driver import FixedTrials, run_trials
 from rnngen.sweep.executors.local import Local, Slot, share
 from rnngen.sweep.job import Job
 from rnngen.sweep.packs import group
@@ -27,7 +28,9 @@ def run_all(folder, trials, size=1, retry_failed=False):
     todo, events = pending(folder, trials, retry_failed), []
     # Each with as many devices as this process has: rounding differs with their number.
     executor = Local([Slot([], 2)] * 2)
-    run_trials(folder, Listed(group(todo, size)), executor, lambda status, trial: events.append((status, trial.id)))
+    run_trials(
+        folder, FixedTrials(group(todo, size)), executor, lambda status, trial: events.append((status, trial.id))
+    )
     return events
 
 
@@ -136,7 +139,7 @@ def test_a_pack_in_a_worker_and_one_that_kills_it(tmp_path):
     claim(tmp_path, small_config(), trials)
     events = []
     executor = Local(share(1, [], []))
-    run_trials(tmp_path, Listed([trials]), executor, lambda status, trial: events.append((status, trial.id)))
+    run_trials(tmp_path, FixedTrials([trials]), executor, lambda status, trial: events.append((status, trial.id)))
     assert [status_of(tmp_path, trial) for trial in trials] == ["finished"] * 3 + ["failed"]
     assert len(events) == 4
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from rnngen import cli_bar
-from rnngen.cli_bar import Bar
-from rnngen.records import RunFolder
+from rnngen.cli import bar
+from rnngen.cli.bar import Bar
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import progress
 from rnngen.sweep.progress import Part, Progress
 
@@ -51,7 +51,7 @@ def test_trials_count_by_how_far_they_are(tmp_path):
 def screen(monkeypatch):
     """A terminal that remembers."""
     seen = io.StringIO()
-    for module in (progress, cli_bar):
+    for module in (progress, bar):
         monkeypatch.setattr(module, "Console", lambda: Console(file=seen, force_terminal=True, width=100))
     return seen
 

@@ -12,7 +12,8 @@ import pytest
 import sweeps
 
 from rnngen.config import component
-from rnngen.records import RunFolder, load
+from rnngen.runs.records import load
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain
 from rnngen.sweep.executors import ray_session
 from rnngen.sweep.executors.ray_tasks import ray as ray_tasks

@@ -10,8 +10,9 @@ import pytest
 from sweeps import config
 
 from rnngen import report
-from rnngen.configcheck import ConfigError
-from rnngen.records import RunFolder, load, proposals, sweep
+from rnngen.config.check import ConfigError
+from rnngen.runs.records import load, proposals, sweep
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, choice, integers, loguniform, search, uniform
 from rnngen.sweep.campaign import begin
 from rnngen.sweep.launch import resolve_launch

@@ -15,7 +15,8 @@ import pytest
 import sweeps
 
 from rnngen.config import component
-from rnngen.records import RunFolder, load
+from rnngen.runs.records import load
+from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain
 from rnngen.sweep.executors import slurm_queue
 from rnngen.sweep.executors.slurm import slurm

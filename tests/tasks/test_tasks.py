@@ -9,18 +9,16 @@ import numpy as np
 import pytest
 from conftest import READING, draw_batch, needs_data
 
-from rnngen.data import (
-    load_binarised_mnist,
-    load_digits,
-    load_mnist,
-    load_music,
-    load_names,
-    load_speech,
-    load_strokes,
-    load_text,
-    load_trajectories,
-)
-from rnngen.tasks import TASKS, adding, copy_memory, digits, latch, names, temporal_order
+from rnngen.datasets import TASKS
+from rnngen.datasets.digits import digits, load_digits
+from rnngen.datasets.mnist import load_binarised_mnist, load_mnist
+from rnngen.datasets.music import load_music
+from rnngen.datasets.names import load_names, names
+from rnngen.datasets.speech import load_speech
+from rnngen.datasets.strokes import load_strokes
+from rnngen.datasets.text import load_text
+from rnngen.datasets.trajectories import load_trajectories
+from rnngen.tasks import adding, copy_memory, latch, temporal_order
 
 N = 400
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from conftest import assert_close, make_model, noise
 
+from rnngen.datasets.generative import bits, nll_loss
 from rnngen.heads import HEADS, bernoulli, categorical, gaussian, logistic_mixture, mixture_density
-from rnngen.latent import vrnn
+from rnngen.models.vrnn import vrnn
 from rnngen.tasks import adding, copy_memory, latch, temporal_order
-from rnngen.tasks.generative import bits, nll_loss
 from rnngen.tasks.task import classification_loss, mean_loss
-from rnngen.train.sharding import loss_and_gradient, mesh_of
+from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch, InputSpec
 
 T, B = 4, 3

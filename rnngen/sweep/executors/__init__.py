@@ -28,7 +28,7 @@ class Executor(Protocol):
     accelerated: bool
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
-        """Take jobs; the future of each ends when its trials have results, or raises JobLost."""
+        """Take jobs; the future of each ends when its trials have results, or raises WorkerDied."""
 
     def shutdown(self) -> None:
         """End at once what is not lasting; trials without a result stay unfinished. May be called twice."""

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from rnngen import process
+from rnngen import runtime
 from rnngen.sweep.job import Job, perform_logged
 
 
@@ -25,7 +25,7 @@ def import_path() -> list[str]:
 
 
 def perform_as_guest(job: Job, path: list[str], devices: int, gpu: str | None = None) -> None:
-    """Do a job in a process that the library has started, keeps, and may use again. See `process.prepare_worker`."""
+    """Do a job in a process that the library has started, keeps, and may use again. See `runtime.prepare_worker`."""
     sys.path.extend(place for place in path if place not in sys.path)
-    process.prepare_worker([], devices, gpu)
+    runtime.prepare_worker([], devices, gpu)
     perform_logged(job)

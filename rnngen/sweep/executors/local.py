@@ -16,10 +16,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen import process, stopping
+from rnngen import runtime
 from rnngen.cells import Cell
 from rnngen.engines.fused import ready
-from rnngen.sweep.job import CannotGoOn, Job, JobLost, perform_logged
+from rnngen.storage import preemption
+from rnngen.sweep.job import FatalJobError, Job, WorkerDied, perform_logged
 
 
 class Slot(NamedTuple):
@@ -38,7 +39,7 @@ def local(folder: Path, workers: int = 0, retries: int = 2) -> "Local":
     """
     if workers < 0 or retries < 0:
         raise ValueError(f"workers and retries must not be negative, got {workers} and {retries}")
-    return Local(share(workers, process.cores(), process.gpus()), retries)
+    return Local(share(workers, runtime.cores(), runtime.gpus()), retries)
 
 
 def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
@@ -46,7 +47,7 @@ def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
 
     Where there are fewer of either than workers, each may use all cores as one device, and GPUs are shared.
     """
-    workers = workers or len(gpus) or len(cores) or process.count_cores()
+    workers = workers or len(gpus) or len(cores) or runtime.count_cores()
     mine = [cores] * workers if workers > len(cores) else [cores[i::workers] for i in range(workers)]
     devices = [1] * workers if workers > len(cores) else [len(part) for part in mine]
     gpu = [gpus[i % len(gpus)] if gpus else None for i in range(workers)]
@@ -109,7 +110,7 @@ class Local:
         for left in range(self._retries if len(job.folders) == 1 else 0, -1, -1):
             try:
                 return worker.run(job)
-            except JobLost:
+            except WorkerDied:
                 if self._closed or not left:
                     raise
         return None
@@ -145,10 +146,10 @@ class Worker:
         self._lock = threading.Lock()
 
     def run(self, job: Job) -> None:
-        """Have the process do a job. Raises JobLost where it dies, CannotGoOn where no other would do better."""
+        """Have the process do a job. Raises WorkerDied where it dies, FatalJobError where no other would do better."""
         with self._lock:
             if self._stopped:
-                raise JobLost("stopped")
+                raise WorkerDied("stopped")
             if self._process is None:
                 self._process, self._pipe = self._start()
                 self._fresh = True
@@ -160,8 +161,10 @@ class Worker:
             process.join()
             self._process = None
             if process.exitcode < 0:  # from outside, which may not happen again
-                raise JobLost(f"its process died as it started: {_cause(process.exitcode)}") from None
-            raise CannotGoOn(f"launch.executor: a worker cannot start: {_cause(process.exitcode)}, see above") from None
+                raise WorkerDied(f"its process died as it started: {_cause(process.exitcode)}") from None
+            raise FatalJobError(
+                f"launch.executor: a worker cannot start: {_cause(process.exitcode)}, see above"
+            ) from None
         self._fresh = False
         try:
             pipe.send(job)
@@ -169,9 +172,9 @@ class Worker:
         except (EOFError, OSError):
             process.join()
             self._process = None
-            raise JobLost(f"its process died: {_cause(process.exitcode)}") from None
+            raise WorkerDied(f"its process died: {_cause(process.exitcode)}") from None
         if trouble is not None:
-            raise CannotGoOn(trouble)
+            raise FatalJobError(trouble)
 
     def stop(self) -> None:
         """Have the process save what it trains and end."""
@@ -209,8 +212,8 @@ def _serve(pipe: Connection, slot: Slot) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     driver = multiprocessing.parent_process()
     assert driver is not None  # this one was spawned
-    stopping.watch(driver.sentinel, "its driver is gone")
-    process.prepare_worker(slot.cores, slot.devices, slot.gpu)
+    preemption.watch(driver.sentinel, "its driver is gone")
+    runtime.prepare_worker(slot.cores, slot.devices, slot.gpu)
     talk(lambda: pipe.send(None))  # it has started
     while True:
         trouble = _perform(talk(pipe.recv))
@@ -220,13 +223,13 @@ def _serve(pipe: Connection, slot: Slot) -> None:
 def _perform(job: Job) -> str | None:
     """Do a job; returns why none can be done. Ends this process where it was asked to stop."""
     trouble = None
-    with stopping.listening(interrupts=False):
+    with preemption.listening(interrupts=False):
         try:
             perform_logged(job)
-        except CannotGoOn as error:
+        except FatalJobError as error:
             trouble = str(error)
-        except stopping.Preempted:
+        except preemption.Preempted:
             pass
-    if stopping.asked():  # even where the job was over just then
-        sys.exit(stopping.PREEMPTED)
+    if preemption.asked():  # even where the job was over just then
+        sys.exit(preemption.PREEMPTED)
     return trouble

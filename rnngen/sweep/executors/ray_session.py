@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rnngen import process
+from rnngen import runtime
 
 _QUIET = {"namespace": "rnngen", "log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -49,7 +49,7 @@ def session(ray: Any, retries: int, dashboard: bool) -> Iterator[None]:
             warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
             ray.init(
                 address="local",
-                num_cpus=process.count_cores(),
+                num_cpus=runtime.count_cores(),
                 include_dashboard=dashboard,
                 # Or a trial that needs more memory than there is would be tried for ever.
                 _system_config={"task_oom_retries": retries},

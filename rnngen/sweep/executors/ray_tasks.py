@@ -16,7 +16,7 @@ from typing import Any
 
 from rnngen.sweep.executors.library import import_path, optional, perform_as_guest
 from rnngen.sweep.executors.ray_session import connect, one_line, session
-from rnngen.sweep.job import Job, JobLost
+from rnngen.sweep.job import Job, WorkerDied
 
 
 def ray(
@@ -131,5 +131,5 @@ def _reason(kinds: Any, error: BaseException) -> BaseException:
     if isinstance(error, kinds.RayTaskError):
         return error.cause
     if isinstance(error, kinds.TaskCancelledError):
-        return JobLost("stopped")
-    return JobLost(f"its process died: {one_line(error)}")
+        return WorkerDied("stopped")
+    return WorkerDied(f"its process died: {one_line(error)}")

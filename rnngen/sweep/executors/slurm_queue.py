@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen.jsonfiles import read_json, write_json
-from rnngen.records import RunFolder
+from rnngen.storage.folder import RunFolder
+from rnngen.storage.jsonl import read_json, write_json
 from rnngen.sweep.executors.slurm_jobs import Task, how_ended
-from rnngen.sweep.job import Job, JobLost
+from rnngen.sweep.job import Job, WorkerDied
 
 LOOK_EVERY = 2.0  # seconds between looks for the files of jobs that are over
 ASK_EVERY = 30.0  # seconds between questions to SLURM; one question is about all jobs
@@ -127,7 +127,7 @@ class SlurmQueue:
             return False
         else:
             lost = ", ".join(f"{number}: {end}" for number, end in sorted(ends.items()))
-            awaited.future.set_exception(JobLost(f"its job of SLURM is over without a result, {lost}"))
+            awaited.future.set_exception(WorkerDied(f"its job of SLURM is over without a result, {lost}"))
         return True
 
 

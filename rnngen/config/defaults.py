@@ -1,0 +1,99 @@
+"""Every key of a config: its default, and what it means; `kwargs` are the arguments of what stands beside them."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rnngen.training import TrainConfig
+
+MEANINGS = {
+    "seed": "of the parameters, the data and all noise",
+    "dtype": "of the computation, float32 or bfloat16; parameters and optimiser stay float32",
+    "cell.name": "a cell of this list, or package.module:factory",
+    "cell.kwargs.*": "arguments of the cell",
+    "task.name": "a task of this list, or package.module:factory",
+    "task.kwargs.*": "arguments of the task",
+    "model.num_layers": "recurrent layers, one above another",
+    "model.param_budget": "above 0: the cell gets the largest hidden_dim with which the model has no more parameters",
+    "model.embed_dim": "numbers that stand for a token; 0: tokens enter one-hot",
+    "model.dropout": "rate, of every layer's output",
+    "model.input_dropout": "rate, of what enters the first layer",
+    "model.recurrent_dropout": "rate, of the recurrent kernel's weights, the same for all steps of a batch",
+    "model.locked_dropout": "whether a sequence loses the same features at every step",
+    "model.bidirectional": "whether every layer reads from both ends",
+    "model.head_init.name": "how the output layer's weights begin",
+    "model.head_init.kwargs.*": "arguments of the initialiser",
+    "model.latent.name": "a latent model, for sequences with noise of their own; none: the plain one",
+    "model.latent.kwargs.*": "arguments of the latent model",
+    "model.engine.name": "how a cell is run through time",
+    "model.engine.kwargs.*": "arguments of the engine",
+    "optim.name": "the update's rule",
+    "optim.kwargs.*": "arguments of the optimiser",
+    "optim.learning_rate": "at the start; the schedule says what becomes of it",
+    "optim.clip_norm": "gradients of a larger norm are scaled down to it; 0: none are",
+    "optim.clip_value": "each number of the gradient is held within plus and minus this; 0: none is",
+    "optim.schedule.name": "of the learning rate over the run",
+    "optim.schedule.kwargs.*": "arguments of the schedule",
+    "optim.regularizer.name": "what is added to the task's loss",
+    "optim.regularizer.kwargs.*": "arguments of the regulariser",
+    "train.steps": "updates of the run, at most",
+    "train.batch_size": "examples, or streams, of an update",
+    "train.full_batch": "whether each update takes the whole training set",
+    "train.log_every": "updates between rows of the train split; the nearest that divides the other intervals is taken",
+    "train.eval_every": "updates between evaluations of valid; -1: 500, or a tenth of steps if that is less; 0: none",
+    "train.eval_batch_size": "examples, or streams, that are evaluated together",
+    "train.save_every": "updates between checkpoints; 0: the last alone is saved",
+    "train.stop_metric": "a metric of the valid split that ends the training when it reaches stop_at; empty: none does",
+    "train.stop_at": "where: the loss from above, any other from below",
+    "train.select": "the parameters that the run is judged by: last, or best on the valid split",
+    "train.patience": "evaluations without a better loss after which training ends; 0: it does not",
+    "train.on_divergence": "what follows a loss or parameter that is not finite: stop, skip_update or restore",
+    "diagnose.every": "updates between diagnoses; 0: before the first and after the last alone",
+    "diagnose.what": "names of diagnoses, or components with arguments",
+    "diagnose.examples": "of the valid split, that diagnoses look at",
+}
+
+
+def component(name: str, /, **kwargs: Any) -> ConfigDict:
+    """`{"name": name, "kwargs": kwargs}`: how a config names a cell, a task, an initialiser."""
+    return ConfigDict({"name": name, "kwargs": kwargs})
+
+
+def base_config() -> ConfigDict:
+    """Every key that a config may have, with its default."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            "dtype": "float32",
+            "cell": component("lstm", hidden_dim=128),
+            "task": component("adding"),
+            "model": {
+                "num_layers": 1,
+                "param_budget": 0,
+                "embed_dim": 0,
+                "dropout": 0.0,
+                "input_dropout": 0.0,
+                "recurrent_dropout": 0.0,
+                "locked_dropout": False,
+                "bidirectional": False,
+                "head_init": component("lecun"),
+                "latent": component("none"),
+                "engine": component("auto"),
+            },
+            "optim": {
+                "name": "adam",
+                "kwargs": {},
+                "learning_rate": 1e-3,
+                "clip_norm": 1.0,
+                "clip_value": 0.0,
+                "schedule": component("constant"),
+                "regularizer": component("none"),
+            },
+            "train": TrainConfig(steps=2000)._asdict() | {"eval_every": -1},
+            "diagnose": {
+                "every": 0,
+                "what": ("gradient_flow",),
+                "examples": 64,
+            },
+        }
+    )

@@ -1,0 +1,36 @@
+"""Real sequences, one file a set: loader, codec and task together.
+
+`DATASETS` is every task on real data by the name a config gives it, `CODECS` every codec by the name that a run folder
+stores, `TASKS` every task, synthetic or real.
+"""
+
+from collections.abc import Callable
+
+from rnngen.datasets import digits, mnist, music, names, speech, strokes, text, trajectories
+from rnngen.datasets.codec import Codec
+from rnngen.tasks import TASKS as SYNTHETIC
+from rnngen.tasks import Task
+
+DATASETS: dict[str, Callable[..., Task]] = {
+    "binarised_mnist": mnist.binarised_mnist,
+    "digits": digits.digits,
+    "mnist": mnist.mnist,
+    "music": music.music,
+    "names": names.names,
+    "speech": speech.speech,
+    "strokes": strokes.strokes,
+    "text": text.text,
+    "trajectories": trajectories.trajectories,
+}
+CODECS: dict[str, Callable[..., Codec]] = {
+    "audio": speech.audio_codec,
+    "bytes": text.byte_codec,
+    "music": music.music_codec,
+    "pixels": mnist.pixel_codec,
+    "strokes": strokes.stroke_codec,
+    "text": text.text_codec,
+    "trajectories": trajectories.trajectory_codec,
+}
+TASKS: dict[str, Callable[..., Task]] = dict(sorted((SYNTHETIC | DATASETS).items()))
+
+__all__ = ["CODECS", "DATASETS", "TASKS", "Codec"]

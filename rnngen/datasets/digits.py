@@ -1,0 +1,66 @@
+"""Scanned digits read pixel by pixel: sequential (and permuted) MNIST in small (Le et al. 2015)."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.heads import categorical
+from rnngen.tasks.task import Task, classification_loss, finite_indices
+from rnngen.types import Batch, InputSpec
+
+SPLIT_SIZES = {"train": 1297, "valid": 250, "test": 250}
+
+
+def load_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """split -> (pixels in [0, 1] `[n, 64]` float32, classes `[n]` int32).
+
+    The split is fixed: one shuffle by `RandomState(0)`, whose stream NumPy keeps for ever, then the
+    first 1297 images train, the next 250 are valid, the last 250 test.
+    """
+    from sklearn import datasets  # here: the import takes half a second that nothing else needs
+
+    digits = datasets.load_digits()
+    order = np.random.RandomState(0).permutation(len(digits.target))
+    pixels = (digits.data[order] / 16).astype(np.float32)
+    classes = digits.target[order].astype(np.int32)
+    ends = np.cumsum(list(SPLIT_SIZES.values()))[:-1]
+    parts = zip(np.split(pixels, ends), np.split(classes, ends), strict=True)
+    return dict(zip(SPLIT_SIZES, parts, strict=True))
+
+
+STEPS = 64
+
+
+def digits(*, permuted: bool = False, permutation_seed: int = 0) -> Task:
+    """Classify an 8x8 image after reading its 64 pixels one at a time. Inputs `[64, b, 1]` in [0, 1].
+
+    permuted: put the pixels in one fixed random order, the same for every image.
+    Splits are fixed: 1297 train, 250 valid, 250 test (see `load_digits`).
+
+    Loss: cross-entropy at the last step. Baseline: ln 10. Solved at 95 % accuracy, about what a linear
+    classifier of the whole image reaches; the literature has no threshold for this set.
+    """
+    order = np.random.RandomState(permutation_seed).permutation(STEPS) if permuted else np.arange(STEPS)
+    data = {split: (jnp.asarray(x[:, order]), jnp.asarray(y)) for split, (x, y) in load_digits().items()}
+    sizes: dict[str, int | None] = {split: len(y) for split, (_, y) in data.items()}
+    head = categorical(10)
+
+    def sample(split, key, step, batch_size):
+        pixels, classes = data[split]
+        index, real = finite_indices(split, key, step, batch_size, len(classes))
+        last = jnp.zeros((STEPS, batch_size)).at[-1].set(real)
+        targets = jnp.broadcast_to(classes[index], (STEPS, batch_size))
+        return Batch(pixels[index].T[..., None], targets, weights=last)
+
+    return Task(
+        sample=sample,
+        sizes=sizes,
+        on_device=True,
+        head=head,
+        loss=classification_loss(head),
+        input_spec=InputSpec(1),
+        lengths=dict.fromkeys(sizes, (STEPS, STEPS)),
+        baseline=lambda length: math.log(10),
+        solved=lambda metrics: metrics["accuracy"] >= 0.95,
+    )

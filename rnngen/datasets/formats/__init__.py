@@ -1,0 +1,1 @@
+"""File formats and encodings that the datasets share."""

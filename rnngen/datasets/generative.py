@@ -1,0 +1,145 @@
+"""What the tasks of real sequences share: predict each value from those before it, whatever the codec."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.datasets.codec import Codec
+from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.windows import Window, chunks_of, stream_sample, warmup_of, whole_sample
+from rnngen.heads import Head
+from rnngen.tasks.task import Task, epoch_order, finite_indices, mean_loss
+from rnngen.types import Batch
+
+ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host
+
+
+def generative(
+    name: str,
+    codec: Callable[..., Codec],
+    codec_kwargs: dict,
+    corpus: Corpus,
+    *,
+    chunk: int,
+    baseline: float,
+    solved_below: float = -math.inf,
+    first_counts: bool = True,
+    more_metrics: Callable = lambda nll, batch: {},
+    on_device: bool | None = None,
+) -> Task:
+    """Predict every value of a corpus from those before it in its sequence.
+
+    name, codec, codec_kwargs: of the codec: its name in `CODECS`, its factory and the arguments of that.
+    chunk: steps of a chunk of the streams that training goes through (truncated back-propagation through time); 0:
+      whole sequences, padded. first_counts: whether evaluation scores the first value of a sequence. more_metrics: (nll
+      `[t, *b]`, batch) -> {metric: (sum, count)}. on_device: default by the size of the corpus.
+
+    Loss: nats a step. Solved where it is at most `solved_below`. Raises ValueError for a negative chunk, or an
+    empty split.
+    """
+    if chunk < 0:
+        raise ValueError(f"chunk must be positive, or 0 for whole sequences, got {chunk}")
+    for split in SPLITS:
+        if not len(corpus.values[split]):
+            raise ValueError(f"the {split} split is empty")
+    made = codec(**codec_kwargs)
+    small = max(corpus.values[split].nbytes for split in SPLITS) <= ON_DEVICE
+    here = small if on_device is None else on_device
+    sizes: dict[str, int | None] = {split: len(corpus.lengths[split]) for split in SPLITS}
+    longest = {split: int(corpus.lengths[split].max()) for split in SPLITS}
+    return Task(
+        sample=_sample(corpus, chunk, here, first_counts),
+        sizes=sizes,
+        on_device=here,
+        head=made.head,
+        loss=nll_loss(made.head, more_metrics),
+        input_spec=made.input_spec,
+        lengths={split: (chunk or steps, chunk or steps) for split, steps in longest.items()},
+        baseline=lambda length: baseline,
+        solved=lambda metrics: metrics["loss"] <= solved_below,
+        finish=functools.partial(to_batch, made),
+        chunks=chunks_of(corpus, chunk) if chunk else None,
+        **({"warmup": warmup_of(corpus, chunk)} if chunk else {}),
+        codec={"name": name, "kwargs": codec_kwargs} | _usual_length(corpus),
+        facts=corpus.facts,
+    )
+
+
+def nll_loss(head: Head, more_metrics: Callable = lambda nll, batch: {}) -> Callable:
+    """Negative log-likelihood in nats a step."""
+
+    def loss(outputs, batch):
+        batch = batch.counted()
+        nll = -head.log_prob(outputs, batch.targets)
+        scalar, sums = mean_loss(nll, batch.weights)
+        return scalar, {"loss": sums} | more_metrics(nll, batch)
+
+    return loss
+
+
+def bits(nll: jax.Array, batch: Batch) -> dict:
+    """The loss in bits a step."""
+    _, (total, count) = mean_loss(nll, batch.weights)
+    return {"bits": (total / float(np.log(2)), count)}
+
+
+def to_batch(codec: Codec, window: Window) -> Batch:
+    """What a model is fed and asked for at the steps of a window."""
+    spec = codec.input_spec
+    assert spec.feed is not None, "media make sequences"
+    values, previous = (_as_drawn(codec.head, jnp.asarray(x)) for x in (window.values, window.previous))
+    fed = spec.feed(previous)
+    begins = window.begins.reshape(*window.begins.shape, *[1] * (fed.ndim - window.begins.ndim))
+    inputs = jnp.where(begins, jnp.asarray(spec.start, fed.dtype), fed)
+    return Batch(inputs, values, jnp.asarray(window.counts), window.exists, window.resets)
+
+
+def _as_drawn(head: Head, values: jax.Array) -> jax.Array:
+    """Values in the type that the head's samples have."""
+    outputs = jax.ShapeDtypeStruct((head.num_params,), jnp.float32)
+    return values.astype(jax.eval_shape(lambda key, x: head.sample(key, x), jax.random.key(0), outputs).dtype)
+
+
+def marginal_baseline(values: np.ndarray, test: np.ndarray, classes: int = 0) -> float:
+    """Nats a step of the test values under what is known without memory: add-one frequencies of the training values.
+
+    classes: how many values there are; 0: `[n, d]` independent bits.
+    """
+    if classes:
+        counts = np.bincount(values, minlength=classes) + 1
+        return float(-np.mean(np.log(counts / counts.sum())[test]))
+    on = (np.sum(values, axis=0, dtype=np.int64) + 1) / (len(values) + 2)
+    share = np.mean(test, axis=0)
+    return float(-np.sum(share * np.log(on) + (1 - share) * np.log1p(-on)))
+
+
+def scored(corpus: Corpus, split: str, first_counts: bool = True) -> np.ndarray:
+    """The values of a split that evaluation scores: all, or all but the first of each sequence."""
+    if first_counts:
+        return corpus.values[split]
+    starts = np.cumsum(corpus.lengths[split]) - corpus.lengths[split]
+    return np.delete(corpus.values[split], starts, axis=0)
+
+
+def gaussian_baseline(values: np.ndarray, test: np.ndarray) -> float:
+    """Nats a step of the test values `[n, d]` under independent Gaussians fitted to the training values."""
+    mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
+    return float(np.mean(np.sum(0.5 * (test - mean) ** 2 / variance + 0.5 * np.log(2 * np.pi * variance), axis=1)))
+
+
+def _usual_length(corpus: Corpus) -> dict[str, int]:
+    lengths = corpus.lengths["train"]
+    return {} if len(lengths) == 1 else {"length": int(np.median(lengths))}
+
+
+def _sample(corpus: Corpus, chunk: int, on_device: bool, first_counts: bool) -> Callable:
+    xp: Any = jnp if on_device else np
+    values = {split: jnp.asarray(x) for split, x in corpus.values.items()} if on_device else corpus.values
+    if chunk:
+        return stream_sample(xp, corpus, values, chunk, functools.partial(epoch_order, xp), first_counts)
+    return whole_sample(xp, corpus, values, functools.partial(finite_indices, xp=xp), first_counts)

@@ -1,0 +1,268 @@
+"""MNIST a pixel at a time: digits to tell apart (Le et al. 2015), binarised ones to make (Larochelle, Murray 2011)."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from rnngen.datasets.codec import Codec
+from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.feeds import float_feed, level_feed
+from rnngen.datasets.formats.arrays import open_mat, open_npz
+from rnngen.datasets.generative import generative, marginal_baseline
+from rnngen.datasets.paths import find_files
+from rnngen.heads import bernoulli, categorical, logistic_mixture
+from rnngen.storage.provenance import sha256_of
+from rnngen.tasks.task import Task, classification_loss, finite_indices, mean_loss
+from rnngen.types import Batch, InputSpec, check_positive
+
+PIXELS = 784
+MOST_BYTES = 2**30  # of one file, unpacked
+VALID = 5000  # of the 60,000 images that MNIST has for training
+IDX = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+PACKED = "binarized_mnist_packed.npz"
+AMAT = tuple(f"binarized_mnist_{split}.amat" for split in SPLITS)
+
+
+class Images(NamedTuple):
+    """Images of 28x28 pixels, row by row.
+
+    pixels: split -> uint8 `[n, 784]`. labels: split -> uint8 `[n]`; {} where the set has none.
+    facts: what a record should say, as in `Corpus`.
+    """
+
+    pixels: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+
+def load_mnist(path: str = "") -> Images:
+    """Pixels from 0 to 255: 55,000 train, 5,000 valid (the last of the 60,000 training images), 10,000 test.
+
+    path: the folder of the four gzipped idx files; "": the set `mnist`.
+    Raises ValueError for a file that is not what it should be.
+    """
+    files = find_files("mnist", path, IDX)
+    images, labels, test_images, test_labels = (_idx(file) for file in files)
+    for file, part, classes in ((files[0], images, labels), (files[2], test_images, test_labels)):
+        if part.shape != (len(classes), 28, 28):
+            raise ValueError(f"{file}: images must have the shape {[len(classes), 28, 28]}, got {list(part.shape)}")
+    if len(images) <= VALID:
+        raise ValueError(f"{files[0]} has {len(images)} images, of which the last {VALID} are valid")
+    flat = images.reshape(-1, PIXELS)
+    pixels = {"train": flat[:-VALID], "valid": flat[-VALID:], "test": test_images.reshape(-1, PIXELS)}
+    rule = f"valid is the last {VALID} of the training images, test the set's own"
+    split_labels = {"train": labels[:-VALID], "valid": labels[-VALID:], "test": test_labels}
+    return Images(pixels, split_labels, _facts(files, rule))
+
+
+def _idx(file: Path) -> np.ndarray:
+    """The uint8 array of a gzipped idx file: bytes 0, 0, 8 (the type), the number of axes; their sizes; the values."""
+    try:
+        with gzip.open(file) as opened:
+            raw = opened.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file} is not a whole gzip file: {error}") from error
+    if len(raw) > MOST_BYTES:
+        raise ValueError(f"{file} holds more than {MOST_BYTES} bytes")
+    axes = 3 if "idx3" in file.name else 1
+    if raw[:4] != bytes((0, 0, 8, axes)):
+        raise ValueError(f"{file} does not begin as an idx file of bytes with {axes} axes: {raw[:4].hex()}")
+    if len(raw) < 4 + 4 * axes:
+        raise ValueError(f"{file} ends within its header")
+    shape = tuple(np.frombuffer(raw, ">u4", axes, 4).tolist())
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
+    if len(values) != math.prod(shape):
+        raise ValueError(f"{file} has {len(values)} values, but its header says {list(shape)}")
+    return values.reshape(shape)
+
+
+def load_binarised_mnist(path: str = "") -> Images:
+    """Pixels 0 or 1, drawn once and for all: 50,000 train, 10,000 valid, 10,000 test, without labels.
+
+    The test images are sorted by digit: never take the first few of them for the whole.
+    path: `binarized_mnist_packed.npz` (train, valid and test, packed bits, uint8 `[n, 98]`), or the folder of the three
+      MATLAB files; "": the set `binarized_mnist`.
+    Raises ValueError for a file that is not what it should be.
+    """
+    files = find_files("binarized_mnist", path, (PACKED,), AMAT)
+    pixels = _packed(files[0]) if len(files) == 1 else {s: _amat(f) for s, f in zip(SPLITS, files, strict=True)}
+    return Images(pixels, {}, _facts(files, "the set's own"))
+
+
+def _packed(file: Path) -> dict[str, np.ndarray]:
+    arrays = open_npz(file, SPLITS)
+    for split, array in arrays.items():
+        if array.dtype != np.uint8 or array.shape[1:] != (PIXELS // 8,):
+            raise ValueError(f"{file}: {split} must be uint8 [n, {PIXELS // 8}], got {array.dtype} {list(array.shape)}")
+    return {split: np.unpackbits(array, axis=1) for split, array in arrays.items()}
+
+
+def _amat(file: Path) -> np.ndarray:
+    array = open_mat(file, ("X",))["X"]
+    if array.ndim != 2 or PIXELS not in array.shape:
+        raise ValueError(f"{file}: X must be [n, {PIXELS}], got {list(array.shape)}")
+    array = array if array.shape[1] == PIXELS else array.T
+    if not ((array == 0) | (array == 1)).all():
+        raise ValueError(f"{file}: X has pixels that are not 0 or 1")
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def _facts(files: list[Path], rule: str) -> dict[str, Any]:
+    return {"files": {file.name: sha256_of(file) for file in files}, "split": rule}
+
+
+ZOOM = 3
+BORDER = 2
+BACKGROUND = 96  # neither black nor white: what was not drawn shows as such
+
+
+def pixel_codec(side: int = 28, levels: int = 2) -> Codec:
+    """Square images of grey levels. Values: 0 and 1, float32 `[t, 1]`; of more than 2 levels, ints `[t]`.
+
+    A prompt is a PNG file of the image's upper rows, `side` pixels wide; for 2 levels half is where white begins.
+    All sequences are written as one PNG sheet. A sequence begins as if after an input of 0: black, or of more than 2
+    levels the middle grey.
+
+    Raises ValueError where side is not positive, or levels is not from 2 to 256.
+    """
+    check_positive(side=side, levels=levels)
+    if not 2 <= levels <= 256:
+        raise ValueError(f"levels must be from 2 to 256, got {levels}")
+
+    def read(prompt: str) -> np.ndarray:
+        grey = _grey(prompt)
+        rows, columns = grey.shape
+        if columns != side or rows > side:
+            raise ValueError(f"{prompt} has {columns} x {rows} pixels: give {side} across and at most {side} down")
+        values = np.rint(grey.ravel() * ((levels - 1) / 255)).astype(np.int32)
+        return values[:, None].astype(np.float32) if levels == 2 else values
+
+    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
+        images = [_rows(np.ravel(values) * (255 / (levels - 1)), side) for values in sequences]
+        file = path.with_name(path.name + ".png")
+        Image.fromarray(_sheet(images)).save(file)
+        return [file]
+
+    head = bernoulli(1) if levels == 2 else logistic_mixture(levels=levels)
+    feed = float_feed if levels == 2 else level_feed(levels)
+    return Codec(InputSpec(1, feed=feed, start=np.zeros(1, np.float32)), head, read, write)
+
+
+def _grey(name: str) -> np.ndarray:
+    """uint8 `[rows, columns]`."""
+    try:
+        with Image.open(name) as image:
+            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+                raise ValueError(f"its kind {image.mode!r} has no 8 bits a pixel and colour")
+            return np.asarray(image.convert("L"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} is not an image that can be read: {error}") from error
+
+
+def _rows(grey: np.ndarray, side: int) -> np.ndarray:
+    """uint8 `[rows, side]` from `[t]`: `side` rows, or more where there are more pixels; the missing ones are grey."""
+    rows = max(side, -(-len(grey) // side))
+    image = np.full(rows * side, BACKGROUND, np.uint8)
+    image[: len(grey)] = np.rint(grey)
+    return image.reshape(rows, side)
+
+
+def _sheet(images: list[np.ndarray]) -> np.ndarray:
+    """All images on one, in rows about as many as columns, each pixel a square of ZOOM, a border around each image."""
+    columns = int(np.ceil(len(images) ** 0.5))
+    height, width = (ZOOM * max(image.shape[axis] for image in images) + BORDER for axis in (0, 1))
+    sheet = np.full((-(-len(images) // columns) * height + BORDER, columns * width + BORDER), BACKGROUND, np.uint8)
+    for i, image in enumerate(images):
+        large = image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+        top, left = i // columns * height + BORDER, i % columns * width + BORDER
+        sheet[top : top + large.shape[0], left : left + large.shape[1]] = large
+    return sheet
+
+
+# Test accuracy of the GRU of Bai et al. 2018, Table 1.
+SOLVED = {False: 0.962, True: 0.873}
+
+
+def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, pixels_per_step: int = 1) -> Task:
+    """Classify a digit after reading its 784 pixels one after another. Inputs `[784, b, 1]` in [0, 1].
+
+    path: see `load_mnist`, which says how it is split. permuted: put the pixels in one fixed random order,
+    the same for every image. pixels_per_step: how many are read at a time; 28 reads row by row.
+
+    Loss: cross-entropy at the last step. Baseline: ln 10. Solved at the accuracy of a GRU in Bai et al. 2018.
+    Raises ValueError where the pixels do not divide into steps.
+    """
+    if pixels_per_step < 1 or PIXELS % pixels_per_step:
+        raise ValueError(f"pixels_per_step must divide {PIXELS}, got {pixels_per_step}")
+    images, steps = load_mnist(path), PIXELS // pixels_per_step
+    order = np.random.RandomState(permutation_seed).permutation(PIXELS) if permuted else np.arange(PIXELS)
+    head = categorical(10)
+
+    def sample(split, key, step, batch_size):
+        index, real = finite_indices(split, key, step, batch_size, len(images.labels[split]), np)
+        return images.pixels[split][index][:, order], images.labels[split][index], real
+
+    def finish(drawn):
+        pixels, labels, real = (jnp.asarray(x) for x in drawn)
+        inputs = pixels.T.reshape(steps, pixels_per_step, -1).transpose(0, 2, 1).astype(jnp.float32) / 255
+        targets = jnp.broadcast_to(labels.astype(jnp.int32), (steps, len(labels)))
+        return Batch(inputs, targets, weights=jnp.zeros((steps, len(labels))).at[-1].set(real))
+
+    return Task(
+        sample=sample,
+        sizes={split: len(labels) for split, labels in images.labels.items()},
+        on_device=False,
+        head=head,
+        loss=classification_loss(head),
+        input_spec=InputSpec(pixels_per_step),
+        lengths=dict.fromkeys(images.labels, (steps, steps)),
+        baseline=lambda length: math.log(10),
+        solved=lambda metrics: metrics["accuracy"] >= SOLVED[permuted],
+        finish=finish,
+        facts=images.facts,
+    )
+
+
+def binarised_mnist(path: str = "", *, chunk: int = 0) -> Task:
+    """Predict each of the 784 black or white pixels of a digit from those before it. Inputs and targets `[784, b, 1]`.
+
+    path: see `load_binarised_mnist`. chunk: see `generative`; 0 reads whole images.
+
+    Loss: nats a pixel; `nats_per_image` is the published measure. Baseline: each pixel's value as often as in training,
+    wherever it stands. Solved at 84 nats an image, about what NADE and its kin reach.
+    """
+    images = load_binarised_mnist(path)
+    corpus = Corpus(
+        {split: pixels.reshape(-1, 1) for split, pixels in images.pixels.items()},
+        {split: np.full(len(pixels), PIXELS) for split, pixels in images.pixels.items()},
+        images.facts,
+    )
+
+    def per_image(nll, batch):
+        _, (total, count) = mean_loss(nll, batch.weights)
+        return {"nats_per_image": (total * PIXELS, count)}
+
+    baseline = marginal_baseline(corpus.values["train"], corpus.values["test"])
+    return generative(
+        "pixels",
+        pixel_codec,
+        {},
+        corpus,
+        chunk=chunk,
+        baseline=baseline,
+        solved_below=84 / PIXELS,
+        more_metrics=per_image,
+    )

@@ -1,0 +1,55 @@
+"""Names, a character at a time: many short sequences, each of which says itself where it ends."""
+
+from rnngen.datasets.corpus import Corpus
+from rnngen.datasets.formats.symbols import Encoder, code_points, decoded
+from rnngen.datasets.generative import bits, generative, marginal_baseline
+from rnngen.datasets.paths import find_files
+from rnngen.datasets.sequences import join, select, split_indices
+from rnngen.datasets.text import text_codec
+from rnngen.storage.provenance import sha256_of
+from rnngen.tasks.task import Task
+
+
+def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Corpus:
+    """Distinct names, shuffled and split. Values: tokens `[n]`; a sequence is a name and the newline that ends it.
+
+    path: a UTF-8 file with a name to a line; "": the set `names`. valid, test: shares. seed: of the shuffle.
+    The vocabulary is the newline and then every character of the file, sorted. A name that the file has more than once
+    is taken once, so that valid and test are never seen in training.
+
+    Raises ValueError where the file is not UTF-8, or has too few names for the shares.
+    """
+    (file,) = find_files("names", path, ("names.txt",))
+    lines = [line.strip() for line in decoded(file.read_bytes(), str(file)).split("\n")]
+    names = list(dict.fromkeys(line for line in lines if line))
+    chosen = split_indices(len(names), valid, test, seed, f"distinct names in {file}")
+    if not len(chosen["valid"]) or not len(chosen["test"]):
+        raise ValueError(f"valid and test must be shares above 0, got {valid!r} and {test!r}")
+    vocabulary = "\n" + "".join(sorted(set("".join(names))))
+    encode = Encoder(vocabulary)
+    values, lengths = join([encode(code_points(name + "\n"), str(file)) for name in names])
+    parts = {split: select(values, lengths, indices) for split, indices in chosen.items()}
+    rule = f"distinct names, shuffled by RandomState({seed}): valid {valid:g}, test {test:g}, the rest train"
+    facts = {
+        "files": {file.name: sha256_of(file)},
+        "vocabulary": vocabulary,
+        "names": sum(map(bool, lines)),
+        "distinct": len(names),
+        "split": rule,
+    }
+    return Corpus({split: v for split, (v, _) in parts.items()}, {split: n for split, (_, n) in parts.items()}, facts)
+
+
+def names(path: str = "", *, chunk: int = 64, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Task:
+    """Predict each character of a name, and the newline that ends it, from those before it. Inputs: tokens `[t, b]`.
+
+    path, valid, test, seed: see `load_names`. chunk: see `generative`.
+
+    Loss: nats a character, the newline counted; `bits` likewise. Baseline: each character's own frequency. The
+    literature has no threshold for these splits.
+    """
+    corpus = load_names(path, valid, test, seed)
+    vocabulary = corpus.facts["vocabulary"]
+    baseline = marginal_baseline(corpus.values["train"], corpus.values["test"], len(vocabulary))
+    kwargs = {"vocabulary": vocabulary, "end": vocabulary[0]}
+    return generative("text", text_codec, kwargs, corpus, chunk=chunk, baseline=baseline, more_metrics=bits)

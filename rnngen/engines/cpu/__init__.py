@@ -1,0 +1,1 @@
+"""Compiled loops for CPUs: generated from a cell, built, timed and called."""

@@ -1,0 +1,108 @@
+"""One call of a compiled loop: what a layer is given, as the arrays that `kernels/` takes."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.engines import trees
+from rnngen.engines.cpu import build
+from rnngen.engines.cpu.generator import Loops, nothing
+from rnngen.engines.steps import start_gradient
+from rnngen.runtime import count_cores
+from rnngen.types import Array, Carry, Params, PyTree
+
+LANES = 16  # the most numbers that a vector holds; what is kept of a layer is padded to as many units
+
+
+class Layer(NamedTuple):
+    """A cell and its loops. product: whether these multiply xs by the cell's kernel; else xs is what they add for it.
+    threads: how many at most; None: as many as there are cores."""
+
+    cell: Cell
+    loops: Loops
+    product: bool
+    threads: int | None = None
+
+    def weights(self, params: Params) -> tuple[Array, Array, Array]:
+        """What the sums start from, the kernel and the recurrent kernel."""
+        start = self.loops.start(params, self.cell.output_dim, self.product)
+        return start, params["kernel"] if self.product else nothing(), params["recurrent_kernel"]
+
+
+class LayerInputs(NamedTuple):
+    """What a layer runs on, the batch as one axis. mask, resets: `[t, b]`, as numbers, since they are differentiated
+    with the rest; None, like probes, where there are none."""
+
+    params: Params
+    carry: Carry
+    xs: Array
+    mask: Array | None
+    resets: Array | None
+    probes: Carry | None
+
+
+def forward(layer: Layer, given: LayerInputs, keep: bool) -> tuple[tuple[Carry, Array], Array]:
+    """((last carry, the h that leaves each step `[t, b, h]`), kept); keep: something for the way back."""
+    loops, (steps, batch, _) = layer.loops, given.xs.shape
+    h, c = loops.parts(given.carry)
+    units = h.shape[-1]
+    numbers = loops.kept * -(-units // LANES) * LANES
+    shapes = [(steps, batch, units), (steps, batch, numbers) if keep else (0,), c.shape]
+    arrays = (given.xs, *layer.weights(given.params), *_around(layer, given))
+    hs, kept, c = _call(layer, "forward", batch, shapes, *arrays)
+    return (loops.carry(given.carry, hs[-1], c), hs), kept
+
+
+def backward(layer: Layer, given: LayerInputs, hs: Array, kept: Array, gradients: PyTree, with_xs: bool) -> LayerInputs:
+    """Gradients in what is given, of those in what `forward` gave; with_xs: or zeros for xs."""
+    loops, (dcarry, dhs), around = layer.loops, gradients, _around(layer, given)
+    (start, *kernels), to_weights = jax.vjp(layer.weights, given.params)
+    (h, c, *probes), fresh = around[:4], around[6:]
+    wanted = [*kernels, start, h, c, given.xs if with_xs else nothing(), *probes, *fresh]
+    arrays = (given.xs, start, *kernels, *around, hs, kept, dhs, *loops.parts(dcarry))
+    shapes = [x.shape for x in wanted]
+    found = _call(layer, "backward", given.xs.shape[1], shapes, *arrays)
+    dkernel, drecurrent, dstart, dh, dc, dxs, dprobe_h, dprobe_c, dfresh_h, dfresh_c = found
+    (dparams,) = to_weights((dstart, dkernel, drecurrent))
+    if given.resets is not None:
+        dfresh = loops.carry(given.carry, dfresh_h, dfresh_c)
+        dparams = trees.add(dparams, start_gradient(layer.cell, given.params, given.xs.shape[1:-1], dfresh))
+    return LayerInputs(
+        dparams,
+        loops.carry(given.carry, dh, dc),
+        dxs if with_xs else jnp.zeros_like(given.xs),
+        jax.tree.map(jnp.zeros_like, given.mask),
+        jax.tree.map(jnp.zeros_like, given.resets),
+        None if given.probes is None else loops.carry(given.carry, dprobe_h, dprobe_c),
+    )
+
+
+def _around(layer: Layer, given: LayerInputs) -> list[Array]:
+    """h and c at first, their probes, mask, resets, and h and c after a reset; empty is what there is not."""
+    flags = [nothing() if flags is None else flags for flags in (given.mask, given.resets)]
+    fresh = None if given.resets is None else layer.cell.init_carry(given.params, given.xs.shape[1:-1])
+    carries = [layer.loops.parts(carry) for carry in (given.carry, given.probes, fresh)]
+    return [*carries[0], *carries[1], *flags, *carries[2]]
+
+
+def _call(layer: Layer, name: str, rows: int, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
+    outs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    run = jax.ffi.ffi_call(build.target(layer.loops.library, name), outs, vmap_method="sequential")
+    return run(*given, shares=count_shares(rows), threads=layer.threads or count_threads())
+
+
+def count_shares(rows: int) -> int:
+    """How many threads can share a batch: two where there are some rows, more where there are many, since shares of
+    few rows read the weights too often."""
+    return max(1 if rows < 10 else 2, rows // 32)
+
+
+def count_threads() -> int:
+    """As many as there are cores; where several devices made of them run this side by side, a device's share."""
+    mesh = jax.sharding.get_abstract_mesh()
+    beside = math.prod(mesh.shape[axis] for axis in mesh.manual_axes)
+    return max(1, count_cores() // beside)

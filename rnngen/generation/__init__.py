@@ -1,0 +1,1 @@
+"""Sequences from a trained model, and analysis of it."""

@@ -1,0 +1,286 @@
+"""A model: embedding or raw input, layers of cells, a linear head. Flax NNX stays behind pure functions.
+
+The embedding, the dropout and the head are NNX modules, split once into a graph definition and a
+nested dict of arrays; the cells are pure functions already. Parameters of the whole model:
+`{"embed": ..., "layer_0": <the cell's>, ..., "head": ...}`.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell, get_initializer
+from rnngen.cells.cell import KERNEL
+from rnngen.heads import Head
+from rnngen.models.layers import Layer, both_ways, check_engine, no_steps, one_way
+from rnngen.types import Array, InputSpec, Key, Params
+
+
+@functools.cache
+def _flax():
+    """The one module here that imports Flax."""
+    from rnngen.models import ends
+
+    return ends
+
+
+class Model(NamedTuple):
+    """A recurrent model as pure functions, which check what they are fed by `InputSpec.check`.
+
+    init: (key) -> params.
+    init_carry: (params, batch_shape) -> carry, `{"layer_0": ..., ...}`.
+    apply: (params, inputs `[t, *b, ...]`, carry=None, *, mask, resets, key, train, probes)
+      -> (carry, outputs `[t, *b, num_params]`); probes as in `unroll`, one entry a layer.
+    step: (params, carry, x `[*b, ...]`) -> (carry, outputs): one step of decoding.
+    loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
+    cell: the whole model seen as one cell, so that all that works on a cell works on a model.
+    layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries; none where it reads
+      both ways.
+    decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
+    draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values): one step of making a sequence; what
+      `cell.prepare` gives goes in, so that it is done once. how: what the head's `sample` takes.
+    input_spec, head: what it was built for.
+    both_ways: its layers read from either end, so that it has no `step`, and its `cell` refuses to be stepped.
+    """
+
+    init: Callable
+    init_carry: Callable
+    apply: Callable
+    step: Callable
+    loss: Callable
+    cell: Cell
+    layers: Mapping[str, Cell]
+    decode: Callable
+    draw: Callable
+    input_spec: InputSpec
+    head: Head
+    both_ways: bool = False
+
+
+class Dropout(NamedTuple):
+    """Rates of what training leaves out, and how.
+
+    rate: of every layer's output. input_rate: of what enters the first layer. recurrent_rate: of the weights of each
+    recurrent kernel, the same for a whole batch and all its steps (Merity et al. 2018). locked: a sequence loses the
+    same features at all of its steps (Gal and Ghahramani 2016), not others at each.
+    """
+
+    rate: float = 0.0
+    input_rate: float = 0.0
+    recurrent_rate: float = 0.0
+    locked: bool = False
+
+    def drop(self, rate: float, key: Key | None, xs: Array) -> Array:
+        """`[t, *b, d]` with a share of it zero and the rest larger by as much; as it is without a key."""
+        if key is None or not rate:
+            return xs
+        return _flax().dropped(xs, rate, key, (0,) if self.locked else ())
+
+    def drop_weights(self, key: Key | None, params: Params) -> Params:
+        """A layer's parameters with a share of its recurrent kernel zero."""
+        if key is None or not self.recurrent_rate:
+            return params
+        return params | {KERNEL: _flax().dropped(params[KERNEL], self.recurrent_rate, key)}
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Raise ValueError for a rate that makes no sense, or a cell without recurrent kernel to drop weights of."""
+        rates = {"dropout": self.rate, "input_dropout": self.input_rate, "recurrent_dropout": self.recurrent_rate}
+        for name, rate in rates.items():
+            if not 0.0 <= rate < 1.0:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {rate}")
+        for cell in cells if self.recurrent_rate else ():
+            if KERNEL not in jax.eval_shape(lambda key, c=cell: c.init(key, 1), jax.random.key(0)):
+                raise ValueError(f"recurrent_dropout is of a {KERNEL}, and a cell here has none")
+
+
+def build_model(
+    cells: Sequence[Cell],
+    spec: InputSpec,
+    head: Head,
+    loss: Callable,
+    *,
+    embed_dim: int = 0,
+    dropout: float = 0.0,
+    input_dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    locked_dropout: bool = False,
+    bidirectional: bool = False,
+    head_init="lecun",
+    dtype: str = "float32",
+    engine: str | Mapping | Callable = "auto",
+) -> Model:
+    """Stack `cells` between an input of `spec` and `head`; `loss` is the task's (outputs, batch) -> (scalar, sums).
+
+    embed_dim: width of a learned token embedding; 0 feeds tokens one-hot. bidirectional: every layer reads from both
+    ends, for tasks whose targets are not the inputs to come.
+    dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`. dtype: what layers and head compute in;
+    parameters stay float32. engine: as in `unroll`; what it has to say (see `unroll_noted`) is among the metrics of
+    `loss`. Raises ValueError where an argument makes no sense, or an engine cannot run a cell.
+    """
+    left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
+    _check(cells, spec, embed_dim, bidirectional)
+    left_out.check(cells)
+    layers = [(both_ways if bidirectional else one_way)(cell) for cell in cells]
+    check_engine(layers, embed_dim or spec.dim, engine)
+    ends = functools.partial(
+        _flax().Ends,
+        spec,
+        head.num_params,
+        layers[-1].output_dim,
+        embed_dim,
+        get_initializer(head_init),
+        jnp.dtype(dtype),
+    )
+    stack = _Stack(layers, spec, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
+    whole = stack.as_no_cell(head.num_params) if bidirectional else stack.as_cell(head.num_params)
+
+    def draw(prepared, carry, x, key, **how):
+        carry, outputs = whole.step(prepared, carry, whole.project(prepared, x))
+        return carry, head.sample(key, outputs, **how)
+
+    step = whole.step if bidirectional else stack.step
+    steps = (stack.init, stack.init_carry, stack.apply, step, stack.loss)
+    of = {} if bidirectional else {name: layer.cell for name, layer in stack.layers.items()}
+    return Model(*steps, whole, of, stack.decode, draw, spec, head, bidirectional)
+
+
+class _Stack:
+    """What a model's functions close over; nothing in it changes, so its methods are pure."""
+
+    def __init__(self, layers, spec: InputSpec, input_dim: int, ends: Callable, loss, dropout: Dropout, dtype, engine):
+        self.layers: dict[str, Layer] = {f"layer_{i}": layer for i, layer in enumerate(layers)}
+        self.spec, self.input_dim, self.ends, self.task_loss = spec, input_dim, ends, loss
+        self.dropout, self.dtype, self.engine = dropout, dtype, engine
+        self.graph = _flax().structure(ends)
+
+    def merged(self, params):
+        """The modules at the ends, with their parameters in them."""
+        return _flax().merged(self.graph, {name: p for name, p in params.items() if name not in self.layers})
+
+    def cells(self):
+        """(name, cell) of each layer."""
+        return ((name, layer.cell) for name, layer in self.layers.items())
+
+    def init(self, key):
+        key_ends, *keys = jax.random.split(key, 1 + len(self.layers))
+        params = _flax().first_params(self.ends, key_ends)
+        input_dim = self.input_dim
+        for (name, layer), key_layer in zip(self.layers.items(), keys, strict=True):
+            params[name] = layer.init(key_layer, input_dim)
+            input_dim = layer.output_dim
+        return params
+
+    def prepare(self, params):
+        like = jnp.zeros((), self.dtype)
+        return params | {name: layer.prepare(params[name], like) for name, layer in self.layers.items()}
+
+    def init_carry(self, params, batch_shape):
+        return self._first_carry(self.prepare(params), batch_shape)
+
+    def apply(self, params, inputs, carry=None, **options):
+        return self._apply(params, inputs, carry, **options)[:2]
+
+    def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
+        """(carry, outputs, notes of the layers' engines)."""
+        self.spec.check("inputs", inputs)
+        net, count, dropout = self.merged(params), len(self.layers), self.dropout
+        last, notes = {}, dict[str, Array]()
+        noisy = train and key is not None
+        key_input, *keys = jax.random.split(key, 1 + 3 * count) if noisy else [None] * (1 + 3 * count)
+        ys = dropout.drop(dropout.input_rate, key_input, net.encode(inputs))
+        for place, (name, layer) in enumerate(self.layers.items()):
+            key_cell, key_output, key_kernel = keys[3 * place : 3 * place + 3]
+            last[name], ys, said = layer.run(
+                layer.change(dropout.drop_weights, key_kernel, params[name]),
+                ys,
+                None if carry is None else carry[name],
+                mask=mask,
+                resets=resets,
+                key=key_cell,
+                probes=None if probes is None else probes[name],
+                engine=self.engine,
+            )
+            notes |= {f"{name}/{what}": value for what, value in said.items()}
+            ys = dropout.drop(dropout.rate, key_output, ys)
+        return last, net.decode(ys), notes
+
+    def decode(self, params, ys):
+        return self.merged(params).decode(ys)
+
+    def step(self, params, carry, x):
+        self.spec.check("x", x)
+        prepared = self.prepare(params)
+        return self._step(prepared, carry, self._project(prepared, x))
+
+    def loss(self, params, batch, carry=None, *, key=None, train=False):
+        options = {"mask": batch.mask, "resets": batch.resets, "key": key, "train": train}
+        carry, outputs, notes = self._apply(params, batch.inputs, carry, **options)
+        scalar, sums = self.task_loss(outputs, batch)
+        return scalar, (carry, sums | {what: (value, jnp.ones(())) for what, value in notes.items()})
+
+    def as_cell(self, output_dim: int) -> Cell:
+        """The whole model as one cell: the carry of all layers, a step through all of them, no noise."""
+        # A model's input is its task's: its init takes no width, but a Cell's does.
+        init = lambda key, input_dim: self.init(key)  # noqa: E731
+        return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
+
+    def as_no_cell(self, output_dim: int) -> Cell:
+        """What stands for the model as a cell where it cannot be one."""
+        return no_steps(lambda key, input_dim: self.init(key), self._first_carry, self.prepare, output_dim)
+
+    # The four functions below see prepared parameters, as a cell's do.
+
+    def _first_carry(self, prepared, batch_shape):
+        return {name: layer.init_carry(prepared[name], batch_shape) for name, layer in self.layers.items()}
+
+    def _project(self, prepared, xs, key=None):
+        self.spec.check("xs", xs)
+        return self.merged(prepared).encode(xs)
+
+    def _step(self, prepared, carry, u):
+        new = {}
+        for name, cell in self.cells():
+            new[name], u = cell.step(prepared[name], carry[name], cell.project(prepared[name], u))
+        return new, self.decode(prepared, u)
+
+    def _observe(self, prepared, carry, u):
+        seen: dict[str, jax.Array] = {}
+        for name, cell in self.cells():
+            at_step = prepared[name], carry[name], cell.project(prepared[name], u)
+            seen |= {f"{name}/{what}": value for what, value in cell.observe(*at_step).items()}
+            u = cell.step(*at_step)[1]
+        return seen
+
+
+def count_params(model: Model) -> int:
+    """How many numbers a model learns, without making them."""
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def widest(parameters: Callable[[int], int], budget: int) -> int:
+    """The largest width that has at most `budget` parameters; `parameters` grows with the width.
+
+    Raises ValueError where even a width of 1 has more.
+    """
+    if parameters(1) > budget:
+        raise ValueError(f"one unit has {parameters(1)} parameters already, more than {budget}")
+    low, high = 1, 2
+    while parameters(high) <= budget:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
+    return low
+
+
+def _check(cells, spec: InputSpec, embed_dim: int, bidirectional: bool) -> None:
+    if not cells:
+        raise ValueError("num_layers must be a positive whole number")
+    if bidirectional and spec.feed is not None:
+        raise ValueError("bidirectional is not for a task that predicts its next input: reading back, it has seen it")
+    if embed_dim < 0 or (embed_dim and not spec.tokens):
+        raise ValueError(f"embed_dim must be 0, or positive where inputs are tokens, got {embed_dim}")

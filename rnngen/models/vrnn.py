@@ -1,0 +1,292 @@
+"""Latent recurrent models: VRNN (Chung et al. 2015, "A recurrent latent variable model for sequential data").
+
+With h_{t-1} what the cell has made of all values and latent variables before step t:
+
+    prior      z_t ~ N(mu_p, diag(sigma_p^2)),         [mu_p, sigma_p] = prior(h_{t-1})
+    decoder    x_t | z_t ~ head(decode(phi_z(z_t), h_{t-1}))
+    encoder    z_t | x_t ~ N(mu_q, diag(sigma_q^2)),   [mu_q, sigma_q] = encode(phi_x(x_t), h_{t-1})
+    recurrence h_t = cell(h_{t-1}, phi_x(x_t), phi_z(z_t))
+
+Here a step begins with the recurrence of the step before it: a task feeds x_{t-1} and asks for x_t, so the carry holds
+phi_z(z_{t-1}), and the same mathematics runs over any task that makes sequences. Before the first step the carry holds
+zeros, and h_0 is what the cell makes of these and of the task's first input.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.cells import Cell
+from rnngen.cells.initializers import lecun
+from rnngen.engines import cast_params, unroll
+from rnngen.heads import Head
+from rnngen.models.layers import init_params
+from rnngen.models.stack import Model
+from rnngen.tasks.task import mean_loss
+from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, check_positive
+
+LAYER, LATENT = "layer_0", "latent"
+SMALLEST = 1e-3  # of a latent standard deviation, below which float32's log-densities get coarse
+
+
+class Gaussian(NamedTuple):
+    """Independent Gaussians: mean and standard deviation `[*b, z]`."""
+
+    mean: Array
+    scale: Array
+
+    def at(self, noise: Array) -> Array:
+        """The value that standard normal noise stands for."""
+        return self.mean + self.scale * noise
+
+    def log_prob(self, z: Array) -> Array:
+        """`[*b]`."""
+        each = -0.5 * ((z - self.mean) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * math.log(2 * math.pi)
+        return jnp.sum(each, axis=-1)
+
+    def kl_to(self, other: "Gaussian") -> Array:
+        """Kullback-Leibler divergence from this to the other, in closed form: `[*b]`."""
+        ratio, shift = self.scale / other.scale, (self.mean - other.mean) / other.scale
+        return jnp.sum(0.5 * (ratio**2 + shift**2 - 1) - jnp.log(ratio), axis=-1)
+
+
+class Terms(NamedTuple):
+    """What a step says of a value: its log-probability given z, the divergence of encoder from prior, and the log of
+    the importance weight p(x | z) p(z) / q(z | x); all `[*b]`."""
+
+    log_px: Array
+    kl: Array
+    log_w: Array
+
+
+def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Callable[..., Model]:
+    """A VRNN: a Gaussian latent variable at every step, whose prior depends on the past (Chung et al. 2015).
+
+    feature_dim: of all layers between, which are ReLU. samples: of the importance-weighted bound (Burda et al. 2016),
+    `iw_bound`, which evaluation adds where it sees whole sequences; 1: none, and a task of chunks has no whole ones.
+
+    Trained on the evidence lower bound: `loss` is its negative a step, `kl` its second part, and `iw_bound` the
+    negative of a tighter one; they bound the likelihood where every step counts. Diagnoses look at the model with each
+    z at its prior's mean. Temperature multiplies the prior's variances as well, so that 0 draws the same each time.
+    """
+    check_positive(latent_dim=latent_dim, feature_dim=feature_dim, samples=samples)
+
+    def build(
+        cells: Sequence[Cell], spec: InputSpec, head: Head, *, dtype: str = "float32", engine: Any = "auto"
+    ) -> Model:
+        """Raises ValueError for several layers, a task that makes no sequences, and an engine that cannot run it."""
+        if len(cells) != 1:
+            raise ValueError(f"num_layers must be 1 for a vrnn, got {len(cells)}")
+        if spec.feed is None:
+            raise ValueError("a vrnn needs a task that makes sequences, and this one does not")
+        made = VRNN(cells[0], spec, head, Sizes(latent_dim, feature_dim, samples), jnp.dtype(dtype), engine)
+        # By the shapes alone: an engine that may refuse it shall do so now.
+        two = jnp.stack([jnp.asarray(spec.start)] * 2)
+        jax.eval_shape(lambda key: made.apply(made.init(key), two), jax.random.key(0))
+        return made.as_model()
+
+    return build
+
+
+def none() -> None:
+    """No latent variables: the head's distribution is all that is random."""
+
+
+LATENTS: Mapping[str, Callable[..., Callable[..., Model] | None]] = {"none": none, "vrnn": vrnn}
+
+
+class Sizes(NamedTuple):
+    """The arguments of `vrnn`."""
+
+    latent: int
+    features: int
+    samples: int
+
+
+class VRNN:
+    """What the model's functions close over; nothing in it changes, so its methods are pure."""
+
+    def __init__(self, cell: Cell, spec: InputSpec, head: Head, sizes: Sizes, dtype, engine):
+        self.inner, self.spec, self.head = cell, spec, head
+        self.sizes, self.dtype, self.engine = sizes, dtype, engine
+        self.explaining = self._as_cell(self._explain, 1, self._project_pair)
+        self.generating = self._as_cell(self._expect, head.num_params, self._project)._replace(observe=self._observe)
+
+    def _as_cell(self, step: Callable, output_dim: int, project: Callable) -> Cell:
+        # A model's input is its task's: its init takes no width, but a Cell's does.
+        init = lambda key, input_dim: self.init(key)  # noqa: E731
+        return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
+
+    def as_model(self) -> Model:
+        """All that follows as one `Model`."""
+        # It has no layers of which each takes what the one before puts out.
+        steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
+        return Model(*steps, self.generating, {}, lambda params, ys: ys, self.draw, self.spec, self.head)
+
+    def init(self, key: Key) -> Params:
+        """Parameters: the cell's under `layer_0`, and of each dense network."""
+        h, f, z = self.inner.output_dim, self.sizes.features, self.sizes.latent
+        widths = {
+            "see": (self.spec.dim, f),
+            "see_latent": (z, f),
+            "prior": (h, f, 2 * z),
+            "encode": (f + h, f, 2 * z),
+            "decode": (f + h, f, self.head.num_params),
+        }
+        key_cell, *keys = jax.random.split(key, 1 + len(widths))
+        layers = {name: _init_dense(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
+        return {LAYER: init_params(self.inner, key_cell, 2 * f)} | layers
+
+    def prepare(self, params: Params) -> Params:
+        """As a cell's: once per unroll, cast to what the model computes in."""
+        return cast_params(params | {LAYER: self.inner.prepare(params[LAYER])}, jnp.zeros((), self.dtype))
+
+    def init_carry(self, params: Params, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry before the first step."""
+        return self._first_carry(self.prepare(params), batch_shape)
+
+    def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
+        """(last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
+        self.spec.check("inputs", inputs)
+        if mask is None:  # of tokens the engine could not tell which axes are the batch's
+            mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
+        options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
+        return unroll(self.generating, params, inputs, carry, **options)
+
+    def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+        """One step of `apply`."""
+        self.spec.check("x", x)
+        p = self.prepare(params)
+        return self._expect(p, carry, self._project(p, x))
+
+    def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
+        """The negative bound in nats a step, with its parts; z is drawn by the key."""
+        self.spec.check("inputs", batch.inputs)
+        key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
+        key_one, key_many = jax.random.split(key)
+        last, terms = self.explain(params, batch, carry, self.noise(key_one, batch, 1))
+        scalar, loss = mean_loss(terms.kl[:, 0] - terms.log_px[:, 0], batch.weights)
+        sums = {"loss": loss, "kl": mean_loss(terms.kl[:, 0], batch.weights)[1]}
+        if self.sizes.samples > 1 and not train and batch.resets is None and carry is None:
+            many = self.explain(params, batch, None, self.noise(key_many, batch, self.sizes.samples))[1]
+            sums["iw_bound"] = (-jnp.sum(_bound(many.log_w, batch.weights)), loss[1])
+        return scalar, (jax.tree.map(lambda x: x[0], last), sums)
+
+    def noise(self, key: Key, batch: Batch, samples: int) -> Array:
+        """Standard normal, `[t, samples, *b, z]`."""
+        steps, *batch_shape = batch.weights.shape
+        return jax.random.normal(key, (steps, samples, *batch_shape, self.sizes.latent))
+
+    def explain(self, params: Params, batch: Batch, carry: Carry, noise: Array) -> tuple[Carry, Terms]:
+        """The carry `[samples, *b, ...]` and the terms `[t, samples, *b]` of a batch, z by the encoder from noise."""
+        assert self.spec.feed is not None
+        samples = noise.shape[1]
+        seen = batch.inputs, self.spec.feed(batch.targets), batch.targets
+        xs = (*_copies(seen, 1, samples), noise)
+        mask, resets = _copies((batch.existing(), batch.resets), 1, samples)
+        carry = _copies(carry, 0, samples)
+        return unroll(self.explaining, params, xs, carry, mask=mask, resets=resets, engine=self.engine)
+
+    def draw(self, p: Params, carry: Carry, x: Array, key: Key, **how: Any) -> tuple[Carry, Array]:
+        """One step of making a sequence: (carry, values), z and values drawn by the key."""
+        key_latent, key_value = jax.random.split(key)
+        inner, h = self._recur(p, carry, self._project(p, x))
+        prior = _gaussian(p["prior"], h)
+        noise = jax.random.normal(key_latent, prior.mean.shape, prior.mean.dtype)
+        noise = math.sqrt(how.get("temperature", 1.0)) * noise
+        seen, outputs = self._decode(p, prior.at(noise), h)
+        return {LAYER: inner, LATENT: seen}, self.head.sample(key_value, outputs, **how)
+
+    # All below see prepared parameters, as a cell's functions do.
+
+    def _first_carry(self, p: Params, batch_shape: tuple[int, ...]) -> Carry:
+        nothing = jnp.zeros((*batch_shape, self.sizes.features), self.dtype)
+        return {LAYER: self.inner.init_carry(p[LAYER], batch_shape), LATENT: nothing}
+
+    def _project(self, p: Params, inputs: Array, key: Key | None = None) -> Array:
+        """phi_x."""
+        x = jax.nn.one_hot(inputs, self.spec.dim, dtype=self.dtype) if self.spec.tokens else inputs.astype(self.dtype)
+        return jax.nn.relu(_run_dense(p["see"], x))
+
+    def _project_pair(self, p: Params, xs: tuple, key: Key | None = None) -> tuple:
+        """Of the value before and of the value itself; then the value, and noise."""
+        before, here, value, noise = xs
+        return self._project(p, before), self._project(p, here), value, noise
+
+    def _recur(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
+        """The cell's carry and h, from the features of the value before and of the latent variable before."""
+        seen = jnp.concatenate([before, carry[LATENT]], axis=-1)
+        return self.inner.step(p[LAYER], carry[LAYER], self.inner.project(p[LAYER], seen))
+
+    def _decode(self, p: Params, z: Array, h: Array) -> tuple[Array, Array]:
+        """(phi_z, the head's numbers)."""
+        seen = jax.nn.relu(_run_dense(p["see_latent"], z.astype(self.dtype)))
+        return seen, _wide(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
+
+    def _explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
+        """A step with a value to explain."""
+        before, here, value, noise = u
+        inner, h = self._recur(p, carry, before)
+        prior = _gaussian(p["prior"], h)
+        posterior = _gaussian(p["encode"], jnp.concatenate([here, h], axis=-1))
+        z = posterior.at(noise)
+        seen, outputs = self._decode(p, z, h)
+        log_px = self.head.log_prob(outputs, value)
+        log_w = log_px + prior.log_prob(z) - posterior.log_prob(z)
+        return {LAYER: inner, LATENT: seen}, Terms(log_px, posterior.kl_to(prior), log_w)
+
+    def _expect(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
+        """A step without a value to explain: z is the prior's mean."""
+        inner, h = self._recur(p, carry, before)
+        seen, outputs = self._decode(p, _gaussian(p["prior"], h).mean, h)
+        return {LAYER: inner, LATENT: seen}, outputs
+
+    def _observe(self, p: Params, carry: Carry, before: Array) -> dict[str, Array]:
+        seen = jnp.concatenate([before, carry[LATENT]], axis=-1)
+        shown = self.inner.observe(p[LAYER], carry[LAYER], self.inner.project(p[LAYER], seen))
+        return {f"{LAYER}/{what}": value for what, value in shown.items()}
+
+
+def _bound(log_w: Array, weights: Array) -> Array:
+    """log (1/K sum_k w_k) of whole sequences, from their steps' log-weights `[t, k, *b]`: `[*b]`."""
+    weights = weights[:, None]
+    total = jnp.sum(jnp.where(weights != 0, log_w, 0) * weights, axis=0)
+    return jax.nn.logsumexp(total, axis=0) - math.log(len(total))
+
+
+def _copies(tree: PyTree, axis: int, count: int) -> PyTree:
+    """`count` copies of every array, along a new axis; None stays."""
+
+    def copies(x):
+        return jnp.broadcast_to(jnp.expand_dims(x, axis), (*x.shape[:axis], count, *x.shape[axis:]))
+
+    return jax.tree.map(copies, tree)
+
+
+def _init_dense(key: Key, *widths: int) -> Params:
+    keys = jax.random.split(key, len(widths) - 1)
+    return {
+        f"dense_{i}": {"kernel": lecun()(k, (a, b)), "bias": jnp.zeros(b)}
+        for i, (k, a, b) in enumerate(zip(keys, widths[:-1], widths[1:], strict=True))
+    }
+
+
+def _run_dense(layers: Params, x: Array) -> Array:
+    """Dense layers with ReLU between them."""
+    for i in range(len(layers)):
+        x = jax.nn.relu(x) if i else x
+        x = x @ layers[f"dense_{i}"]["kernel"] + layers[f"dense_{i}"]["bias"]
+    return x
+
+
+def _gaussian(layers: Params, h: Array) -> Gaussian:
+    mean, raw = jnp.split(_wide(_run_dense(layers, h)), 2, axis=-1)
+    return Gaussian(mean, jax.nn.softplus(raw) + SMALLEST)
+
+
+def _wide(x: Array) -> Array:
+    """Densities are taken in float32 at least, whatever the layers compute in."""
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

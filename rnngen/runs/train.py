@@ -1,0 +1,163 @@
+"""A run, or some: a resolved config and a folder in, a trained model and its records out."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from rnngen.storage import locks
+from rnngen.config import build, resolve
+from rnngen.config.check import ConfigError
+from rnngen.config.fingerprint import difference
+from rnngen.storage.folder import OVER, Follower, RunFolder
+from rnngen.storage.trackers import Trackers
+from rnngen.training import Experiment, alike, fit, fit_pack
+
+Member = tuple[Experiment, RunFolder, dict]
+
+
+def run(
+    config: dict,
+    path: str | os.PathLike,
+    on_row: Callable[[dict], Any] = lambda row: None,
+    log: Sequence[str] = (),
+    take_over: float = 0.0,
+    on_begin: Callable[[], Any] = lambda: None,
+) -> dict:
+    """Train what a resolved config describes in the folder `path` and return its result.
+
+    A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds
+    it finished is left as it is. Several processes (`process.join`) that all call this train one run; the first writes.
+    on_row gets each row; on_begin is called before the programs are compiled, where anything is left to train.
+    log: names of sinks that get each row too, see `rnngen.storage.trackers`. take_over: see `locks.hold`. Raises ConfigError,
+    before anything is written, where the config cannot be built, or the folder holds another config or cannot be
+    written; HeldError where another process has the folder; Preempted where this one was asked to stop.
+    """
+    experiment = build(config)
+    first = jax.process_index() == 0
+    asked, every = config["train"]["log_every"], experiment.schedule.log_every
+    if first and asked != every:
+        print(
+            f"rnngen: a row every {every} steps: train.log_every={asked} does not divide every interval",
+            file=sys.stderr,
+        )
+    folder = RunFolder(path) if first else Follower(path)
+    done = claim(folder, config)
+    # What the others read must not be what the first has begun to write.
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("claimed")
+    if done is not None and done["status"] in OVER:
+        return done
+    with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
+        _start(folder, config, experiment)
+        on_begin()
+        with contextlib.closing(Trackers(log if first else (), folder.path, config)) as sinks:
+
+            def tell(row: dict) -> None:
+                on_row(row)
+                sinks(row)
+
+            return fit(experiment, folder, tell)
+
+
+def run_pack(
+    configs: Sequence[dict],
+    paths: Sequence[str],
+    on_error: Callable[[str, Exception], Any],
+    exact: bool = False,
+    log: Sequence[str] = (),
+    patience: float = 0.0,
+    take_over: float = 0.0,
+) -> None:
+    """`run` for configs in their folders, those that one program can train together.
+
+    on_error gets the folder and the exception of a run that raises; the others go on. exact: to the bits that each
+    gives alone on one device, else the faster way. log: as in `run`. patience, take_over: see `locks.hold`.
+    """
+    left: list[Member] = []
+    with contextlib.ExitStack() as held:
+        for config, path in zip(configs, paths, strict=True):
+            with _telling(on_error, path):
+                folder, experiment = RunFolder(path), build(config)
+                claim(folder, config)
+                held.enter_context(locks.hold(folder.path, take_over, patience))
+                done = folder.result()  # by whoever had it until now
+                if done is None or done["status"] not in OVER:
+                    left.append((experiment, folder, config))
+        for places in alike([experiment for experiment, _, _ in left]):
+            _run_alike([left[place] for place in places], on_error, exact, log)
+
+
+def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequence[str]) -> None:
+    experiments, folders, _ = zip(*members, strict=True)
+    for experiment, folder, config in members:
+        _start(folder, config, experiment, pack=len(members))
+    try:
+        with contextlib.ExitStack() as stack:
+            sinks = [stack.enter_context(contextlib.closing(Trackers(log, f.path, c))) for _, f, c in members]
+            fit_pack(experiments, folders, sinks, "map" if exact else "auto")
+    except Exception as error:
+        if len(members) == 1:
+            on_error(os.fspath(folders[0].path), error)
+            return
+        # Which of them it was, or whether all are too much at once, shows when each is alone.
+        for member in members:
+            if member[1].result() is None:
+                _run_alike([member], on_error, exact, log)
+
+
+def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
+    facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
+    folder.start(config, seed=config["seed"], device=device(), **facts)
+    folder.describe(experiment.task.codec)
+
+
+@contextlib.contextmanager
+def _telling(on_error: Callable[[str, Exception], Any], path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        on_error(path, error)
+
+
+def claim(folder: RunFolder, config: dict) -> dict | None:
+    """The folder's result if it has one. Raises ConfigError where the folder is another run's or not writable."""
+    check_writable(folder.path)
+    if (folder.path / "sweep.json").exists():
+        raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
+    there = folder.config()
+    if there is not None and there != config and _today(there) != config:
+        raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, config)}")
+    return folder.result()
+
+
+def _today(config: dict) -> dict:
+    """A config of a folder, with the defaults of arguments that did not exist when it was written."""
+    try:
+        return resolve(config)
+    except ConfigError:
+        return config
+
+
+def check_writable(path: Path) -> None:
+    """Raise ConfigError unless `path` is a folder that can be written, or can be made."""
+    existing = path
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if existing.is_symlink() and not existing.exists():
+        raise ConfigError(f"{path}: {existing} is a link to {os.readlink(existing)}, which is not there")
+    if not existing.is_dir():
+        raise ConfigError(f"{path}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path}: {existing} cannot be written")
+
+
+def device() -> str:
+    """The first device, in words, and how many there are."""
+    first = jax.devices()[0]
+    return f"{first.platform} {first.device_kind} x{jax.device_count()}"

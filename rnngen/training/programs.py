@@ -1,0 +1,285 @@
+"""The compiled programs of a run, or of several that train as one; kept, since most runs of a sweep share theirs.
+
+All take the states of `count` trials stacked, `[count, ...]`, also where there is one. `map` trains them one after
+another, to the bits that each has alone; `vmap` all at once, which a GPU does in little more time than one.
+"""
+
+import functools
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.engines.cpu.calibration import LOOPS
+from rnngen.engines.cpu.ffi import count_shares
+from rnngen.engines.telling import listening
+from rnngen.registry import LRUCache
+from rnngen.runtime import count_cores
+from rnngen.training import sharding
+from rnngen.training.experiment import Experiment
+from rnngen.training.prefetch import batch_shapes, feed_shapes
+from rnngen.training.state import (
+    TrainState,
+    evaluate,
+    first_batch,
+    init_params,
+    init_state,
+    split_batches,
+    train_steps,
+)
+from rnngen.types import Array, Params, PyTree
+
+TRIALS = "trials"
+
+
+class CompiledSteps(NamedTuple):
+    """The training steps between two rows, an evaluation a split, and each diagnosis.
+
+    train: of each number of steps between rows, (states, active `[count]`, fed) -> (states, sums), see `train_steps`.
+    evaluate: (params, active) -> sums; where a trial is not active, what comes back for it has no meaning. pick:
+      (states, place) -> the state of one trial.
+    remember: (states, better `[count]`) -> states whose best parameters are the last of those that are better.
+    diagnose: (params of one trial) -> what was measured. how: "map" or "vmap".
+    """
+
+    train: dict[int, Callable]
+    evaluate: dict[str, Callable]
+    pick: Callable
+    remember: Callable
+    diagnose: dict[str, Callable]
+    how: str
+
+
+def start_state(experiment: Experiment) -> TrainState:
+    """The state before the first step."""
+    make = _kept(("init", experiment.program), lambda: jax.jit(functools.partial(init_params, experiment.model)))
+    return _first_state(experiment, make)
+
+
+def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:
+    model, task, optimizer, schedule, _, seed, _, _ = experiment
+    streams = schedule.examples(task) if task.chunks else None
+    best, may_back_off = schedule.select == "best", schedule.on_divergence == "restore"
+    return init_state(model, optimizer, seed, make, streams, best, may_back_off)
+
+
+def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
+    """Places of the experiments that one program trains, group by group.
+
+    Those that say so by `program` are; for others their programs are traced and compared.
+    """
+    groups: dict[str, list[int]] = {}
+    signatures: dict[str, str] = {}
+    for place, experiment in enumerate(experiments):
+        name = experiment.program or f"alone {place}"
+        if name not in signatures:
+            signatures[name] = _signature(experiment, name) if len(experiments) > 1 else name
+        groups.setdefault(signatures[name], []).append(place)
+    return list(groups.values())
+
+
+def programs_for(experiment: Experiment, states: TrainState, how: str = "map") -> CompiledSteps:
+    """The programs for stacked states, compiled unless they were before. how: "auto" has both timed."""
+    count = states.step.shape[0]
+    mesh = mesh_of_run(experiment) if count == 1 else _mesh_of_pack(experiment, count)
+    name = (experiment.program, count, how if count > 1 else "map", mesh)
+
+    def make() -> CompiledSteps:
+        if count == 1 or how != "auto":
+            return _compile(experiment, states, mesh, how)
+        both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
+        return min(both, key=lambda programs: _seconds(programs, states, experiment))
+
+    return _kept(name, make)
+
+
+def place(states: TrainState, experiment: Experiment) -> TrainState:
+    """The stacked states on the devices that train them."""
+    count = states.step.shape[0]
+    if count == 1:
+        return sharding.replicate(states, mesh_of_run(experiment))
+    return jax.device_put(states, NamedSharding(_mesh_of_pack(experiment, count), PartitionSpec(TRIALS)))
+
+
+def mesh_of_run(experiment: Experiment) -> Mesh:
+    """The devices that divide every batch of a run; one where that uses all cores by itself."""
+    if experiment.regularizer.one_device:
+        return sharding.mesh_of(1)
+    batch_size = experiment.schedule.examples(experiment.task)
+    mesh = sharding.mesh_for(batch_size, experiment.schedule.eval_batch_size)
+    alone = mesh.size == 1 or jax.process_count() > 1 or count_shares(batch_size) < count_cores()
+    return mesh if alone or set(ways_of(experiment)) != {LOOPS} else sharding.mesh_of(1)
+
+
+def ways_of(experiment: Experiment) -> list[str]:
+    """Which way the layers of a training step run, in the order in which they are unrolled: "loops" or "jax"."""
+    model, key = experiment.model, jax.random.key(0)
+
+    def look() -> list[str]:
+        params, batch = jax.eval_shape(model.init, key), batch_shapes(experiment)
+        with listening() as said:
+            jax.eval_shape(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
+        return said
+
+    return _kept((experiment.program,), look, _WAYS)
+
+
+def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
+    """The devices that trials are dealt out to, as many to each."""
+    most = 1 if experiment.regularizer.one_device else jax.local_device_count()
+    size = max(n for n in range(1, most + 1) if count % n == 0)
+    return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
+
+
+_PROGRAMS, _WAYS = LRUCache(8), LRUCache(64)
+
+
+def _kept(name: tuple, make: Callable[[], Any], keeper: LRUCache = _PROGRAMS) -> Any:
+    """What was made under this name before, or is now; experiments without a `program` have no name."""
+    return make() if "" in name else keeper.get(name, make)
+
+
+def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> CompiledSteps:
+    count, active = states.step.shape[0], jnp.ones(states.step.shape, jnp.bool_)
+    inner = mesh if count == 1 else sharding.mesh_of(1)
+    over = functools.partial(_over_trials, count=count, how=how, mesh=mesh)
+    everywhere = NamedSharding(mesh, sharding.REPLICATED if count == 1 else PartitionSpec(TRIALS))
+    whole = NamedSharding(mesh, sharding.REPLICATED)
+    taking = jax.jit(lambda states, place: jax.tree.map(lambda x: x[place], states), out_shardings=whole)
+    pick = taking.lower(states, 0).compile()
+    params = pick(states, 0).params
+
+    def training(steps: int) -> Callable:
+        one = _training(experiment, inner, steps)
+        run = lambda states, active, fed: over(lambda both: one(*both))((states, fed), active)  # noqa: E731
+        jitted = jax.jit(run, donate_argnums=0, out_shardings=(everywhere, None))
+        return jitted.lower(states, active, feed_shapes(experiment, count, steps)).compile()
+
+    return CompiledSteps(
+        {steps: training(steps) for steps in experiment.schedule.lengths()},
+        {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
+        pick,
+        jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),
+        {name: _diagnosing(experiment, what, params) for name, what in experiment.diagnose.what.items()},
+        how,
+    )
+
+
+def _training(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
+    """What one trial runs between two rows, so many steps apart."""
+    model, task, optimizer, schedule, _, _, regularizer, _ = experiment
+    size, skip = schedule.examples(task), schedule.on_divergence == "skip_update"
+    return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip)
+
+
+def _remember(states: TrainState, better: Array) -> TrainState:
+    if states.best is None:
+        return states
+    choose = lambda new, old: jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)  # noqa: E731
+    return states._replace(best=jax.tree.map(choose, states.params, states.best))
+
+
+def _evaluating(
+    experiment, split: str, over: Callable, inner: Mesh, mesh: Mesh, states: TrainState, active
+) -> Callable:
+    """(params, active) -> sums, compiled."""
+    items, batch_of = split_batches(experiment.task, split, experiment.schedule.eval_batch_size)
+    items = sharding.replicate(items, mesh)
+    streams = experiment.schedule.eval_batch_size if experiment.task.chunks else None
+    program = jax.jit(over(evaluate(experiment.model, inner, batch_of, streams)))
+    compiled = program.lower(states.params, active, items).compile()
+    return lambda params, active: compiled(params, active, items)
+
+
+def _over_trials(function: Callable, *, count: int, how: str, mesh: Mesh) -> Callable:
+    """The function of one trial's tree, and of what all trials share, over stacked trees: (trees, active, shared)."""
+
+    def run(trees: PyTree, active: Array, *shared: PyTree) -> PyTree:
+        one = lambda tree: function(tree, *shared)  # noqa: E731
+        if how == "vmap":
+            return jax.vmap(one)(trees)
+        if count == 1:
+            return jax.lax.map(one, trees)
+
+        def skipping(tree: PyTree, active: Array) -> PyTree:
+            shapes = jax.eval_shape(one, tree)
+            nothing = lambda tree: jax.tree.map(_blank, shapes)  # noqa: E731
+            return jax.lax.cond(active, one, nothing, tree)
+
+        return jax.lax.map(lambda args: skipping(*args), (trees, active))
+
+    if count == 1 or mesh.size == 1:
+        return run
+
+    def dealt_out(trees: PyTree, active: Array, *shared: PyTree) -> PyTree:
+        spec = PartitionSpec(TRIALS)
+        specs = (spec, spec, *[sharding.REPLICATED] * len(shared))
+        return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=spec, check_vma=False)(trees, active, *shared)
+
+    return dealt_out
+
+
+def _blank(shape: jax.ShapeDtypeStruct) -> Array:
+    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape.shape)
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, params: Params) -> Callable:
+    """The compiled program; one that does not share its examples between devices runs on the first alone.
+
+    Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
+    """
+    alone = diagnosis.batch_axis is None or jax.process_count() > 1
+    mesh = sharding.mesh_of(1) if alone else sharding.mesh_for(experiment.diagnose.examples)
+    program = jax.jit(experiment.diagnose.program(experiment.model, experiment.task, diagnosis, mesh))
+    batch = sharding.replicate(first_batch(experiment.task, "valid", experiment.diagnose.examples), mesh)
+    here = lambda params: sharding.replicate(sharding.local(params), mesh)  # noqa: E731
+    compiled = program.lower(here(params), batch).compile()
+    return lambda params: compiled(here(params), batch)
+
+
+def _signature(experiment: Experiment, name: str) -> str:
+    """`_text`; of one that cannot be traced its name, so that it fails alone."""
+    try:
+        return _text(experiment)
+    except Exception:
+        return name
+
+
+def _text(experiment: Experiment) -> str:
+    """The programs of an experiment as text, constants included: equal where what they compile to is."""
+    state = jax.eval_shape(lambda: _first_state(experiment))
+    task, schedule, mesh = experiment.task, experiment.schedule, sharding.mesh_of(1)
+    steps = schedule.lengths()[0]
+    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1, steps))
+    traced = [jax.make_jaxpr(_training(experiment, mesh, steps))(state, fed)]
+    streams = schedule.eval_batch_size if task.chunks else None
+    for split in ("valid", "test"):
+        items, batch_of = split_batches(task, split, schedule.eval_batch_size)
+        traced.append(jax.make_jaxpr(evaluate(experiment.model, mesh, batch_of, streams))(state.params, items))
+    batch = first_batch(task, "valid", experiment.diagnose.examples)
+    for what in experiment.diagnose.what.values():
+        traced.append(jax.make_jaxpr(experiment.diagnose.program(experiment.model, task, what))(state.params, batch))
+    constants = [jax.device_get(c).tobytes().hex() for closed in traced for c in closed.consts]
+    # Functions within a program are printed with their addresses.
+    return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))
+
+
+def _seconds(programs: CompiledSteps, states: TrainState, experiment: Experiment) -> float:
+    """How long a dispatch takes, the first not counted."""
+    active, spent = jnp.ones(states.step.shape, jnp.bool_), 0.0
+    steps, train = next(iter(programs.train.items()))
+    shapes = feed_shapes(experiment, states.step.shape[0], steps)
+    fed = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    for _ in range(2):
+        given = jax.tree.map(jnp.copy, states)  # training takes its argument's memory
+        began = time.perf_counter()
+        jax.block_until_ready(train(given, active, fed))
+        spent = time.perf_counter() - began
+    return spent
