@@ -1,7 +1,7 @@
 """Arjovsky, Shah and Bengio 2016, figure 4: norms of dC/dh_t and of h_t on adding, at first and after 100 updates.
 
     rnngen sweep --config=configs/sweeps/arjovsky2016_gradient_norms.py --workdir=runs/arjovsky
-    rnngen pack runs/arjovsky experiments/arjovsky2016_gradient_norms
+    rnngen export runs/arjovsky experiments/arjovsky2016_gradient_norms
     python experiments/arjovsky2016_gradient_norms.py
 
 What was found stands in README.md beside the records.
@@ -12,26 +12,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.report import command, present, style
-from rnngen.report.figures import diagnosed, gradient_norms
-from rnngen.report.labels import moments
+from rnngen.plotting import style
+from rnngen.report import gradient_norms
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 
 
 def main(folder: Path) -> None:
     """Draw the figures of the records, the paper's against t and not against lag, and print the table."""
-    figure = gradient_norms(folder, leaf="layer_0/h", against="t")
-    if figure is not None:
-        style.save(figure, folder / "figures" / "figure_4")
-    present(folder, table)
+    for sweep in present(folder, table):
+        style.save(gradient_norms(sweep, leaf="layer_0/h", against="t"), folder / "figures" / "figure_4")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """Half-lives, the whole fall of the norm from t = T to t = 1, and the size of h_T, before and after."""
     rows = []
-    flows, norms = diagnosed(folder, "gradient_flow"), diagnosed(folder, "carry_norms")
-    for (moment, chosen), sizes in zip(moments(folder, flows).items(), moments(folder, norms).values(), strict=True):
+    flows, norms = sweep.diagnosed("gradient_flow"), sweep.diagnosed("carry_norms")
+    for (moment, chosen), sizes in zip(sweep.moments(flows).items(), sweep.moments(norms).values(), strict=True):
         for cell, group in chosen.groupby("curve", sort=False):
             curves = [c["layer_0/h"]["median"] for c in group["curves"]]
             falls = [curve[-1] - curve[0] for curve in curves]

@@ -2,11 +2,11 @@
 
     for cell in rnn gru lstm; do
         rnngen sweep --config=configs/sweeps/bai2018_jsb_search.py --workdir=runs/jsb_$cell --config.cell.name=$cell
-        rnngen pack runs/jsb_$cell experiments/bai2018_table1/jsb_search_$cell
+        rnngen export runs/jsb_$cell experiments/bai2018_table1/jsb_search_$cell
     done
     for part in jsb mnist mnist_longer mnist_lstm; do
         rnngen sweep --config=configs/sweeps/bai2018_$part.py --workdir=runs/$part
-        rnngen pack runs/$part experiments/bai2018_table1/$part
+        rnngen export runs/$part experiments/bai2018_table1/$part
     done
     python experiments/bai2018_table1.py
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.runs.records import load
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 # Bai et al. 2018, table 1: nats a frame, accuracy; and the tuned baselines in the repository of arXiv 2108.00527.
@@ -35,12 +35,12 @@ TUNED = {
 MARKOV = 10.49  # each key's own first-order chain, 176 numbers, on JSB
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a cell: test over seeds, beside what was published; of a search, a row a trial."""
-    results = load(folder, "results")
-    if folder.name.startswith("jsb_search"):
+    results = sweep.results
+    if sweep.name.startswith("jsb_search"):
         return _search(results)
-    return _jsb(results) if folder.name == "jsb" else _mnist(results)
+    return _jsb(results) if sweep.name == "jsb" else _mnist(results)
 
 
 def _jsb(results: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Tiny Shakespeare, a character at a time: what do RNN, GRU and LSTM of 512 units reach?
 
     rnngen sweep --config=configs/sweeps/char_rnn.py --workdir=runs/char_rnn
-    rnngen pack runs/char_rnn experiments/char_rnn
+    rnngen export runs/char_rnn experiments/char_rnn
     python experiments/char_rnn.py
 
 What was found, and a sample, stand in README.md beside the records.
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.runs.records import load
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a cell: the best loss on the last tenth of the text."""
-    results, rows = load(folder, "results"), []
+    results, rows = sweep.results, []
     for _, run in results.iterrows():
         valid = float(run["metrics.valid.loss"])
         rows.append(

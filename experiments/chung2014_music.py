@@ -1,7 +1,7 @@
 """Chung, Gulcehre, Cho and Bengio 2014, table 2, on JSB chorales and MuseData: do gates pay at equal size?
 
     rnngen sweep --config=configs/sweeps/chung2014_music.py --workdir=runs/chung2014_music
-    rnngen pack runs/chung2014_music experiments/chung2014_music
+    rnngen export runs/chung2014_music experiments/chung2014_music
     python experiments/chung2014_music.py
 
 What was found stands in README.md beside the records.
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.runs.records import load
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 # Chung et al. 2014, table 2, test nats a frame: recalled, not read again.
@@ -24,9 +24,9 @@ PUBLISHED = {
 MARKOV = {"jsb_chorales": 10.49, "musedata": 8.56}
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a set and cell: test over seeds, beside what the paper has."""
-    results, rows = load(folder, "results"), []
+    results, rows = sweep.results, []
     for (music, cell), group in results.groupby(["config.task.kwargs.name", "config.cell.name"], sort=False):
         name, test = str(cell).upper(), group["metrics.test.loss"].astype(float)
         rows.append(

@@ -1,7 +1,7 @@
 """Does a cell that solves a task lengthen its gradient's reach?
 
     rnngen sweep --config=configs/sweeps/demo.py --workdir=runs/demo
-    rnngen pack runs/demo experiments/gradient_norms
+    rnngen export runs/demo experiments/gradient_norms
     python experiments/gradient_norms.py
 
 Draws the norm of dL/dh_t against t on a log axis, one curve a cell with its range over seeds, at initialisation and
@@ -13,26 +13,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present, style, summary
+from rnngen.plotting import style
+from rnngen.report import gradient_norms, summary
 from rnngen.report.columns import columns
-from rnngen.report.figures import gradient_norms
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 
 
 def main(folder: Path) -> None:
     """Draw the figures of the records, the headline's against t and not against lag, and print the table."""
-    present(folder, table)
-    figure = gradient_norms(folder, leaf="layer_0/h", against="t")
-    if figure is None:
-        raise FileNotFoundError(f"{folder} has no gradient norms: run it with config.diagnose.what=('gradient_flow',)")
-    for path in style.save(figure, folder / "figures" / "gradient_norms_over_time"):
-        print(path)
+    for sweep in present(folder, table):
+        figure = gradient_norms(sweep, leaf="layer_0/h", against="t")
+        print(*style.save(figure, folder / "figures" / "gradient_norms_over_time"), sep="\n")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a task and cell, as the report has it."""
-    return pd.DataFrame({column.heading: column.texts for column in columns(summary(folder))})
+    return pd.DataFrame({column.heading: column.texts for column in columns(summary(sweep))})
 
 
 if __name__ == "__main__":

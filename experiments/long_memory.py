@@ -2,7 +2,7 @@
 
     for part in adding_search adding copy_search copy; do
         rnngen sweep --config=configs/sweeps/long_memory_$part.py --workdir=runs/$part
-        rnngen pack runs/$part experiments/long_memory/$part
+        rnngen export runs/$part experiments/long_memory/$part
     done
     python experiments/long_memory.py
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.runs.records import load
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.folder import TRAINED
 
 HERE = Path(__file__).with_suffix("")
@@ -26,14 +26,14 @@ PUBLISHED = {
 GOAL = {"adding": 1e-3}
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a length and cell: test loss over seeds, chance, what was published, and how many seeds are at chance.
 
     Of a search: a row a setting, and the loss on valid, by which it was chosen.
     """
-    results = load(folder, "results")
+    results = sweep.results
     results = results[results["status"].isin(TRAINED)]
-    if folder.name.endswith("_search"):
+    if sweep.name.endswith("_search"):
         return _search(results)
     rows = []
     for (length, cell), group in results.groupby(["config.task.kwargs.length", "config.cell.name"]):

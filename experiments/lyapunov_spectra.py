@@ -1,7 +1,7 @@
 """Lyapunov spectra of three cells and of a flossed RNN, before and after training on adding at T = 100.
 
     rnngen sweep --config=configs/sweeps/lyapunov_spectra.py --workdir=runs/lyapunov
-    rnngen pack runs/lyapunov experiments/lyapunov_spectra
+    rnngen export runs/lyapunov experiments/lyapunov_spectra
     python experiments/lyapunov_spectra.py
 
 What was found stands in README.md beside the records.
@@ -12,17 +12,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.report.figures import diagnosed
-from rnngen.runs.records import load
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a cell and moment: the largest exponent, how many lie near zero, the condition number, success."""
-    spectra, products = diagnosed(folder, "lyapunov_spectrum"), diagnosed(folder, "jacobian_products")
-    solved = load(folder, "results").set_index("trial")["solved"].fillna(False).astype(bool)
+    spectra, products = sweep.diagnosed("lyapunov_spectrum"), sweep.diagnosed("jacobian_products")
+    solved = sweep.results.set_index("trial")["solved"].fillna(False).astype(bool)
     rows = []
     for (cell, step), group in spectra.groupby(["curve", "step"], sort=False):
         exponents = [np.array(e["median"]) for e in group["exponents"]]

@@ -1,7 +1,7 @@
 """What helps a recurrent network to remember? One remedy at a time, scored by memory horizon and by success.
 
     rnngen sweep --config=configs/sweeps/remedies.py --workdir=runs/remedies
-    rnngen pack runs/remedies experiments/remedies
+    rnngen export runs/remedies experiments/remedies
     python experiments/remedies.py
 
 What was found stands in README.md beside the records.
@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import command, present
-from rnngen.report.labels import setting_names
+from rnngen.report.experiment import command, present
 from rnngen.report.tables import wilson
-from rnngen.runs.records import load
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a remedy: success with its interval, updates to it, and half-lives before and after training."""
-    results = load(folder, "results").set_index("trial").assign(remedy=setting_names(folder))
+    results = sweep.results.set_index("trial").assign(remedy=sweep.setting_names)
     rows = []
     for remedy, group in results.groupby("remedy", sort=False):
         solved = group["solved"].fillna(False).astype(bool)

@@ -21,8 +21,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from rnngen.report import command
-from rnngen.report.style import COLOURS, save
+from rnngen.plotting.style import COLOURS, save
+from rnngen.report.experiment import command
 from rnngen.storage.jsonl import read_json
 
 HERE = Path(__file__).with_suffix("")

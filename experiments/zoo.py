@@ -2,8 +2,8 @@
 
     rnngen sweep --config=configs/sweeps/zoo.py --workdir=runs/zoo
     rnngen sweep --config=configs/sweeps/zoo_delta_rule.py --workdir=runs/zoo_delta_rule
-    rnngen pack runs/zoo experiments/zoo
-    rnngen pack runs/zoo_delta_rule experiments/zoo/delta_rule
+    rnngen export runs/zoo experiments/zoo
+    rnngen export runs/zoo_delta_rule experiments/zoo/delta_rule
     python experiments/zoo.py
 
 What was found stands in README.md beside the records.
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnngen.report import command, folders, present
-from rnngen.report.style import legend, panels, save, styled
-from rnngen.report.tables import axes
-from rnngen.runs.records import load
+from rnngen.plotting.figure import captioned
+from rnngen.plotting.style import legend, panels, save
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 MARKERS, COLOURS = "osD^v", ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,16 +27,16 @@ MARKERS, COLOURS = "osD^v", ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F0
 
 def main(folder: Path) -> None:
     """Draw the figures of the records, of all of them together last, and print the tables."""
-    present(folder, table)
-    for path in save(horizon_and_success(folders(folder)), folder / "figures" / "horizon_and_success"):
+    sweeps = present(folder, table)
+    for path in save(horizon_and_success(sweeps), folder / "figures" / "horizon_and_success"):
         print(path)
 
 
-def trials(folder: Path) -> pd.DataFrame:
+def trials(sweep: Sweep) -> pd.DataFrame:
     """A row a trial: task, cell, rate, width, losses, half-lives; infinite ones as such."""
-    results, rows = load(folder, "results").set_index("trial"), load(folder, "metrics")
+    results, rows = sweep.results.set_index("trial"), sweep.metrics
     best = rows[rows["split"] == "valid"].groupby("trial")["loss"].min()
-    frame = axes(folder).join(results).join(best.rename("valid_loss"))
+    frame = sweep.axes.join(results).join(best.rename("valid_loss"))
     frame["width"] = frame["config.cell.kwargs.hidden_dim"].astype(int)
     frame["removed"] = 1 - frame["metrics.test.loss"].astype(float) / frame["baseline"].astype(float)
     for moment in ("initial", "final"):
@@ -44,9 +44,9 @@ def trials(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def chosen(folder: Path) -> pd.DataFrame:
+def chosen(sweep: Sweep) -> pd.DataFrame:
     """The trials of each task and cell at the learning rate whose median validation loss is the least."""
-    frame = trials(folder)
+    frame = trials(sweep)
     by = ["task", "cell", "optim.learning_rate"]
     losses = frame.groupby(by, sort=False)["valid_loss"].median().reset_index()
     least = losses.loc[losses.groupby(by[:2], sort=False)["valid_loss"].idxmin(), by]
@@ -54,10 +54,10 @@ def chosen(folder: Path) -> pd.DataFrame:
     return order.merge(least, on=by).set_index("trial")
 
 
-def table(folder: Path) -> pd.DataFrame:
+def table(sweep: Sweep) -> pd.DataFrame:
     """A row a task and cell: the chosen rate, the width, test loss and half-lives, medians of two seeds."""
     rows = []
-    for (task, cell), group in chosen(folder).groupby(["task", "cell"], sort=False):
+    for (task, cell), group in chosen(sweep).groupby(["task", "cell"], sort=False):
         rows.append(
             {
                 "task": task,
@@ -74,10 +74,10 @@ def table(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@styled
-def horizon_and_success(folders: Sequence[Path]) -> Figure:
+@captioned("Horizon and success", "Half-life after training against what is gone of the memoryless loss.")
+def horizon_and_success(sweeps: Sequence[Sweep]) -> Figure:
     """Half-life after training against the share of the loss without memory that is gone: a point a seed."""
-    frame = pd.concat([chosen(folder) for folder in folders])
+    frame = pd.concat([chosen(sweep) for sweep in sweeps])
     frame["cell"] = frame["cell"].str.replace(r", \d+ keys", "", regex=True)
     tasks, cells = list(dict.fromkeys(frame["task"])), list(dict.fromkeys(frame["cell"]))
     figure, (line,) = panels(1, len(tasks), width=3.2, height=3.0, sharey=True)

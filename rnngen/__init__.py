@@ -4,26 +4,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnngen import cells, diagnostics, sweep
+    from rnngen import cells, diagnostics, report, sweep, tasks
     from rnngen.engines import unroll
     from rnngen.generation.generate import generate
-    from rnngen.runs.records import load
+    from rnngen.runs import load
+    from rnngen.runs import open_folder as open
+    from rnngen.runs.train import train
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "cells", "diagnostics", "generate", "load", "sweep", "unroll"]
+__all__ = [
+    "__version__",
+    "cells",
+    "diagnostics",
+    "generate",
+    "load",
+    "open",
+    "report",
+    "sweep",
+    "tasks",
+    "train",
+    "unroll",
+]
 
 # Loaded when first asked for, so that who wants a layer does not wait for tables, figures and searches.
-_HOMES = {"generate": "rnngen.generation.generate", "load": "rnngen.runs.records", "unroll": "rnngen.engines"}
+_HOMES = {
+    "generate": ("rnngen.generation.generate", "generate"),
+    "load": ("rnngen.runs", "load"),
+    "open": ("rnngen.runs", "open_folder"),
+    "train": ("rnngen.runs.train", "train"),
+    "unroll": ("rnngen.engines", "unroll"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'rnngen' has no attribute {name!r}")
-    home = _HOMES.get(name)
-    found = getattr(importlib.import_module(home), name) if home else importlib.import_module(f"rnngen.{name}")
-    globals()[name] = found
-    return found
+    module, attribute = _HOMES.get(name, (f"rnngen.{name}", ""))
+    found = importlib.import_module(module)
+    globals()[name] = getattr(found, attribute) if attribute else found
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from rnngen.cells import CELLS
 from rnngen.datasets import TASKS
-from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import unroll
 from rnngen.models.stack import build_model
 from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer
@@ -97,7 +97,7 @@ def _sampler(sample, split, size):
 
 def draw_batch(task, split="train", size=4, seed=1, step=0):
     """A task's batch, by one program for all its steps and seeds."""
-    return _sampler(task.sample, split, size)(jax.random.key(seed), jnp.int32(step))
+    return _sampler(task.data.sample, split, size)(jax.random.key(seed), jnp.int32(step))
 
 
 def assert_close(actual, expected, tolerance=1e-6):
@@ -118,7 +118,7 @@ def make_model(cell="gru", task=None, hidden_dim=6, layers=1, **options):
     """A small model of a task (default: adding, eight steps)."""
     task = task or TASKS["adding"](8, eval_size=20)
     cells = [CELLS[cell](hidden_dim)] * layers
-    return build_model(cells, task.input_spec, task.head, task.loss, **options), task
+    return build_model(cells, task.data.input_spec, task.objective.head, task.objective.loss, **options), task
 
 
 def make_experiment(cell="gru", steps=4, seed=0, task=None, diagnose=(), optimizer="adam", **schedule):

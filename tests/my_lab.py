@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from rnngen.cells import Cell
-from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.diagnostics import Diagnosis
 from rnngen.tasks import latch
 from rnngen.training.regularizers import Regularizer
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rnngen.report import folders, write
+from rnngen.report import write
 from rnngen.report.tables import markdown
+from rnngen.runs import open_sweep, record_folders
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 OWN = ("figure_4", "gradient_norms_over_time", "horizon_and_success")  # drawn by the experiment itself
@@ -34,7 +35,7 @@ def module(name):
 @pytest.mark.parametrize("folder", RECORDS, ids=lambda folder: folder.name)
 def test_every_figure_is_redrawn_from_its_records(folder, tmp_path):
     shutil.copy(folder / "records.jsonl.gz", tmp_path)
-    drawn = {path.name for path in write(tmp_path)}
+    drawn = {path.name for path in write(open_sweep(tmp_path))}
     assert (tmp_path / "table.csv").read_bytes() == (folder / "table.csv").read_bytes()
     readme = (EXPERIMENTS / owner(folder) / "README.md").read_text()
     here = str(folder.relative_to(EXPERIMENTS / owner(folder)))
@@ -54,7 +55,7 @@ def test_records_are_small(folder):
 def test_tables_are_what_the_records_say(folder):
     readme = (EXPERIMENTS / owner(folder) / "README.md").read_text()
     experiment = module(folder.name if (EXPERIMENTS / f"{folder.name}.py").exists() else owner(folder))
-    for line in markdown(experiment.table(folder)).splitlines():
+    for line in markdown(experiment.table(open_sweep(folder))).splitlines():
         assert line in readme
 
 
@@ -94,5 +95,5 @@ def test_a_script_takes_the_records_of_a_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_a_report_of_a_folder_is_of_all_records_in_it():
-    assert [path.name for path in folders(EXPERIMENTS / "zoo")] == ["zoo", "delta_rule"]
-    assert len(folders(EXPERIMENTS / "bai2018_table1")) == 7
+    assert [path.name for path in record_folders(EXPERIMENTS / "zoo")] == ["zoo", "delta_rule"]
+    assert len(record_folders(EXPERIMENTS / "bai2018_table1")) == 7

@@ -1,62 +1,66 @@
-"""`rnngen inspect`: one page on what a trained run has learned to do."""
+"""Look inside a trained run: units, saliency, dynamics.
 
+Writes RUN/inspect.html: what units tell, which inputs the predictions depend on, and the fixed points.
+"""
+
+from argparse import Namespace
 from pathlib import Path
 
-from absl import flags
+from rnngen.cli.parser import Parser, path, whole
 
-from rnngen import runtime
-from rnngen.cli.sample import given_text
-from rnngen.config.check import ConfigError, as_call, at_place
-from rnngen.generation.analysis import STEPS, Subject, given_subject, inspect_run, load_subject
-from rnngen.generation.generator import load_generator
-from rnngen.report import inspect_page
-from rnngen.runs.train import check_writable
-from rnngen.storage.folder import RunFolder
-from rnngen.storage.jsonl import write_json
+EXAMPLE = "rnngen inspect runs/char_rnn --steps=200"
 
 
-def inspect(arguments: list[str]) -> int:
-    """`rnngen inspect`."""
-    folder, options = _parse(arguments)
-    at_place("JAX", runtime.start)
-    subject = _subject(folder, options)
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("folder", metavar="RUN", type=path, help="folder of the run")
+    parser.add_argument("--text", metavar="TEXT", help="input: text, or the name of a file (default: validation data)")
+    parser.add_argument("--file", metavar="FILE", help="file that holds the input")
+    parser.add_argument("--steps", metavar="N", type=whole(2), help="steps of the input, at most (default: 600)")
+
+
+def run(options: Namespace) -> int:
+    """Write inspection.json and the page, and print what was found."""
+    from rnngen import runtime
+    from rnngen.config.check import error_at
+    from rnngen.generation.analysis import inspect_run
+    from rnngen.report import inspect_page
+    from rnngen.runs.train import check_writable
+    from rnngen.storage.jsonl import write_json
+
+    folder = options.folder
+    with error_at("JAX"):
+        runtime.start()
+    subject = _subject(options)
     check_writable(folder)
     record = inspect_run(subject)
-    run = RunFolder(folder)
-    config = run.config() or {}
-    about = {
-        "cell": as_call(config["cell"]),
-        "task": as_call(config["task"]),
-        "step": (run.result() or {}).get("step", 0),
-    }
-    write_json(folder / "inspection.json", {"run": about} | record)
+    write_json(folder / "inspection.json", {"run": _about(folder)} | record)
     for unit in record["units"]["found"]:
         print(f"{unit['unit']} tells {unit['property']}: {unit['score']:+.2f}")
     points = record["fixed_points"].get("points", [])
-    print(
-        f"{len(points)} points where the carry rests or lingers, {sum(not p['growing'] for p in points)} of them stable"
-    )
-    for path in [folder / "inspection.json", *inspect_page.write(folder)]:
-        print(path)
+    stable = sum(not point["growing"] for point in points)
+    print(f"{len(points)} points where the carry rests or lingers, {stable} of them stable")
+    for file in [folder / "inspection.json", *inspect_page.write(folder)]:
+        print(file)
     return 0
 
 
-def _subject(folder: Path, options: flags.FlagValues) -> Subject:
+def _about(folder: Path) -> dict:
+    from rnngen.config.check import as_call
+    from rnngen.storage.folder import RunFolder
+
+    run = RunFolder(folder)
+    config, step = run.config() or {}, (run.result() or {}).get("step", 0)
+    return {"cell": as_call(config["cell"]), "task": as_call(config["task"]), "step": step}
+
+
+def _subject(options: Namespace):
+    from rnngen.cli.given import given_text
+    from rnngen.generation.analysis import STEPS, given_subject, load_subject
+    from rnngen.generation.generator import load_generator
+
+    steps = STEPS if options.steps is None else options.steps
     if options.text is None and options.file is None:
-        return load_subject(folder, options.steps)
-    generator = load_generator(folder)
-    return given_subject(generator, given_text("text", options.text, options.file, generator) or "", options.steps)
-
-
-def _parse(arguments: list[str]) -> tuple[Path, flags.FlagValues]:
-    values = flags.FlagValues()
-    flags.DEFINE_string("text", None, "what to look at it with", flag_values=values)
-    flags.DEFINE_string("file", None, "a file of what to look at it with", flag_values=values)
-    flags.DEFINE_integer("steps", STEPS, "of a sequence, at most", lower_bound=2, flag_values=values)
-    try:
-        rest = values(["rnngen", *arguments])[1:]
-    except (flags.Error, ValueError) as error:
-        raise ConfigError(f"inspect: {error}") from error
-    if len(rest) != 1:
-        raise ConfigError("inspect takes one run: rnngen inspect RUN [--text=TEXT|--file=FILE] [--steps=N]")
-    return Path(rest[0]).expanduser(), values
+        return load_subject(options.folder, steps)
+    generator = load_generator(options.folder)
+    return given_subject(generator, given_text("text", options.text, options.file, generator) or "", steps)

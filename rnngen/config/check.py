@@ -1,5 +1,6 @@
 """What a config may hold: keys, types and arguments checked, each complaint one line that names the place."""
 
+import contextlib
 import difflib
 import functools
 import importlib.util
@@ -10,7 +11,7 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +159,9 @@ def shown(value: Any, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def as_call(part: Mapping) -> str:
+def as_call(part: Any) -> str:
     """A component as it would be called: `lstm(hidden_dim=8)`."""
-    return f"{part['name']}({', '.join(f'{name}={value!r}' for name, value in part['kwargs'].items())})"
+    return f"{part.name}({', '.join(f'{name}={value!r}' for name, value in part.kwargs.items())})"
 
 
 @functools.lru_cache(maxsize=256)
@@ -224,10 +225,11 @@ def _not_finite(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def at_place(where: str, make: Callable[[], Any]) -> Any:
-    """`make()`, its complaints about values headed by the place in the config."""
+@contextlib.contextmanager
+def error_at(where: str) -> Iterator[None]:
+    """Head complaints about values with the place in the config, as ConfigError."""
     try:
-        return make()
+        yield
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:

@@ -1,54 +1,60 @@
-"""What two resolved configs have in common: all, a program, a structure, or else where they differ."""
+"""What two runs have in common: all, or the programs that train them; else where they differ."""
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
 
+from rnngen.config.run_config import Arguments, Component, RunConfig
 from rnngen.storage.dotted import flatten
 from rnngen.storage.jsonl import encode
 
 
-def config_id(resolved: dict) -> str:
-    """A stable short name for a resolved config: the same config, the same name, on any machine."""
-    return hashlib.sha256(_canonical(resolved).encode()).hexdigest()[:12]
+def fingerprint(config: RunConfig) -> str:
+    """Return a stable short name: the same config has the same name, on any machine. Trials are called by it."""
+    text = json.dumps(encode(config.to_dict()), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def program(resolved: dict) -> str:
-    """Equal where two resolved configs train by the same program: where only seeds and numbers that are data differ.
+def program(config: RunConfig) -> RunConfig:
+    """Return the config without what is data to the compiled programs: equal where the same programs serve two runs.
 
-    Those are the optimiser's, which are in its state, unless a schedule computes with them.
+    This is the only notion of "the same program": by it compiled programs are kept, trials packed together, and jobs
+    dealt to the worker that has compiled theirs. Data are the seed; the fractional numbers of initialisers, which are
+    in the parameters; and those of the optimiser, which are in its state, unless a schedule computes with them. All
+    other numbers may be constants of a program, such as those of a cell's step.
     """
-    optim = resolved["optim"]
-    clips = {name: bool(optim[name]) for name in ("clip_norm", "clip_value")}
-    rate = {"learning_rate": 0} if optim["schedule"]["name"] == "constant" else {}
-    optim = optim | clips | rate | {"kwargs": _without_fractions(optim["kwargs"])}
-    return _canonical(resolved | {"seed": 0, "optim": optim})
-
-
-def structure(resolved: dict) -> str:
-    """Equal where two resolved configs may train by the same program: the fractional numbers of cells may differ too.
-
-    Those of initialisers are in the parameters, and those of a step are not: the programs themselves tell.
-    """
-    head = _without_fractions(resolved["model"]["head_init"])
-    alike = {"cell": _without_fractions(resolved["cell"]), "model": resolved["model"] | {"head_init": head}}
-    return program(resolved | alike)
+    optim = config.optim
+    rate = 0.0 if optim.schedule.name == "constant" else optim.learning_rate
+    masked = dataclasses.replace(
+        optim,
+        kwargs=_masked(optim.kwargs),
+        learning_rate=rate,
+        clip_norm=float(optim.clip_norm > 0),
+        clip_value=float(optim.clip_value > 0),
+    )
+    made = {name: value for name, value in config.cell.kwargs.items() if name.endswith("_init")}
+    initial = {name: _without_fractions(value) for name, value in made.items() if isinstance(value, dict)}
+    cell = Component(config.cell.name, Arguments({**config.cell.kwargs, **initial}))
+    head = Component(config.model.head_init.name, _masked(config.model.head_init.kwargs))
+    model = dataclasses.replace(config.model, head_init=head)
+    return dataclasses.replace(config, seed=0, cell=cell, model=model, optim=masked)
 
 
 def difference(there: dict, here: dict) -> str:
-    """What differs between two resolved configs, in one line."""
+    """Return what differs between two configs, in one line."""
     old, new = flatten(there), flatten(here)
     keys = [k for k in sorted(old | new) if old.get(k) != new.get(k)]
     shown = [f"{k} is {old.get(k)!r:.80} there, {new.get(k)!r:.80} here" for k in keys[:3]]
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def _canonical(resolved: dict) -> str:
-    return json.dumps(encode(resolved), sort_keys=True, separators=(",", ":"))
+def _masked(kwargs: Arguments) -> Arguments:
+    return Arguments(_without_fractions(dict(kwargs)))
 
 
 def _without_fractions(value: Any) -> Any:
-    """With every fractional number masked; whole ones are shapes and counts, and stay."""
+    """Mask every fractional number; whole ones are shapes and counts, and stay."""
     if isinstance(value, dict):
         return {key: _without_fractions(v) for key, v in value.items()}
     return 0.0 if isinstance(value, float) else value

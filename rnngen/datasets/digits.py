@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import Task, classification_loss, finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData, classification_loss, finite_indices
 from rnngen.types import Batch, InputSpec
 
 SPLIT_SIZES = {"train": 1297, "valid": 250, "test": 250}
@@ -54,13 +54,16 @@ def digits(*, permuted: bool = False, permutation_seed: int = 0) -> Task:
         return Batch(pixels[index].T[..., None], targets, weights=last)
 
     return Task(
-        sample=sample,
-        sizes=sizes,
-        on_device=True,
-        head=head,
-        loss=classification_loss(head),
-        input_spec=InputSpec(1),
-        lengths=dict.fromkeys(sizes, (STEPS, STEPS)),
-        baseline=lambda length: math.log(10),
-        solved=lambda metrics: metrics["accuracy"] >= 0.95,
+        data=TaskData(
+            sample=sample,
+            sizes=sizes,
+            input_spec=InputSpec(1),
+            lengths=dict.fromkeys(sizes, (STEPS, STEPS)),
+        ),
+        objective=Objective(
+            head=head,
+            loss=classification_loss(head),
+            baseline=lambda length: math.log(10),
+            solved=lambda metrics: metrics["accuracy"] >= 0.95,
+        ),
     )

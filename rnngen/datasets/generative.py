@@ -13,7 +13,7 @@ from rnngen.datasets.codec import Codec
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.windows import Window, chunks_of, stream_sample, warmup_of, whole_sample
 from rnngen.heads import Head
-from rnngen.tasks.task import Task, epoch_order, finite_indices, mean_loss
+from rnngen.tasks.task import Objective, Task, TaskData, epoch_order, finite_indices, mean_loss
 from rnngen.types import Batch
 
 ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host
@@ -53,20 +53,24 @@ def generative(
     sizes: dict[str, int | None] = {split: len(corpus.lengths[split]) for split in SPLITS}
     longest = {split: int(corpus.lengths[split].max()) for split in SPLITS}
     return Task(
-        sample=_sample(corpus, chunk, here, first_counts),
-        sizes=sizes,
-        on_device=here,
-        head=made.head,
-        loss=nll_loss(made.head, more_metrics),
-        input_spec=made.input_spec,
-        lengths={split: (chunk or steps, chunk or steps) for split, steps in longest.items()},
-        baseline=lambda length: baseline,
-        solved=lambda metrics: metrics["loss"] <= solved_below,
-        finish=functools.partial(to_batch, made),
-        chunks=chunks_of(corpus, chunk) if chunk else None,
-        **({"warmup": warmup_of(corpus, chunk)} if chunk else {}),
+        data=TaskData(
+            sample=_sample(corpus, chunk, here, first_counts),
+            sizes=sizes,
+            on_device=here,
+            input_spec=made.input_spec,
+            lengths={split: (chunk or steps, chunk or steps) for split, steps in longest.items()},
+            finish=functools.partial(to_batch, made),
+            chunks=chunks_of(corpus, chunk) if chunk else None,
+            **({"warmup": warmup_of(corpus, chunk)} if chunk else {}),
+            facts=corpus.facts,
+        ),
+        objective=Objective(
+            head=made.head,
+            loss=nll_loss(made.head, more_metrics),
+            baseline=lambda length: baseline,
+            solved=lambda metrics: metrics["loss"] <= solved_below,
+        ),
         codec={"name": name, "kwargs": codec_kwargs} | _usual_length(corpus),
-        facts=corpus.facts,
     )
 
 

@@ -18,7 +18,7 @@ from rnngen.datasets.generative import generative, marginal_baseline
 from rnngen.datasets.paths import find_files
 from rnngen.heads import bernoulli, categorical, logistic_mixture
 from rnngen.storage.provenance import sha256_of
-from rnngen.tasks.task import Task, classification_loss, finite_indices, mean_loss
+from rnngen.tasks.task import Objective, Task, TaskData, classification_loss, finite_indices, mean_loss
 from rnngen.types import Batch, InputSpec, check_positive
 
 PIXELS = 784
@@ -222,17 +222,21 @@ def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, 
         return Batch(inputs, targets, weights=jnp.zeros((steps, len(labels))).at[-1].set(real))
 
     return Task(
-        sample=sample,
-        sizes={split: len(labels) for split, labels in images.labels.items()},
-        on_device=False,
-        head=head,
-        loss=classification_loss(head),
-        input_spec=InputSpec(pixels_per_step),
-        lengths=dict.fromkeys(images.labels, (steps, steps)),
-        baseline=lambda length: math.log(10),
-        solved=lambda metrics: metrics["accuracy"] >= SOLVED[permuted],
-        finish=finish,
-        facts=images.facts,
+        data=TaskData(
+            sample=sample,
+            sizes={split: len(labels) for split, labels in images.labels.items()},
+            on_device=False,
+            input_spec=InputSpec(pixels_per_step),
+            lengths=dict.fromkeys(images.labels, (steps, steps)),
+            finish=finish,
+            facts=images.facts,
+        ),
+        objective=Objective(
+            head=head,
+            loss=classification_loss(head),
+            baseline=lambda length: math.log(10),
+            solved=lambda metrics: metrics["accuracy"] >= SOLVED[permuted],
+        ),
     )
 
 

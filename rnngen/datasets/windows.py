@@ -130,7 +130,7 @@ def window_at(xp, values, places, begins, resets=None, exists=None, first_counts
 
 
 def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callable, first_counts: bool) -> Callable:
-    """A `Task.sample` of chunks. shuffle: (key, epoch, count) -> an order of the training sequences."""
+    """A `TaskData.sample` of chunks. shuffle: (key, epoch, count) -> an order of the training sequences."""
     laid_out = functools.lru_cache(maxsize=8)(lambda split, count: rows(corpus.lengths[split], count, chunk))
 
     def sample(split, key, step, batch_size):
@@ -153,7 +153,7 @@ def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callabl
 
 
 def chunks_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
-    """`Task.chunks` of such a sample."""
+    """`TaskData.chunks` of such a sample."""
 
     @functools.cache
     def chunks(split, batch_size):
@@ -166,12 +166,12 @@ def chunks_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
 
 
 def warmup_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
-    """`Task.warmup` of such a sample."""
+    """`TaskData.warmup` of such a sample."""
     return functools.cache(lambda split, batch_size: rows(corpus.lengths[split], batch_size, chunk).warmup // chunk)
 
 
 def whole_sample(xp, corpus: Corpus, values: dict, indices: Callable, first_counts: bool) -> Callable:
-    """A `Task.sample` of whole sequences, padded to the longest of the split. indices: as `finite_indices`."""
+    """A `TaskData.sample` of whole sequences, padded to the longest of the split. indices: as `finite_indices`."""
 
     def sample(split, key, step, batch_size):
         lengths = corpus.lengths[split]

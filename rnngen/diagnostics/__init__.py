@@ -1,4 +1,4 @@
-"""Pure diagnoses of how a cell or model carries gradients through time.
+"""Pure diagnoses of gradients and dynamics of a cell or model, and `DIAGNOSES`, those that a config can name.
 
 What a function calls `log` is a natural logarithm. Its arrays go by the step t, from the first; `lag_norms` goes by the
 lag, 0 at the step of the loss, and that is what `half_life` takes: of `log_gradient_norms`, `norms[::-1]`.
@@ -7,16 +7,34 @@ Records, in `diagnoses.jsonl`, have logarithms to base ten by lag: the `curves` 
 called `log10_`. The `curves` of `carry_norms` are norms themselves, by t.
 """
 
+import importlib
+import pkgutil
+from collections.abc import Callable
+
 from rnngen.diagnostics.carry_norms import carry_norms
+from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.diagnostics.eigenvalues import recurrent_eigenvalues
 from rnngen.diagnostics.gates import gate_statistics
 from rnngen.diagnostics.gradient_flow import carry_gradients, gradient_flow
-from rnngen.diagnostics.horizon import HalfLife, flow_record, half_life, lag_norms, memory_horizon
+from rnngen.diagnostics.half_life import HalfLife, half_life
+from rnngen.diagnostics.horizon import flow_record, lag_norms, memory_horizon
 from rnngen.diagnostics.jacobian_products import jacobian_products
 from rnngen.diagnostics.log_norms import log_gradient_norms
 from rnngen.diagnostics.lyapunov import lyapunov_spectrum
+from rnngen.plotting.figure import DrawnFigure
+
+
+def _kinds() -> dict[str, Kind]:
+    """Return every `DIAGNOSIS` that a file of this package declares, by name; its file alone makes a new one."""
+    modules = (importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__))
+    kinds = [module.DIAGNOSIS for module in modules if hasattr(module, "DIAGNOSIS")]
+    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)}
+
 
 __all__ = [
+    "DIAGNOSES",
+    "FIGURES",
+    "Diagnosis",
     "HalfLife",
     "carry_gradients",
     "carry_norms",
@@ -31,3 +49,7 @@ __all__ = [
     "memory_horizon",
     "recurrent_eigenvalues",
 ]
+
+_KINDS = _kinds()
+DIAGNOSES: dict[str, Callable[..., Diagnosis]] = {name: kind.make for name, kind in _KINDS.items()}
+FIGURES: dict[str, DrawnFigure] = {name: kind.plot for name, kind in _KINDS.items() if kind.plot}

@@ -1,4 +1,4 @@
-"""Which inputs a prediction hangs on: the norm of its loss's gradient in every input, by pairs of steps."""
+"""Norm of a prediction's loss gradient in every input, by pairs of steps."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,23 @@ import jax.numpy as jnp
 from rnngen.cells.cell import no_preparation, no_projection
 from rnngen.diagnostics.gradient_flow import summed_loss, weighed_at
 from rnngen.engines import unroll
-from rnngen.models.stack import Model
+from rnngen.models import StepModel
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Params
 
 
-def connectivity(model: Model, params: Params, batch: Batch, task: Task, steps: Array) -> Array:
-    """|d loss at one step / d input at another|, `[predictions, t, b]`, for the losses at steps `[predictions]`.
+def connectivity(model: StepModel, params: Params, batch: Batch, task: Task, steps: Array) -> Array:
+    """Measure |d loss at one step / d input at another|.
 
     An input is what enters the first layer, such as the embedding of a token; all steps after the prediction have
-    zeros. The model goes step by step, so it must not read both ways.
+    zeros. The model runs step by step, so it must not be bidirectional.
+
+    Args:
+      model, params, batch, task: a model, a batch `[t, b]` and the task whose loss is differentiated.
+      steps: those of the losses, `[predictions]`.
+
+    Returns:
+      `[predictions, t, b]`.
     """
     prepared = model.cell.prepare(params)
     encoded = model.cell.project(prepared, batch.inputs)

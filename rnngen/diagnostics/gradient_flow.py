@@ -1,7 +1,7 @@
-"""How the gradient of a loss reaches the carry that enters each step.
+"""Gradient of a loss with respect to the carry that enters each step.
 
-The carry that *enters* a step, not the one that leaves it: a step returns its output beside the new
-carry, so the loss at the last step does not depend on the carry that leaves it.
+The carry that *enters* a step, not the one that leaves it: a step returns its output beside the new carry, so the loss
+at the last step does not depend on the carry that leaves it.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.engines import prepare_unroll, unroll
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Carry, Params, PyTree
 
@@ -26,11 +26,16 @@ def carry_gradients(
     mask: Array | None = None,
     resets: Array | None = None,
 ) -> Carry:
-    """Gradient of `loss(ys)`, a scalar, with respect to the carry that enters each step.
+    """Compute the gradient of a loss with respect to the carry that enters each step.
 
-    Returns the carry's tree with a leading `t` on each leaf; index 0 belongs to the initial carry.
-    A loss that sums over examples gives each example its own gradient; a mean would scale it by 1/b.
-    Integer leaves come back as float0. Small gradients underflow: see `log_gradient_norms`.
+    Small gradients underflow: see `log_gradient_norms`.
+
+    Args:
+      cell, params, xs, carry, mask, resets: as in `unroll`.
+      loss: (ys) -> scalar. A sum over examples gives each example its own gradient; a mean scales it by 1/b.
+
+    Returns:
+      The carry's tree with a leading `t` on each leaf; index 0 belongs to the initial carry. Integer leaves are float0.
     """
     start = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets).carry
 
@@ -41,9 +46,10 @@ def carry_gradients(
 
 
 def gradient_flow(model: Model, params: Params, batch: Batch, task: Task) -> dict[str, Carry]:
-    """`carry_gradients` of a whole model under its task's loss, summed over examples and weighted steps.
+    """Compute `carry_gradients` of a whole model under its task's loss, summed over examples and weighted steps.
 
-    Returns `{"layer_0": <that layer's carry, leading t>, ...}`, from one backward pass.
+    Returns:
+      `{"layer_0": <that layer's carry, leading t>, ...}`, from one backward pass.
     """
     steps, *batch_shape = batch.weights.shape
     start = model.init_carry(params, tuple(batch_shape))
@@ -56,15 +62,15 @@ def gradient_flow(model: Model, params: Params, batch: Batch, task: Task) -> dic
 
 
 def zero_probes(carry: Carry, steps: int) -> Carry:
-    """Probes of `unroll` that change nothing: zeros like `carry` with a leading `t`."""
+    """Make probes for `unroll` that change nothing: zeros like `carry` with a leading `t`."""
     return jax.tree.map(lambda c: jnp.zeros((steps, *c.shape), c.dtype), carry)
 
 
 def weighed_at(batch: Batch, step: Array) -> Batch:
-    """The batch with no weight but at one step: a number, or one an example `[b]`."""
+    """Return the batch with weight at one step alone: a number, or one for each example `[b]`."""
     return batch._replace(weights=jnp.where(jnp.arange(len(batch.weights))[:, None] == step, batch.weights, 0))
 
 
 def summed_loss(task: Task, batch: Batch) -> Callable[[PyTree], Array]:
-    """outputs -> the task's loss on `batch`, summed over examples and weighted steps."""
-    return lambda outputs: task.loss(outputs, batch)[1]["loss"][0]
+    """Return (outputs) -> the task's loss on `batch`, summed over examples and weighted steps."""
+    return lambda outputs: task.objective.loss(outputs, batch)[1]["loss"][0]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.gradient_flow import zero_probes
-from rnngen.engines import batch_shape, prepare_unroll, trees
+from rnngen.engines import batch_shape, prepare_unroll, trees, unroll
 from rnngen.engines.steps import full_step, project
 from rnngen.types import Array, Carry, Params, PyTree
 
@@ -26,48 +26,47 @@ def log_gradient_norms(
     mask: Array | None = None,
     resets: Array | None = None,
 ) -> dict[str, Array]:
-    """Natural logs of the norms, per example, of `carry_gradients`: name of a leaf -> `[t, *b]`.
+    """Measure the norms, per example, of `carry_gradients`.
 
-    Norms far below the smallest float, or above the largest, keep their value; an exact zero gives
-    -inf. A leaf is named by its path in the carry, a carry that is one array by `h`; `all` is the
-    norm over all leaves. Complex leaves count by modulus, integer leaves not at all.
+    Norms far below the smallest float, or above the largest, keep their value; an exact zero gives -inf. Complex leaves
+    count by modulus, integer leaves not at all.
+
+    Args:
+      cell, params, xs, carry, mask, resets: as in `unroll`.
+      loss: (ys) -> scalar, a sum over examples.
+
+    Returns:
+      name of a leaf -> natural logs of norms `[t, *b]`. A leaf is named by its path in the carry, a carry that is one
+      array by `h`; `all` is the norm over all leaves.
     """
-    options = {"mask": mask, "resets": resets}
-    start = prepare_unroll(cell, params, xs, carry, **options).carry
-    probes = zero_probes(start, jax.tree.leaves(xs)[0].shape[0])
-    run = prepare_unroll(cell, params, xs, carry, probes=probes, **options)
-
-    step, inputs = full_step(run.cell), project(run.cell, run.params, run.inputs)
-
-    def forward(carry, inputs):
-        after, y = step(run.params, carry, inputs)
-        return after, (carry, y)
-
-    _, (carries, ys) = jax.lax.scan(forward, run.carry, inputs)
-    batch = batch_shape(xs, mask, resets)
-    nothing = jax.tree.map(jnp.zeros_like, trees.floats(start)), jnp.full(batch, -jnp.inf)
+    record = lambda params, carry, inputs, after: carry  # noqa: E731
+    _, ys, carries = unroll(cell, params, xs, carry, mask=mask, resets=resets, record=record)
+    run = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets)
+    probes = zero_probes(run.carry, jax.tree.leaves(xs)[0].shape[0])
+    step, inputs = full_step(run.cell), project(run.cell, run.params, run.inputs)._replace(probe=probes)
+    nothing = jax.tree.map(jnp.zeros_like, trees.floats(run.carry)), jnp.full(batch_shape(xs, mask, resets), -jnp.inf)
 
     def backward(state, at_step):
         return _step_back(lambda c, i: step(run.params, c, i), state, *at_step)
 
-    _, norms = jax.lax.scan(backward, nothing, (carries, inputs, jax.grad(loss)(ys)), reverse=True)
-    return norms
+    # A scan of its own, since what goes back is a rescaled gradient and its scale, which no engine's reverse pass has.
+    return jax.lax.scan(backward, nothing, (carries, inputs, jax.grad(loss)(ys)), reverse=True)[1]
 
 
 def log_norms_of(tree: Carry, batch: tuple[int, ...]) -> dict[str, Array]:
-    """Natural logs of the norms of a carry's gradients, leaves `[t, *b, ...]`, by the names of `log_gradient_norms`."""
+    """Return natural logs of the norms of a carry's gradients `[t, *b, ...]`, named as by `log_gradient_norms`."""
     return _by_name(trees.floats(tree), (trees.length(tree), *batch))
 
 
 def _by_name(tree: PyTree, axes: tuple[int, ...]) -> dict[str, Array]:
-    """The log norm of each leaf `[*axes, ...]`, and that of `all`."""
+    """Return the log norm of each leaf `[*axes, ...]`, and that of `all`."""
     return {name: _log_norm([leaf], axes) for name, leaf in named(tree)} | {
         "all": _log_norm(jax.tree.leaves(tree), axes)
     }
 
 
 def _step_back(step, state, carry, inputs, dy):
-    """One rescaled step of the reverse pass: (direction, log scale) after a step -> the same before it."""
+    """Take one rescaled step of the reverse pass: (direction, log scale) after a step -> the same before it."""
     (direction, scale), (dy, dy_scale) = state, _normalise(dy, state[1].shape)
     top = jnp.maximum(scale, dy_scale)
     # Where nothing has arrived yet both scales are -inf; any finite reference will do.
@@ -82,7 +81,7 @@ def _step_back(step, state, carry, inputs, dy):
 
 
 def _normalise(tree: PyTree, batch: tuple[int, ...]) -> tuple[PyTree, Array]:
-    """The tree with norm 1 per example (0 stays 0), and the log of the norm that it had."""
+    """Return the tree with norm 1 per example (0 stays 0), and the log of the norm that it had."""
     log_norm = _log_norm(jax.tree.leaves(tree), batch)
     # In two halves, since exp(-log_norm) itself may overflow.
     half = jnp.exp(-0.5 * jnp.where(jnp.isneginf(log_norm), 0.0, log_norm))
@@ -90,7 +89,7 @@ def _normalise(tree: PyTree, batch: tuple[int, ...]) -> tuple[PyTree, Array]:
 
 
 def _log_norm(leaves: list[Array], batch: tuple[int, ...]) -> Array:
-    """log of the norm over all leaves `[*b, ...]` -> `[*b]`, safe from squares that leave the float range."""
+    """Return the log of the norm over all leaves `[*b, ...]` -> `[*b]`; no square leaves the float range."""
     flat = jnp.concatenate([jnp.abs(x).reshape(*batch, -1).astype(jnp.float32) for x in leaves], axis=-1)
     largest = jnp.max(flat, axis=-1)
     scaled = flat / jnp.where(largest > 0, largest, 1.0)[..., None]
@@ -105,6 +104,6 @@ def _scale(tree: PyTree, factor: Array) -> PyTree:
 
 
 def named(tree: PyTree) -> list[tuple[str, Array]]:
-    """The leaves of a carry, each with its path as a name; a carry that is one array is called `h`."""
+    """List the leaves of a carry, each with its path as a name; a carry that is one array is called `h`."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]

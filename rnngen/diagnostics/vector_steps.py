@@ -1,11 +1,13 @@
-"""The steps of a cell as maps on vectors, and what their Jacobians do to vectors without being stored."""
+"""The steps of a cell as maps on vectors, and products of their Jacobians with vectors, without storing Jacobians."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnngen.cells import Cell
-from rnngen.engines import batch_shape, prepare_unroll, trees
+from rnngen.engines import batch_shape, prepare_unroll, trees, unroll
 from rnngen.engines.steps import StepInput, enter, full_step, project
 from rnngen.types import Array, Carry, Params, PyTree
 
@@ -13,11 +15,15 @@ from rnngen.types import Array, Carry, Params, PyTree
 class VectorSteps:
     """A cell along a sequence, the floats of each example's carry seen as a vector of n real numbers.
 
-    Complex leaves count as two reals, integer leaves go along but have no part in the vector. With J the Jacobian of
-    a step (reset, step and mask) at the carry that it starts from, `push` gives J v and `pull` J^T v.
+    Complex leaves count as two reals; integer leaves go along but are no part of the vector. With J the Jacobian of
+    a step (reset, step and mask) at the carry that enters it, `push` gives J v and `pull` J^T v.
 
-    carry, inputs: the first carry `[*b, ...]`, and the projected inputs of all steps `[t, *b, ...]`.
-    size: n. dtype: of the vectors, float32 at least.
+    Attributes:
+      carry: the first carry `[*b, ...]`.
+      inputs: the projected inputs of all steps `[t, *b, ...]`.
+      batch, length: the batch axes and t.
+      size: n.
+      dtype: of the vectors, at least float32.
     """
 
     def __init__(
@@ -30,6 +36,7 @@ class VectorSteps:
         mask: Array | None = None,
         resets: Array | None = None,
     ):
+        self._unroll = functools.partial(unroll, cell, params, xs, carry, mask=mask, resets=resets)
         run = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets)
         self.cell, self.params, self.carry = run.cell, run.params, run.carry
         self.inputs = project(run.cell, run.params, run.inputs)
@@ -41,27 +48,31 @@ class VectorSteps:
         self.size = jax.eval_shape(lambda c: self._split(c)[0], example).size
 
     def enter(self, carry: Carry, inputs: StepInput) -> Carry:
-        """The carry from which the step starts: reset where a sequence begins."""
+        """Return the carry from which the step starts: reset where a sequence begins."""
         return enter(self.cell, self.params, carry, inputs)
 
     def advance(self, carry: Carry, inputs: StepInput) -> Carry:
-        """The carry that leaves the step."""
+        """Return the carry that leaves the step."""
         return full_step(self.cell)(self.params, carry, inputs)[0]
 
     def entering(self) -> Carry:
-        """The carry before each step, `[t, *b, ...]`; a reset comes after."""
-        return jax.lax.scan(lambda c, inputs: (self.advance(c, inputs), c), self.carry, self.inputs)[1]
+        """Return the carry that enters each step, `[t, *b, ...]`."""
+        return self._unroll(record=lambda params, carry, inputs, after: carry)[2]
+
+    def leaving(self) -> Carry:
+        """Return the carry that leaves each step, `[t, *b, ...]`."""
+        return self._unroll(record=lambda params, carry, inputs, after: after)[2]
 
     def push(self, carry: Carry, inputs: StepInput, columns: Array) -> tuple[Carry, Array]:
-        """The carry that leaves the step, and J times each of the columns `[*b, n, k]`."""
+        """Return the carry that leaves the step, and J times each of the columns `[*b, n, k]`."""
         return over(len(self.batch), self._push)(carry, inputs, columns)
 
     def pull(self, carry: Carry, inputs: StepInput, columns: Array) -> Array:
-        """J^T times each of the columns `[*b, n, k]`."""
+        """Return J^T times each of the columns `[*b, n, k]`."""
         return over(len(self.batch), self._pull)(carry, inputs, columns)
 
     def vector_step(self, carry, inputs):
-        """The vector `[n]` of one example's carry, and its step as (vector) -> (vector, carry)."""
+        """Return the vector `[n]` of one example's carry, and its step as (vector) -> (vector, carry)."""
         start, join = self._split(carry)
 
         def step(vector):
@@ -82,13 +93,13 @@ class VectorSteps:
         return jax.vmap(lambda v: back(v)[0], in_axes=1, out_axes=1)(columns)
 
     def vector(self, carry: Carry) -> Array:
-        """Carries `[*t, *b, ...]` as vectors `[*t, *b, n]`."""
+        """Return carries `[*t, *b, ...]` as vectors `[*t, *b, n]`."""
         leaf = jax.tree.leaves(trees.floats(carry))[0]
         example = jax.tree.leaves(trees.floats(jax.eval_shape(lambda p: self.cell.init_carry(p, ()), self.params)))[0]
         return over(leaf.ndim - example.ndim, lambda c: self._split(c)[0])(carry)
 
     def _split(self, carry):
-        """The vector of one example's carry, and what makes a carry of such a vector again."""
+        """Return the vector of one example's carry, and its inverse (vector) -> carry."""
         floats = trees.floats(carry)
         vector, unravel = ravel_pytree(jax.tree.map(lambda x: _as_real(x).astype(self.dtype), floats))
 
@@ -100,7 +111,7 @@ class VectorSteps:
 
 
 def over(axes: int, function):
-    """The function of one example for arrays with so many leading batch axes."""
+    """Map a function of one example over so many leading batch axes."""
     for _ in range(axes):
         function = jax.vmap(function)
     return function

@@ -1,6 +1,6 @@
 """Ways to run a cell through time. `unroll` is the door; `ENGINES` is every engine by name."""
 
 from rnngen.engines.table import ENGINES, get_engine
-from rnngen.engines.unroll import batch_shape, cast_params, prepare_unroll, unroll, unroll_noted
+from rnngen.engines.unroll import batch_shape, cast_params, prepare_unroll, unroll
 
-__all__ = ["ENGINES", "batch_shape", "cast_params", "get_engine", "prepare_unroll", "unroll", "unroll_noted"]
+__all__ = ["ENGINES", "batch_shape", "cast_params", "get_engine", "prepare_unroll", "unroll"]

@@ -1,4 +1,4 @@
-"""The plain engine: `jax.lax.scan` over the step. Right for every cell; every other engine is held to it."""
+"""The plain engine: `jax.lax.scan` over the step. It runs every cell, and every other engine is tested against it."""
 
 import math
 
@@ -10,16 +10,20 @@ from rnngen.types import check_positive
 
 
 def scan(*, remat: bool = False, unroll: int = 1):
-    """One step after another; differentiable any number of times, forwards and backwards.
+    """Run one step after another; differentiable any number of times, in forward and reverse mode.
 
-    remat: keep only the carries at the borders of chunks of about sqrt(t) steps and compute the rest again for
-      the gradient: memory grows with the square root of t, time by about a third.
-    unroll: steps a loop iteration, as in `jax.lax.scan`. Raises ValueError for less than one.
+    Args:
+      remat: keep only the carries at the borders of chunks of about sqrt(t) steps, and recompute the rest for the
+        gradient: memory grows with the square root of t, time by about a third.
+      unroll: steps per loop iteration, as in `jax.lax.scan`.
+
+    Raises:
+      ValueError: unroll is below one.
     """
     check_positive(unroll=unroll)
 
-    def run(cell, params, carry, inputs):
-        step = full_step(cell)
+    def run(cell, params, carry, inputs, record=None):
+        step = full_step(cell, record)
         if not remat:
             inputs = project(cell, params, inputs)
             last, ys = jax.lax.scan(lambda c, i: step(params, c, i), carry, inputs, unroll=int(unroll))

@@ -1,5 +1,6 @@
-"""What every engine runs: a step with reset, probe and mask around it, written once."""
+"""One step with reset, probe and mask around it, as every engine runs it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +12,13 @@ from rnngen.types import Array, Carry, Params, PyTree
 
 
 class StepInput(NamedTuple):
-    """The inputs of a step, of a chunk or of all steps; None where the unroll has no such thing.
+    """Inputs of a step, of a chunk or of all steps; None for what the unroll was not given.
 
-    u: what `cell.project` takes, or, after `project`, what `cell.step` takes.
+    Attributes:
+      u: what `cell.project` takes or, after `project`, what `cell.step` takes.
+      mask: bool `[*b]`; where False the step is left out.
+      reset: bool `[*b]`; where True the step starts from `init_carry`.
+      probe: added to the carry that enters the step.
     """
 
     u: PyTree
@@ -23,41 +28,47 @@ class StepInput(NamedTuple):
 
 
 def project(cell: Cell, params: Params, inputs: StepInput) -> StepInput:
-    """The inputs with u projected: of one step, a chunk or all, as suits the engine."""
+    """Project the inputs of one step, a chunk or all steps."""
     return inputs._replace(u=cell.project(params, inputs.u, None))
 
 
-def full_step(cell: Cell):
-    """(params, carry, projected StepInput) -> (carry, y), in the order reset, probe, step, mask."""
+def full_step(cell: Cell, record: Callable | None = None) -> Callable:
+    """Return `(params, carry, projected StepInput) -> (carry, y)`, in the order reset, probe, step, mask.
+
+    Args:
+      cell: the cell.
+      record: as in `unroll`; with it the step returns `(carry, (y, what record returns))`.
+    """
 
     def step(params: Params, carry: Carry, inputs: StepInput):
         entering = enter(cell, params, carry, inputs)
-        return leave(inputs, entering, *cell.step(params, entering, inputs.u))
+        carry, y = leave(inputs, entering, *cell.step(params, entering, inputs.u))
+        return carry, y if record is None else (y, record(params, entering, inputs, carry))
 
     return step
 
 
 def enter(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> Carry:
-    """The carry that enters the step: reset and probed."""
+    """Reset and probe the carry: what enters the step."""
     if inputs.reset is not None:
         carry = where(inputs.reset, cell.init_carry(params, inputs.reset.shape), carry)
     return carry if inputs.probe is None else jax.tree.map(jnp.add, carry, inputs.probe)
 
 
 def start_gradient(cell: Cell, params: Params, batch: tuple[int, ...], dfresh: Carry) -> Params:
-    """The gradient in the parameters, of one in the carry after a reset, in floats alone."""
+    """Pull the gradient in the carry after a reset back to the parameters; floats only."""
     return trees.vjp(lambda p: cell.init_carry(p, batch), params)[1](dfresh)[0]
 
 
 def leave(inputs: StepInput, entering: Carry, carry: Carry, y: PyTree) -> tuple[Carry, PyTree]:
-    """What leaves the step: where masked, the carry that entered, and zeros."""
+    """Mask what leaves the step: where masked, the carry that entered, and zeros for y."""
     if inputs.mask is None:
         return carry, y
     return where(inputs.mask, carry, entering), where(inputs.mask, y, 0)
 
 
 def where(condition: Array, tree: PyTree, other: PyTree | int) -> PyTree:
-    """`jnp.where` with a condition `[*b]` over trees of `[*b, ...]`; `other` may be 0."""
+    """Apply `jnp.where` with a condition `[*b]` to trees of `[*b, ...]`; `other` may be 0."""
     if isinstance(other, int):
         other = jax.tree.map(jnp.zeros_like, tree)
     return jax.tree.map(lambda x, y: jnp.where(_spread(condition, x), x, y), tree, other)

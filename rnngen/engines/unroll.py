@@ -1,4 +1,4 @@
-"""`unroll`: the one door to running a cell through time, whatever engine does the running."""
+"""`unroll`: the one door to running a cell through time, by any engine."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,9 +19,13 @@ from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
 class Prepared(NamedTuple):
-    """What an engine runs: a cell, its prepared parameters, its first carry, and the inputs of all steps.
+    """Arguments of an engine.
 
-    The inputs are not projected yet (see `steps.project`), except where that needs a key.
+    Attributes:
+      cell: the cell.
+      params: its prepared parameters.
+      carry: its first carry.
+      inputs: the inputs of all steps, not projected yet (see `steps.project`) except where that needs a key.
     """
 
     cell: Cell
@@ -42,46 +46,69 @@ def unroll(
     reverse: bool = False,
     probes: PyTree | None = None,
     engine: str | Mapping | Callable = "auto",
-) -> tuple[Carry, PyTree]:
-    """Run a cell over a sequence: xs `[t, *b, d]` -> (last carry, ys `[t, *b, h]`).
+    record: Callable | None = None,
+    notes: bool = False,
+) -> tuple[Any, ...]:
+    """Run a cell over a sequence.
 
     Within a step the order is: reset, probe, step, mask.
 
-    mask: bool `[t, *b]`; where False the carry stays, `ys` is zero and `xs` counts as zero.
-    resets: bool `[t, *b]`; where True the step starts from `init_carry` instead of the carry.
-    key: for cells that draw noise in `project`.
-    reverse: run from the last step to the first; `resets` still mark where a sequence *begins*.
-    probes: like the carry with a leading `t`, added to the carry that enters each step. The gradient
-      with respect to a probe of zeros is the gradient with respect to that carry.
-    engine: what `get_engine` takes: a name in `ENGINES`, or a name and arguments.
-
     What is of the wider float type is cast to the narrower: the prepared parameters where xs is bfloat16, and xs where
     it is float64 (NumPy's default) and the parameters are not. A sequence without steps, or a batch without sequences,
-    gives an output without steps, or sequences. Raises ValueError for an unknown engine, one that the cell's structure
-    does not allow, what is no array, arrays that do not fit each other, and forward-mode derivatives of an engine that
-    has none.
+    gives an output without steps, or sequences.
+
+    Args:
+      cell: the cell.
+      params: its parameters.
+      xs: inputs `[t, *b, d]`, or a tree of arrays `[t, *b, ...]` that `cell.project` takes.
+      carry: the first carry; default: the cell's `init_carry`.
+      mask: bool `[t, *b]`; where False the carry stays, `ys` is zero and `xs` counts as zero.
+      resets: bool `[t, *b]`; where True the step starts from `init_carry` instead of the carry.
+      key: for cells that draw noise in `project`.
+      reverse: run from the last step to the first; `resets` still mark where a sequence *begins*.
+      probes: like the carry with a leading `t`, added to the carry that enters each step. The gradient with respect to
+        a probe of zeros is the gradient with respect to that carry.
+      engine: what `get_engine` takes: a name in `ENGINES`, or a name and arguments.
+      record: `(params, carry, inputs, new_carry) -> tree`, values to return of each step. It sees the prepared
+        parameters, the carry that enters the step (after reset and probe), the step's `StepInput`, of which `inputs.u`
+        is what `cell.step` takes, and the carry that leaves the step (after the mask). Runs by the engine `scan`.
+      notes: return what the engine reports of its run as well, name -> scalar; `newton` alone has anything to report.
+
+    Returns:
+      `(last carry, ys [t, *b, h])`; with `record`, then the recorded tree, `[t, ...]` on each leaf; with `notes`, then
+      the notes.
+
+    Raises:
+      ValueError: the engine is unknown, cannot run the cell or cannot record; an argument holds something that is no
+        array, or arrays that do not fit each other; or forward-mode derivatives of an engine that has none.
     """
-    options: dict[str, Any] = {"mask": mask, "resets": resets, "key": key, "reverse": reverse, "probes": probes}
-    return unroll_noted(cell, params, xs, carry, engine=engine, **options)[:2]
-
-
-def unroll_noted(
-    cell, params, xs, carry=None, *, engine: str | Mapping | Callable = "auto", reverse: bool = False, **options
-) -> tuple[Carry, PyTree, dict[str, Array]]:
-    """`unroll`, and what its engine has to say: for `newton` its iterations, its error and whether it fell back."""
-    run = get_engine(engine)
-    prepared = prepare_unroll(cell, params, xs, carry, reverse=reverse, **options)
-    if 0 in (*jax.tree.leaves(xs)[0].shape[:1], *batch_shape(xs, options.get("mask"), options.get("resets"))):
+    run = _engine(engine, record)
+    prepared = prepare_unroll(
+        cell, params, xs, carry, mask=mask, resets=resets, key=key, reverse=reverse, probes=probes
+    )
+    if 0 in (*jax.tree.leaves(xs)[0].shape[:1], *batch_shape(xs, mask, resets)):
         run = scan()  # nothing to be fast at, and no chunk to be made
     with one_unroll(), only_reverse():
-        last, ys, notes = run(*prepared)
-    return last, _flip(ys) if reverse else ys, notes
+        last, ys, said = run(*prepared) if record is None else run(*prepared, record=record)
+    ys = _flip(ys) if reverse else ys
+    return last, *((ys,) if record is None else ys), *((said,) if notes else ())
+
+
+def _engine(spec: str | Mapping | Callable, record: Callable | None) -> Callable:
+    """The engine of a spec; with `record` the plain scan, since no other one goes through the steps one at a time."""
+    run = get_engine(spec)
+    name = spec.get("name") if isinstance(spec, Mapping) else spec
+    if record is None or name == "scan":
+        return run
+    if name != "auto":
+        raise ValueError(f"record: engine {name!r} does not go step by step; leave it out, or take 'scan'")
+    return scan()
 
 
 def prepare_unroll(
     cell, params, xs, carry=None, *, mask=None, resets=None, key=None, reverse=False, probes=None
 ) -> Prepared:
-    """Everything of `unroll` that comes before an engine runs; arguments as there."""
+    """Check and prepare the arguments of `unroll` for an engine."""
     check_arrays(xs=xs, params=params, mask=mask, resets=resets)
     original, params = params, cast_params(cell.prepare(params), xs)
     xs = cast_inputs(xs, params)
@@ -101,19 +128,19 @@ def prepare_unroll(
 
 
 def _draws(cell: Cell, params: Params, xs: PyTree, key: Key) -> bool:
-    """Whether `project` makes use of the key; where not, each engine may project step by step."""
+    """Find out if `project` uses the key; where not, each engine may project step by step."""
     count = len(jax.tree.leaves((params, xs)))
     jaxpr = jax.make_jaxpr(cell.project)(params, xs, key).jaxpr
     return any(depends(jaxpr, [False] * count + [True] * (len(jaxpr.invars) - count)))
 
 
 def cast_params(params: Params, xs: PyTree) -> Params:
-    """Cast float parameters down to the float type of xs where that is narrower; else leave them."""
+    """Cast float parameters down to the float type of xs where that is narrower."""
     return _cast_down(params, next(iter(_floats(xs)), None))
 
 
 def cast_inputs(xs: PyTree, params: Params) -> PyTree:
-    """Cast float64 among xs down to the widest float type of the parameters where that is narrower; leave the rest."""
+    """Cast float64 in xs down to the widest float type of the parameters where that is narrower."""
     widest = max(_floats(params), key=lambda dtype: dtype.itemsize, default=None)
     return jax.tree.map(lambda x: _cast_down(x, widest) if x.dtype == jnp.float64 else x, xs)
 
@@ -131,7 +158,7 @@ def _cast_down(tree: PyTree, dtype: np.dtype | None) -> PyTree:
 
 
 def batch_shape(xs: PyTree, mask: Array | None = None, resets: Array | None = None) -> tuple[int, ...]:
-    """The batch axes of a sequence: of mask or resets `[t, *b]` where given, else of xs `[t, *b, d]`."""
+    """Return the batch axes of a sequence: of mask or resets `[t, *b]` where given, else of xs `[t, *b, d]`."""
     for known in (mask, resets):
         if known is not None:
             return known.shape[1:]

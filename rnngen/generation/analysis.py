@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells.cell import no_preparation, no_projection
-from rnngen.config import build
-from rnngen.config.check import ConfigError, at_place
+from rnngen.config import build, resolve
+from rnngen.config.check import ConfigError, error_at
 from rnngen.datasets import Codec
 from rnngen.datasets.generative import nll_loss
+from rnngen.diagnostics import DIAGNOSES
 from rnngen.diagnostics.connectivity import connectivity
-from rnngen.diagnostics.diagnoses import gate_statistics, gradient_flow, recurrent_eigenvalues
 from rnngen.diagnostics.fixed_points import FixedPoints, constant_input, fixed_points
 from rnngen.diagnostics.log_norms import named
 from rnngen.diagnostics.properties import input_properties, text_properties
@@ -21,9 +21,11 @@ from rnngen.diagnostics.selectivity import selectivity
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.engines import trees
 from rnngen.generation.generate import as_batch
-from rnngen.generation.generator import Generator, instead, make_codec, trained_params
-from rnngen.models.stack import Model
+from rnngen.generation.generator import Generator
+from rnngen.models import LayerModel, Model, stepwise
+from rnngen.runs.restore import check_trust, codec_of, instead, trained_params
 from rnngen.storage.folder import RunFolder
+from rnngen.tasks.task import Objective
 from rnngen.types import Batch, Params
 
 STEPS, EXAMPLES = 600, 32  # of an input, unless asked for
@@ -35,7 +37,7 @@ FIXED = 1e-8  # a speed that is rounding
 class Scored(NamedTuple):
     """As much of a task as it takes to judge outputs."""
 
-    loss: Any
+    objective: Objective
 
 
 class Subject(NamedTuple):
@@ -57,16 +59,16 @@ def given_subject(generator: Generator, given: str, steps: int = STEPS) -> Subje
 
     Raises ConfigError for what cannot be read, or is too short to predict anything of.
     """
-    values = at_place("inspect", lambda: generator.read(given))
+    with error_at("inspect"):
+        values = generator.read(given)
     if values is None or len(values) < 2:
         raise ConfigError("inspect: there are fewer than two steps to look at")
-    batch = as_batch(generator.model, values[:steps])
-    return Subject(
-        generator.model, generator.params, batch, Scored(nll_loss(generator.codec.head)), generator.codec, "given"
-    )
+    model, params, codec = generator.model, generator.params, generator.codec
+    objective = Objective(codec.head, nll_loss(codec.head))
+    return Subject(model, params, as_batch(model, values[:steps]), Scored(objective), codec, "given")
 
 
-def load_subject(folder: str | os.PathLike, steps: int = STEPS) -> Subject:
+def load_subject(folder: str | os.PathLike, steps: int = STEPS, trust: bool = False) -> Subject:
     """A run's model, and up to `steps` steps of its validation split.
 
     Raises ConfigError where the folder holds no run or none that has saved anything, or its task's data are not there.
@@ -75,21 +77,22 @@ def load_subject(folder: str | os.PathLike, steps: int = STEPS) -> Subject:
     config = run.config()
     if config is None:
         raise ConfigError(f"{folder}: {instead(run.path)}")
-    experiment = build(config)
+    check_trust(run.path, [config, run.codec()], trust)
+    experiment = build(resolve(config))
     model, task = experiment.model, experiment.task
-    codec = None if task.codec is None else make_codec(str(folder), task.codec["name"], task.codec["kwargs"])
+    codec = codec_of(run)
     params = trained_params(run, model)
     return Subject(model, params, _of_split(task, steps), task, codec, "validation split")
 
 
 def _of_split(task: Any, steps: int) -> Batch:
     """The first examples of the validation split; of streams, as many chunks as make up the steps."""
-    count = min(EXAMPLES, task.sizes["valid"] or EXAMPLES)
+    count = min(EXAMPLES, task.data.sizes["valid"] or EXAMPLES)
     draw = lambda n: jax.tree.map(np.asarray, task.batch("valid", jax.random.key(0), n, count))  # noqa: E731
     first = draw(0)
     chunks = 1
-    if task.chunks is not None:
-        chunks = min(-(-steps // len(first.weights)), task.chunks("valid", count))
+    if task.data.chunks is not None:
+        chunks = min(-(-steps // len(first.weights)), task.data.chunks("valid", count))
     parts = [first, *(draw(n) for n in range(1, chunks))]
     return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:steps]), *parts)
 
@@ -97,7 +100,7 @@ def _of_split(task: Any, steps: int) -> Batch:
 def inspect_run(subject: Subject) -> dict:
     """The record of everything, as lists, numbers and texts. Raises ConfigError for a latent model, and one that reads
     both ways."""
-    if not subject.model.layers:
+    if not isinstance(subject.model, LayerModel):
         raise ConfigError(
             "inspect: goes through a model layer by layer, which one that is latent or reads both ways has not"
         )
@@ -106,9 +109,9 @@ def inspect_run(subject: Subject) -> dict:
     diagnoses = {
         name: _diagnosed(diagnosis, subject)
         for name, diagnosis in (
-            ("gates", gate_statistics()),
-            ("eigenvalues", recurrent_eigenvalues()),
-            ("flow", gradient_flow(SOURCES)),
+            ("gates", DIAGNOSES["gate_statistics"]()),
+            ("eigenvalues", DIAGNOSES["recurrent_eigenvalues"]()),
+            ("flow", DIAGNOSES["gradient_flow"](SOURCES)),
         )
     }
     return {
@@ -129,9 +132,9 @@ def visited(subject: Subject) -> tuple[np.ndarray, list[str]]:
     """The carry's floats after each step `[t, b, n]`, and what each of the n is called, such as `layer_0/c[17]`."""
 
     def run(params, batch):
-        steps = VectorSteps(subject.model.cell, params, batch.inputs, mask=batch.existing(), resets=batch.resets)
-        _, left = jax.lax.scan(lambda c, i: (steps.advance(c, i),) * 2, steps.carry, steps.inputs)
-        return steps.vector(left)
+        cell = stepwise(subject.model).cell
+        steps = VectorSteps(cell, params, batch.inputs, mask=batch.existing(), resets=batch.resets)
+        return steps.vector(steps.leaving())
 
     single = jax.eval_shape(lambda p: subject.model.init_carry(p, ()), subject.params)
     names = [
@@ -181,7 +184,7 @@ def connectivity_record(subject: Subject) -> dict:
     single = jax.tree.map(lambda leaf: leaf[:, :1], subject.batch)
     counted = np.flatnonzero(np.asarray(single.weights)[:, 0] > 0)[-PREDICTIONS:]
     first = max(0, int(counted[0]) - PREDICTIONS) if len(counted) > 1 else 0
-    run = jax.jit(lambda p, batch, steps: connectivity(subject.model, p, batch, subject.task, steps))
+    run = jax.jit(lambda p, batch, steps: connectivity(stepwise(subject.model), p, batch, subject.task, steps))
     norms = np.asarray(run(subject.params, single, counted))[:, first:, 0]
     largest = norms.max(axis=1, keepdims=True)
     shares = np.divide(norms, largest, out=np.zeros_like(norms), where=largest > 0)
@@ -196,12 +199,11 @@ def fixed_point_record(subject: Subject, states: np.ndarray) -> dict:
         return {"left_out": f"the carry has {size} numbers, and the search takes at most {LARGEST_CARRY}"}
     with jax.enable_x64(True):
         # A model computes in its own type; here its dynamics alone are gone through, in double precision.
-        prepared = jax.tree.map(_double, subject.model.cell.prepare(subject.params))
-        encoded = np.asarray(subject.model.cell.project(prepared, subject.batch.inputs), np.float64)
+        cell = stepwise(subject.model).cell
+        prepared = jax.tree.map(_double, cell.prepare(subject.params))
+        encoded = np.asarray(cell.project(prepared, subject.batch.inputs), np.float64)
         mean = jnp.asarray(encoded[np.asarray(subject.batch.existing())].mean(axis=0))
-        step = constant_input(
-            subject.model.cell._replace(project=no_projection, prepare=no_preparation), prepared, mean
-        )
+        step = constant_input(cell._replace(project=no_projection, prepare=no_preparation), prepared, mean)
         some = np.linspace(0, len(flat) - 1, min(STARTS, len(flat), max(8, 4 * LARGEST_CARRY // size))).astype(int)
         starts = np.asarray(flat[some], np.float64)
         speeds = np.linalg.norm(np.asarray(jax.vmap(step)(jnp.asarray(starts))) - starts, axis=-1)

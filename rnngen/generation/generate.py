@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.engines.steps import where
-from rnngen.models.stack import Model
+from rnngen.models import StepModel
 from rnngen.registry import LRUCache, nearest
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, check_positive
 
@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 def generate(
-    model: Model, params: Params, key: Key, length: int, *, prompt: Any = None, batch: int | None = None, **how: Any
+    model: StepModel, params: Params, key: Key, length: int, *, prompt: Any = None, batch: int | None = None, **how: Any
 ) -> np.ndarray:
     """`length` values that follow the prompt: `[length, ...]`, or `[length, batch, ...]`.
 
@@ -47,7 +47,7 @@ def generate(
 
 
 def stream(
-    model: Model,
+    model: StepModel,
     params: Params,
     key: Key,
     length: int,
@@ -75,7 +75,7 @@ def _pieces(draw: Callable, state: State, length: int, piece: int) -> Iterator[n
         yield np.asarray(values)[: length - first]
 
 
-def score(model: Model, params: Params, values: Any, *, prompt: Any = None) -> tuple[float, int]:
+def score(model: StepModel, params: Params, values: Any, *, prompt: Any = None) -> tuple[float, int]:
     """(log-likelihood in nats, steps) of values `[t, ...]` after the prompt, or as a sequence of their own.
 
     A latent model gives its bound, by noise that is always the same. Raises ValueError where there is no value, and as
@@ -89,7 +89,7 @@ def score(model: Model, params: Params, values: Any, *, prompt: Any = None) -> t
     return _read(model, params, state, given, key_given)[1], len(given)
 
 
-def as_batch(model: Model, values: Any) -> Batch:
+def as_batch(model: StepModel, values: Any) -> Batch:
     """Values `[t, ...]` as a batch of one sequence that begins with them, each to be predicted from those before it.
 
     Raises ValueError as `generate` does.
@@ -101,13 +101,13 @@ def as_batch(model: Model, values: Any) -> Batch:
     return Batch(inputs.astype(fed.dtype), given, jnp.ones(given.shape[:2]), None, resets)
 
 
-def _start(model: Model, params: Params, count: int) -> State:
+def _start(model: StepModel, params: Params, count: int) -> State:
     """Before the first step of `count` sequences."""
     start = np.asarray(model.input_spec.start)
     return State(model.init_carry(params, (count,)), jnp.broadcast_to(start, (count, *start.shape)))
 
 
-def _read(model: Model, params: Params, state: State, values: np.ndarray, key: Key) -> tuple[State, float]:
+def _read(model: StepModel, params: Params, state: State, values: np.ndarray, key: Key) -> tuple[State, float]:
     """The state after values `[t, ...]`, the same for every sequence, and the log-likelihood of all in nats."""
     read, total = _kept(("read",), model, lambda: _reading(model)), 0.0
     for first in range(0, len(values), PIECE):
@@ -118,7 +118,7 @@ def _read(model: Model, params: Params, state: State, values: np.ndarray, key: K
     return state, total
 
 
-def _reading(model: Model) -> Callable:
+def _reading(model: StepModel) -> Callable:
     """(params, state, values `[PIECE, ...]`, how many of them to read, key) -> (state, log-likelihood), jitted.
 
     By the model's `loss`: the carry of a latent model holds what explains the values, which `apply` does not see.
@@ -141,7 +141,7 @@ def _reading(model: Model) -> Callable:
     return read
 
 
-def _drawing(model: Model, piece: int, how: dict) -> Callable:
+def _drawing(model: StepModel, piece: int, how: dict) -> Callable:
     """(prepared params, key, state, number of the first step) -> (state, values `[piece, b, ...]`), jitted."""
     spec = model.input_spec
 
@@ -154,6 +154,7 @@ def _drawing(model: Model, piece: int, how: dict) -> Callable:
             x, ends = _following(spec, values)
             return State(carry if ends is None else where(ends, fresh, carry), x), values
 
+        # A scan of its own, since the value that a step draws is the input of the next.
         return jax.lax.scan(one, state, first + jnp.arange(piece, dtype=first.dtype))
 
     return draw
@@ -170,7 +171,7 @@ def _following(spec: InputSpec, values: Array) -> tuple[Array, Array | None]:
     return jnp.where(ends, spec.start, fed), ends
 
 
-def _values(model: Model, given: Any, what: str) -> np.ndarray:
+def _values(model: StepModel, given: Any, what: str) -> np.ndarray:
     """What is given, as the head draws it. Raises ValueError where it could not have."""
     spec = model.input_spec
     if spec.feed is None:
@@ -185,13 +186,13 @@ def _values(model: Model, given: Any, what: str) -> np.ndarray:
     return values.astype(like.dtype)
 
 
-def _drawn(model: Model, **how: Any) -> jax.ShapeDtypeStruct:
+def _drawn(model: StepModel, **how: Any) -> jax.ShapeDtypeStruct:
     """Shape and type of a value."""
     outputs = jax.ShapeDtypeStruct((model.head.num_params,), jnp.float32)
     return jax.eval_shape(functools.partial(model.head.sample, **how), jax.random.key(0), outputs)
 
 
-def _check_how(model: Model, how: dict) -> None:
+def _check_how(model: StepModel, how: dict) -> None:
     """Have the head refuse what it does not know, or what is out of range, before anything is compiled."""
     known = list(inspect.signature(model.head.sample).parameters)[2:]
     for name, value in how.items():
@@ -205,6 +206,6 @@ def _check_how(model: Model, how: dict) -> None:
 _PROGRAMS = LRUCache(32)
 
 
-def _kept(name: tuple, model: Model, make: Callable[[], Any]) -> Any:
-    """A program of a model, made once. A model cannot be looked up; its `draw` can, and is its alone."""
-    return _PROGRAMS.get((*name, model.draw), make)
+def _kept(name: tuple, model: StepModel, make: Callable[[], Any]) -> Any:
+    """Make a program of a model once."""
+    return _PROGRAMS.get((*name, model), make)

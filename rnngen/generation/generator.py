@@ -2,21 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from rnngen.config import model_for
-from rnngen.config.check import ConfigError, at_place, check_kwargs
-from rnngen.datasets import CODECS, Codec
-from rnngen.datasets.generative import nll_loss
+from rnngen.config.check import ConfigError
+from rnngen.datasets import Codec
 from rnngen.generation.generate import generate, score, stream
-from rnngen.models.stack import Model
-from rnngen.registry import find
+from rnngen.models import StepModel, stepwise
+from rnngen.runs.restore import codec_of, instead, restore
 from rnngen.storage.folder import RunFolder
-from rnngen.training import checkpoint
 from rnngen.types import Params
 
 LENGTH = 1000  # steps of a sequence, unless its codec says
@@ -29,7 +25,7 @@ class Generator(NamedTuple):
     cannot be read, and as `generate` does; how: what that takes.
     """
 
-    model: Model
+    model: StepModel
     params: Params
     codec: Codec
     length: int
@@ -61,47 +57,22 @@ class Generator(NamedTuple):
         return self.codec.read(given if self.codec.show else os.path.expanduser(given))
 
 
-def load_generator(folder: str | os.PathLike) -> Generator:
-    """The model of a run's folder, as it is judged by, and its codec.
+def load_generator(folder: str | os.PathLike, trust: bool = False) -> Generator:
+    """Return the model of a run's folder, as it is judged by, and its codec.
 
-    Raises ConfigError where the folder holds no run, one that makes no sequences, or none that has saved anything.
+    Args:
+      folder: of a run whose task makes sequences.
+      trust: see `restore`.
+
+    Raises:
+      ConfigError: the folder holds no run, one that makes no sequences, or none that has saved anything.
     """
     run = RunFolder(folder)
-    config, described = run.config(), run.codec()
-    if config is None:
+    if run.config() is None:
         raise ConfigError(f"{folder}: {instead(run.path)}")
-    if described is None:
+    codec = codec_of(run)
+    if codec is None:
         meant = "rnngen.generation.analysis.load_subject gives its model, parameters and examples"
         raise ConfigError(f"{folder}: its task makes no sequences; {meant}")
-    codec = make_codec(f"{folder}/medium.json", described["name"], described["kwargs"])
-    model = model_for(config, codec.input_spec, codec.head, nll_loss(codec.head))
-    return Generator(model, trained_params(run, model), codec, described.get("length", LENGTH))
-
-
-def trained_params(run: RunFolder, model: Model) -> Params:
-    """The parameters that a run is judged by, of its newest checkpoint that is good.
-
-    Raises ConfigError where there is none, or one of another model.
-    """
-    step, wrong = checkpoint.newest(run.checkpoints)
-    if step is None:
-        raise ConfigError(wrong[0] if wrong else f"{run.path}: has no checkpoint yet")
-    like = jax.eval_shape(model.init, jax.random.key(0))
-    return at_place(str(run.path), lambda: checkpoint.load_params(run.checkpoints, step, like))
-
-
-def make_codec(where: str, name: str, kwargs: dict) -> Codec:
-    """The codec of a name. Raises ConfigError headed by `where` for a name or arguments that there are not."""
-    factory = at_place(where, lambda: find(CODECS, name, "medium"))
-    checked = check_kwargs(where, name, factory, kwargs, ())
-    return at_place(where, lambda: factory(**checked))
-
-
-def instead(path: Path) -> str:
-    """What there is in the place of a run."""
-    if not path.is_dir():
-        return "no such folder"
-    trials = sorted(path.glob("trials/*/config.json"))
-    return (
-        f"holds a sweep: give one of its trials, such as {trials[0].parent}" if trials else "holds no run (config.json)"
-    )
+    model, params = restore(run, trust=trust)
+    return Generator(stepwise(model), params, codec, (run.codec() or {}).get("length", LENGTH))

@@ -1,4 +1,4 @@
-"""The recurrent layers of a model: a cell that reads one way, or, with two sets of parameters, both ways."""
+"""Recurrent layers of a model: a cell that reads one way, or, with two sets of parameters, both ways."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
-from rnngen.engines import cast_params, get_engine, unroll, unroll_noted
+from rnngen.engines import cast_params, get_engine, unroll
 from rnngen.types import Array, Carry, Key, Params
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -17,11 +17,14 @@ FORWARD, BACKWARD = "forward", "backward"
 class Layer(NamedTuple):
     """One layer of a model.
 
-    cell: what it is made of. output_dim: its features.
-    init: (key, input_dim) -> params. prepare: (params, like) -> prepared params, cast as those of `unroll`.
-    init_carry: (prepared params, batch_shape) -> carry.
-    run: (params, xs `[t, *b, d]`, carry, options of `unroll_noted`) -> (carry, ys `[t, *b, output_dim]`, notes).
-    change: (function of (key, params), key, params) -> params that the function gives, of each direction.
+    Attributes:
+      cell: the cell that it runs.
+      output_dim: number of its features.
+      init: (key, input_dim) -> params.
+      prepare: (params, like) -> prepared params, cast as those of `unroll`.
+      init_carry: (prepared params, batch_shape) -> carry.
+      run: (params, xs `[t, *b, d]`, carry, options of `unroll`) -> (carry, ys `[t, *b, output_dim]`, notes).
+      change: (function of (key, params), key, params) -> params that the function returns, of each direction.
     """
 
     cell: Cell
@@ -34,18 +37,18 @@ class Layer(NamedTuple):
 
 
 def init_params(cell: Cell, key: Key, input_dim: int) -> Params:
-    """The cell's parameters in float32, also where JAX draws in double precision unless it is told."""
+    """Draw the cell's parameters in float32, also where JAX defaults to double precision."""
     return cast_params(cell.init(key, input_dim), jnp.zeros((), jnp.float32))
 
 
 def one_way(cell: Cell) -> Layer:
-    """From the first step to the last."""
+    """Run a cell from the first step to the last."""
 
     def prepare(params, like):
         return cast_params(cell.prepare(params), like)
 
     def run(params, xs, carry=None, **options):
-        return unroll_noted(cell, params, xs, carry, **options)
+        return unroll(cell, params, xs, carry, notes=True, **options)
 
     def change(function, key, params):
         return function(key, params)
@@ -54,8 +57,10 @@ def one_way(cell: Cell) -> Layer:
 
 
 def both_ways(cell: Cell) -> Layer:
-    """Once from each end (Schuster and Paliwal 1997): ys of the two side by side; parameters and carry
-    `{"forward": ..., "backward": ...}`, probes too, each of the step that it enters."""
+    """Run a cell once from each end (Schuster and Paliwal 1997), ys of the two side by side.
+
+    Parameters, carry and probes are `{"forward": ..., "backward": ...}`.
+    """
 
     def each(function: Callable, *trees: Any) -> dict[str, Any]:
         return {way: function(*(tree[way] for tree in trees)) for way in (FORWARD, BACKWARD)}
@@ -73,7 +78,7 @@ def both_ways(cell: Cell) -> Layer:
         keys = _keys(key)
         last, ys, notes = {}, [], dict[str, Array]()
         for way in (FORWARD, BACKWARD):
-            last[way], y, said = unroll_noted(
+            last[way], y, said = unroll(
                 cell,
                 params[way],
                 xs,
@@ -81,6 +86,7 @@ def both_ways(cell: Cell) -> Layer:
                 key=keys[way],
                 probes=None if probes is None else probes[way],
                 reverse=way == BACKWARD,
+                notes=True,
                 **options,
             )
             ys.append(y)
@@ -94,24 +100,12 @@ def both_ways(cell: Cell) -> Layer:
 
 
 def _keys(key: Key | None) -> dict[str, Key | None]:
-    """One for each direction."""
+    """Split a key, one for each direction."""
     return dict(zip((FORWARD, BACKWARD), [None, None] if key is None else jax.random.split(key), strict=True))
 
 
-def no_steps(init: Callable, init_carry: Callable, prepare: Callable, output_dim: int) -> Cell:
-    """In place of a model's cell where a layer reads both ways: one that refuses to be stepped.
-
-    Its functions raise ValueError.
-    """
-
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise ValueError("a model that reads both ways cannot go step by step")
-
-    return Cell(init, init_carry, refuse, output_dim, refuse, prepare, refuse)
-
-
 def check_engine(layers: Sequence[Layer], input_dim: int, engine) -> None:
-    """Have an engine that may refuse a layer's cell do so now, by the shapes alone: raises ValueError."""
+    """Raise ValueError where the engine cannot run a layer's cell; by the shapes alone."""
     get_engine(engine)
     if (engine.get("name") if isinstance(engine, Mapping) else engine) in ("auto", "scan"):
         return

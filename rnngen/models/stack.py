@@ -1,4 +1,4 @@
-"""A model: embedding or raw input, layers of cells, a linear head. Flax NNX stays behind pure functions.
+"""A stack: embedding or raw input, layers of cells, a linear head. Flax NNX stays behind pure functions.
 
 The embedding, the dropout and the head are NNX modules, split once into a graph definition and a
 nested dict of arrays; the cells are pure functions already. Parameters of the whole model:
@@ -15,57 +15,28 @@ import jax.numpy as jnp
 from rnngen.cells import Cell, get_initializer
 from rnngen.cells.cell import KERNEL
 from rnngen.heads import Head
-from rnngen.models.layers import Layer, both_ways, check_engine, no_steps, one_way
+from rnngen.models.layers import Layer, both_ways, check_engine, one_way
+from rnngen.models.model import LayerModel, Model
 from rnngen.types import Array, InputSpec, Key, Params
 
 
 @functools.cache
 def _flax():
-    """The one module here that imports Flax."""
+    """Import the one module here that imports Flax."""
     from rnngen.models import ends
 
     return ends
 
 
-class Model(NamedTuple):
-    """A recurrent model as pure functions, which check what they are fed by `InputSpec.check`.
-
-    init: (key) -> params.
-    init_carry: (params, batch_shape) -> carry, `{"layer_0": ..., ...}`.
-    apply: (params, inputs `[t, *b, ...]`, carry=None, *, mask, resets, key, train, probes)
-      -> (carry, outputs `[t, *b, num_params]`); probes as in `unroll`, one entry a layer.
-    step: (params, carry, x `[*b, ...]`) -> (carry, outputs): one step of decoding.
-    loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
-    cell: the whole model seen as one cell, so that all that works on a cell works on a model.
-    layers: its cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries; none where it reads
-      both ways.
-    decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
-    draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values): one step of making a sequence; what
-      `cell.prepare` gives goes in, so that it is done once. how: what the head's `sample` takes.
-    input_spec, head: what it was built for.
-    both_ways: its layers read from either end, so that it has no `step`, and its `cell` refuses to be stepped.
-    """
-
-    init: Callable
-    init_carry: Callable
-    apply: Callable
-    step: Callable
-    loss: Callable
-    cell: Cell
-    layers: Mapping[str, Cell]
-    decode: Callable
-    draw: Callable
-    input_spec: InputSpec
-    head: Head
-    both_ways: bool = False
-
-
 class Dropout(NamedTuple):
-    """Rates of what training leaves out, and how.
+    """Dropout rates of a model.
 
-    rate: of every layer's output. input_rate: of what enters the first layer. recurrent_rate: of the weights of each
-    recurrent kernel, the same for a whole batch and all its steps (Merity et al. 2018). locked: a sequence loses the
-    same features at all of its steps (Gal and Ghahramani 2016), not others at each.
+    Attributes:
+      rate: of every layer's output.
+      input_rate: of what enters the first layer.
+      recurrent_rate: of the weights of each recurrent kernel, the same for a whole batch and all its steps (Merity et
+        al. 2018).
+      locked: a sequence loses the same features at all of its steps (Gal and Ghahramani 2016), not others at each.
     """
 
     rate: float = 0.0
@@ -74,19 +45,19 @@ class Dropout(NamedTuple):
     locked: bool = False
 
     def drop(self, rate: float, key: Key | None, xs: Array) -> Array:
-        """`[t, *b, d]` with a share of it zero and the rest larger by as much; as it is without a key."""
+        """Set a share of `[t, *b, d]` to zero and scale the rest up; without a key, return it as it is."""
         if key is None or not rate:
             return xs
         return _flax().dropped(xs, rate, key, (0,) if self.locked else ())
 
     def drop_weights(self, key: Key | None, params: Params) -> Params:
-        """A layer's parameters with a share of its recurrent kernel zero."""
+        """Set a share of a layer's recurrent kernel to zero."""
         if key is None or not self.recurrent_rate:
             return params
         return params | {KERNEL: _flax().dropped(params[KERNEL], self.recurrent_rate, key)}
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """Raise ValueError for a rate that makes no sense, or a cell without recurrent kernel to drop weights of."""
+        """Raise ValueError for a rate out of range, or a cell without a recurrent kernel to drop weights of."""
         rates = {"dropout": self.rate, "input_dropout": self.input_rate, "recurrent_dropout": self.recurrent_rate}
         for name, rate in rates.items():
             if not 0.0 <= rate < 1.0:
@@ -112,13 +83,25 @@ def build_model(
     dtype: str = "float32",
     engine: str | Mapping | Callable = "auto",
 ) -> Model:
-    """Stack `cells` between an input of `spec` and `head`; `loss` is the task's (outputs, batch) -> (scalar, sums).
+    """Stack cells between an input and a head.
 
-    embed_dim: width of a learned token embedding; 0 feeds tokens one-hot. bidirectional: every layer reads from both
-    ends, for tasks whose targets are not the inputs to come.
-    dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`. dtype: what layers and head compute in;
-    parameters stay float32. engine: as in `unroll`; what it has to say (see `unroll_noted`) is among the metrics of
-    `loss`. Raises ValueError where an argument makes no sense, or an engine cannot run a cell.
+    Args:
+      cells: one per layer, from the lowest.
+      spec: the input.
+      head: the output distribution.
+      loss: the task's (outputs, batch) -> (scalar, sums).
+      embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
+      dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`.
+      bidirectional: every layer reads from both ends, for tasks whose targets are not the inputs to come.
+      head_init: initialiser of the head's kernel, by name.
+      dtype: in which layers and head compute; parameters stay float32.
+      engine: as in `unroll`; its notes are among the metrics of `loss`.
+
+    Returns:
+      A `LayerModel`; a plain `Model` where it is bidirectional.
+
+    Raises:
+      ValueError: an argument is out of range, or the engine cannot run a cell.
     """
     left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
     _check(cells, spec, embed_dim, bidirectional)
@@ -135,20 +118,21 @@ def build_model(
         jnp.dtype(dtype),
     )
     stack = _Stack(layers, spec, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
-    whole = stack.as_no_cell(head.num_params) if bidirectional else stack.as_cell(head.num_params)
+    functions = (stack.init, stack.init_carry, stack.apply, stack.loss, spec, head)
+    if bidirectional:
+        return Model(*functions)
+    whole = stack.as_cell(head.num_params)
 
     def draw(prepared, carry, x, key, **how):
         carry, outputs = whole.step(prepared, carry, whole.project(prepared, x))
         return carry, head.sample(key, outputs, **how)
 
-    step = whole.step if bidirectional else stack.step
-    steps = (stack.init, stack.init_carry, stack.apply, step, stack.loss)
-    of = {} if bidirectional else {name: layer.cell for name, layer in stack.layers.items()}
-    return Model(*steps, whole, of, stack.decode, draw, spec, head, bidirectional)
+    parts = {name: layer.cell for name, layer in stack.layers.items()}
+    return LayerModel(*functions, stack.step, whole, draw, parts, stack.decode)
 
 
 class _Stack:
-    """What a model's functions close over; nothing in it changes, so its methods are pure."""
+    """Constants that the functions of a model close over; nothing in it changes, so its methods are pure."""
 
     def __init__(self, layers, spec: InputSpec, input_dim: int, ends: Callable, loss, dropout: Dropout, dtype, engine):
         self.layers: dict[str, Layer] = {f"layer_{i}": layer for i, layer in enumerate(layers)}
@@ -157,11 +141,11 @@ class _Stack:
         self.graph = _flax().structure(ends)
 
     def merged(self, params):
-        """The modules at the ends, with their parameters in them."""
+        """Return the modules at the ends, with their parameters in them."""
         return _flax().merged(self.graph, {name: p for name, p in params.items() if name not in self.layers})
 
     def cells(self):
-        """(name, cell) of each layer."""
+        """Yield (name, cell) of each layer."""
         return ((name, layer.cell) for name, layer in self.layers.items())
 
     def init(self, key):
@@ -184,7 +168,7 @@ class _Stack:
         return self._apply(params, inputs, carry, **options)[:2]
 
     def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
-        """(carry, outputs, notes of the layers' engines)."""
+        """Return (carry, outputs, notes of the layers' engines)."""
         self.spec.check("inputs", inputs)
         net, count, dropout = self.merged(params), len(self.layers), self.dropout
         last, notes = {}, dict[str, Array]()
@@ -222,14 +206,10 @@ class _Stack:
         return scalar, (carry, sums | {what: (value, jnp.ones(())) for what, value in notes.items()})
 
     def as_cell(self, output_dim: int) -> Cell:
-        """The whole model as one cell: the carry of all layers, a step through all of them, no noise."""
+        """Return the whole model as one cell: the carry of all layers, a step through all of them, no noise."""
         # A model's input is its task's: its init takes no width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
-
-    def as_no_cell(self, output_dim: int) -> Cell:
-        """What stands for the model as a cell where it cannot be one."""
-        return no_steps(lambda key, input_dim: self.init(key), self._first_carry, self.prepare, output_dim)
 
     # The four functions below see prepared parameters, as a cell's do.
 
@@ -256,15 +236,16 @@ class _Stack:
 
 
 def count_params(model: Model) -> int:
-    """How many numbers a model learns, without making them."""
+    """Count the parameters of a model, without making them."""
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 def widest(parameters: Callable[[int], int], budget: int) -> int:
-    """The largest width that has at most `budget` parameters; `parameters` grows with the width.
+    """Find the largest width that has at most `budget` parameters; `parameters` grows with the width.
 
-    Raises ValueError where even a width of 1 has more.
+    Raises:
+      ValueError: a width of 1 has more already.
     """
     if parameters(1) > budget:
         raise ValueError(f"one unit has {parameters(1)} parameters already, more than {budget}")

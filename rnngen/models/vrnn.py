@@ -24,7 +24,7 @@ from rnngen.cells.initializers import lecun
 from rnngen.engines import cast_params, unroll
 from rnngen.heads import Head
 from rnngen.models.layers import init_params
-from rnngen.models.stack import Model
+from rnngen.models.model import StepModel
 from rnngen.tasks.task import mean_loss
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, check_positive
 
@@ -39,45 +39,53 @@ class Gaussian(NamedTuple):
     scale: Array
 
     def at(self, noise: Array) -> Array:
-        """The value that standard normal noise stands for."""
+        """Map standard normal noise to a value of this distribution."""
         return self.mean + self.scale * noise
 
     def log_prob(self, z: Array) -> Array:
-        """`[*b]`."""
+        """Compute the log-density at z: `[*b]`."""
         each = -0.5 * ((z - self.mean) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * math.log(2 * math.pi)
         return jnp.sum(each, axis=-1)
 
     def kl_to(self, other: "Gaussian") -> Array:
-        """Kullback-Leibler divergence from this to the other, in closed form: `[*b]`."""
+        """Compute the Kullback-Leibler divergence from this to the other, in closed form: `[*b]`."""
         ratio, shift = self.scale / other.scale, (self.mean - other.mean) / other.scale
         return jnp.sum(0.5 * (ratio**2 + shift**2 - 1) - jnp.log(ratio), axis=-1)
 
 
 class Terms(NamedTuple):
-    """What a step says of a value: its log-probability given z, the divergence of encoder from prior, and the log of
-    the importance weight p(x | z) p(z) / q(z | x); all `[*b]`."""
+    """Terms of the bound at one step, all `[*b]`.
+
+    Attributes:
+      log_px: log-probability of the value given z.
+      kl: divergence of the encoder from the prior.
+      log_w: log of the importance weight p(x | z) p(z) / q(z | x).
+    """
 
     log_px: Array
     kl: Array
     log_w: Array
 
 
-def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Callable[..., Model]:
+def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Callable[..., StepModel]:
     """A VRNN: a Gaussian latent variable at every step, whose prior depends on the past (Chung et al. 2015).
 
-    feature_dim: of all layers between, which are ReLU. samples: of the importance-weighted bound (Burda et al. 2016),
-    `iw_bound`, which evaluation adds where it sees whole sequences; 1: none, and a task of chunks has no whole ones.
-
-    Trained on the evidence lower bound: `loss` is its negative a step, `kl` its second part, and `iw_bound` the
-    negative of a tighter one; they bound the likelihood where every step counts. Diagnoses look at the model with each
+    Trained on the evidence lower bound: `loss` is its negative per step, `kl` its second part, and `iw_bound` the
+    negative of a tighter one; they bound the likelihood where every step counts. Diagnoses see the model with each
     z at its prior's mean. Temperature multiplies the prior's variances as well, so that 0 draws the same each time.
+
+    Args:
+      latent_dim: of the latent variable.
+      feature_dim: of all layers between, which are ReLU.
+      samples: of the importance-weighted bound (Burda et al. 2016), `iw_bound`, which evaluation adds where it sees
+        whole sequences; 1: none, and a task of chunks has no whole ones.
     """
     check_positive(latent_dim=latent_dim, feature_dim=feature_dim, samples=samples)
 
     def build(
         cells: Sequence[Cell], spec: InputSpec, head: Head, *, dtype: str = "float32", engine: Any = "auto"
-    ) -> Model:
-        """Raises ValueError for several layers, a task that makes no sequences, and an engine that cannot run it."""
+    ) -> StepModel:
+        """Raise ValueError for several layers, a task that makes no sequences, and an engine that cannot run it."""
         if len(cells) != 1:
             raise ValueError(f"num_layers must be 1 for a vrnn, got {len(cells)}")
         if spec.feed is None:
@@ -92,14 +100,14 @@ def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Call
 
 
 def none() -> None:
-    """No latent variables: the head's distribution is all that is random."""
+    """No latent variables: only the head's distribution is random."""
 
 
-LATENTS: Mapping[str, Callable[..., Callable[..., Model] | None]] = {"none": none, "vrnn": vrnn}
+LATENTS: Mapping[str, Callable[..., Callable[..., StepModel] | None]] = {"none": none, "vrnn": vrnn}
 
 
 class Sizes(NamedTuple):
-    """The arguments of `vrnn`."""
+    """Arguments of `vrnn`."""
 
     latent: int
     features: int
@@ -107,7 +115,7 @@ class Sizes(NamedTuple):
 
 
 class VRNN:
-    """What the model's functions close over; nothing in it changes, so its methods are pure."""
+    """Constants that the functions of a model close over; nothing in it changes, so its methods are pure."""
 
     def __init__(self, cell: Cell, spec: InputSpec, head: Head, sizes: Sizes, dtype, engine):
         self.inner, self.spec, self.head = cell, spec, head
@@ -120,14 +128,13 @@ class VRNN:
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
 
-    def as_model(self) -> Model:
-        """All that follows as one `Model`."""
-        # It has no layers of which each takes what the one before puts out.
-        steps = (self.init, self.init_carry, self.apply, self.step, self.loss)
-        return Model(*steps, self.generating, {}, lambda params, ys: ys, self.draw, self.spec, self.head)
+    def as_model(self) -> StepModel:
+        """Return the methods below as a model."""
+        functions = (self.init, self.init_carry, self.apply, self.loss, self.spec, self.head)
+        return StepModel(*functions, self.step, self.generating, self.draw)
 
     def init(self, key: Key) -> Params:
-        """Parameters: the cell's under `layer_0`, and of each dense network."""
+        """Draw parameters: the cell's under `layer_0`, and those of each dense network."""
         h, f, z = self.inner.output_dim, self.sizes.features, self.sizes.latent
         widths = {
             "see": (self.spec.dim, f),
@@ -141,15 +148,15 @@ class VRNN:
         return {LAYER: init_params(self.inner, key_cell, 2 * f)} | layers
 
     def prepare(self, params: Params) -> Params:
-        """As a cell's: once per unroll, cast to what the model computes in."""
+        """Prepare parameters once per unroll, as a cell does, cast to the dtype of the model."""
         return cast_params(params | {LAYER: self.inner.prepare(params[LAYER])}, jnp.zeros((), self.dtype))
 
     def init_carry(self, params: Params, batch_shape: tuple[int, ...]) -> Carry:
-        """The carry before the first step."""
+        """Return the carry before the first step."""
         return self._first_carry(self.prepare(params), batch_shape)
 
     def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
-        """(last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
+        """Return (last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
         self.spec.check("inputs", inputs)
         if mask is None:  # of tokens the engine could not tell which axes are the batch's
             mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
@@ -157,13 +164,13 @@ class VRNN:
         return unroll(self.generating, params, inputs, carry, **options)
 
     def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        """One step of `apply`."""
+        """Take one step of `apply`."""
         self.spec.check("x", x)
         p = self.prepare(params)
         return self._expect(p, carry, self._project(p, x))
 
     def loss(self, params: Params, batch: Batch, carry: Carry = None, *, key: Key | None = None, train: bool = False):
-        """The negative bound in nats a step, with its parts; z is drawn by the key."""
+        """Compute the negative bound in nats per step, with its parts; z is drawn by the key."""
         self.spec.check("inputs", batch.inputs)
         key = jax.random.key(0) if key is None else key  # an evaluation is the same each time
         key_one, key_many = jax.random.split(key)
@@ -176,12 +183,12 @@ class VRNN:
         return scalar, (jax.tree.map(lambda x: x[0], last), sums)
 
     def noise(self, key: Key, batch: Batch, samples: int) -> Array:
-        """Standard normal, `[t, samples, *b, z]`."""
+        """Draw standard normal noise `[t, samples, *b, z]`."""
         steps, *batch_shape = batch.weights.shape
         return jax.random.normal(key, (steps, samples, *batch_shape, self.sizes.latent))
 
     def explain(self, params: Params, batch: Batch, carry: Carry, noise: Array) -> tuple[Carry, Terms]:
-        """The carry `[samples, *b, ...]` and the terms `[t, samples, *b]` of a batch, z by the encoder from noise."""
+        """Return carry `[samples, *b, ...]` and terms `[t, samples, *b]` of a batch, z by the encoder from noise."""
         assert self.spec.feed is not None
         samples = noise.shape[1]
         seen = batch.inputs, self.spec.feed(batch.targets), batch.targets
@@ -191,7 +198,7 @@ class VRNN:
         return unroll(self.explaining, params, xs, carry, mask=mask, resets=resets, engine=self.engine)
 
     def draw(self, p: Params, carry: Carry, x: Array, key: Key, **how: Any) -> tuple[Carry, Array]:
-        """One step of making a sequence: (carry, values), z and values drawn by the key."""
+        """Take one step of making a sequence: (carry, values), z and values drawn by the key."""
         key_latent, key_value = jax.random.split(key)
         inner, h = self._recur(p, carry, self._project(p, x))
         prior = _gaussian(p["prior"], h)
@@ -207,27 +214,27 @@ class VRNN:
         return {LAYER: self.inner.init_carry(p[LAYER], batch_shape), LATENT: nothing}
 
     def _project(self, p: Params, inputs: Array, key: Key | None = None) -> Array:
-        """phi_x."""
+        """Compute phi_x."""
         x = jax.nn.one_hot(inputs, self.spec.dim, dtype=self.dtype) if self.spec.tokens else inputs.astype(self.dtype)
         return jax.nn.relu(_run_dense(p["see"], x))
 
     def _project_pair(self, p: Params, xs: tuple, key: Key | None = None) -> tuple:
-        """Of the value before and of the value itself; then the value, and noise."""
+        """Project the value before and the value itself; return the value and noise as well."""
         before, here, value, noise = xs
         return self._project(p, before), self._project(p, here), value, noise
 
     def _recur(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
-        """The cell's carry and h, from the features of the value before and of the latent variable before."""
+        """Return the cell's carry and h, from the features of the value and the latent variable before."""
         seen = jnp.concatenate([before, carry[LATENT]], axis=-1)
         return self.inner.step(p[LAYER], carry[LAYER], self.inner.project(p[LAYER], seen))
 
     def _decode(self, p: Params, z: Array, h: Array) -> tuple[Array, Array]:
-        """(phi_z, the head's numbers)."""
+        """Return (phi_z, the head's parameters)."""
         seen = jax.nn.relu(_run_dense(p["see_latent"], z.astype(self.dtype)))
         return seen, _wide(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
 
     def _explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
-        """A step with a value to explain."""
+        """Take a step with a value to explain."""
         before, here, value, noise = u
         inner, h = self._recur(p, carry, before)
         prior = _gaussian(p["prior"], h)
@@ -239,7 +246,7 @@ class VRNN:
         return {LAYER: inner, LATENT: seen}, Terms(log_px, posterior.kl_to(prior), log_w)
 
     def _expect(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
-        """A step without a value to explain: z is the prior's mean."""
+        """Take a step without a value to explain: z is the prior's mean."""
         inner, h = self._recur(p, carry, before)
         seen, outputs = self._decode(p, _gaussian(p["prior"], h).mean, h)
         return {LAYER: inner, LATENT: seen}, outputs
@@ -251,14 +258,14 @@ class VRNN:
 
 
 def _bound(log_w: Array, weights: Array) -> Array:
-    """log (1/K sum_k w_k) of whole sequences, from their steps' log-weights `[t, k, *b]`: `[*b]`."""
+    """Compute log (1/K sum_k w_k) of whole sequences from their steps' log-weights `[t, k, *b]`: `[*b]`."""
     weights = weights[:, None]
     total = jnp.sum(jnp.where(weights != 0, log_w, 0) * weights, axis=0)
     return jax.nn.logsumexp(total, axis=0) - math.log(len(total))
 
 
 def _copies(tree: PyTree, axis: int, count: int) -> PyTree:
-    """`count` copies of every array, along a new axis; None stays."""
+    """Make `count` copies of every array, along a new axis; None stays."""
 
     def copies(x):
         return jnp.broadcast_to(jnp.expand_dims(x, axis), (*x.shape[:axis], count, *x.shape[axis:]))
@@ -275,7 +282,7 @@ def _init_dense(key: Key, *widths: int) -> Params:
 
 
 def _run_dense(layers: Params, x: Array) -> Array:
-    """Dense layers with ReLU between them."""
+    """Apply dense layers with ReLU between them."""
     for i in range(len(layers)):
         x = jax.nn.relu(x) if i else x
         x = x @ layers[f"dense_{i}"]["kernel"] + layers[f"dense_{i}"]["bias"]
@@ -288,5 +295,5 @@ def _gaussian(layers: Params, h: Array) -> Gaussian:
 
 
 def _wide(x: Array) -> Array:
-    """Densities are taken in float32 at least, whatever the layers compute in."""
+    """Cast to at least float32, for densities, whatever the layers compute in."""
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

@@ -1,35 +1,29 @@
-"""From records to tables, figures and one page; never touches a model."""
+"""From records to tables, figures and one page. Everything takes a `Run` or a `Sweep` that was opened once."""
 
-import argparse
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import effects, figures, page, scores, sizes, spectra, style
-from rnngen.report.tables import axes, cost, failures, is_search, markdown, summary
+from rnngen.diagnostics import FIGURES as DIAGNOSES
+from rnngen.plotting.figure import DrawnFigure, NothingToDraw
+from rnngen.plotting.style import save
+from rnngen.report import page, tables
+from rnngen.report.effects import axis_effects
+from rnngen.report.learning import learning_curves
+from rnngen.report.scores import horizons, losses, success_rates
+from rnngen.report.sizes import sizes
 from rnngen.report.tex import latex
-from rnngen.runs.records import PACKED, sweep
-from rnngen.storage.jsonl import DamagedFile
+from rnngen.runs.run import Run
+from rnngen.runs.sweep import Sweep
 
-__all__ = ["command", "failures", "folders", "latex", "present", "summary", "write"]
-
-# Each draws what it finds in the records, or nothing.
-FIGURES = (
-    figures.learning_curves,
-    effects.axis_effects,
-    figures.gradient_norms,
-    figures.carry_norms,
-    scores.success_rates,
-    scores.losses,
-    scores.horizons,
-    scores.length_generalisation,
-    sizes.sizes,
-    spectra.lyapunov_spectra,
-    spectra.jacobian_conditions,
-    spectra.recurrent_eigenvalues,
-    spectra.gate_statistics,
+FIGURES: tuple[DrawnFigure, ...] = (
+    learning_curves,
+    axis_effects,
+    success_rates,
+    losses,
+    horizons,
+    sizes,
+    *DIAGNOSES.values(),
 )
 # Beyond these a curve or a panel for each setting cannot be told from the next, and drawing them takes minutes.
 MOST_SETTINGS, MOST_TRIALS = 100, 2000
@@ -37,69 +31,41 @@ _NOTE = (
     "Figures with a curve or a panel for each setting are not drawn of a search, nor of "
     f"more than {MOST_SETTINGS} settings or {MOST_TRIALS:,} trials."
 )
+__all__ = ["FIGURES", "NothingToDraw", "latex", "save", "summary", "write", *(draw.__name__ for draw in FIGURES)]
 
 
-def write(folder: str | os.PathLike) -> list[Path]:
-    """Write `table.csv`, `table.tex`, `figures/` and `report.html` of a run's or sweep's folder, or of packed records.
-
-    Returns what was written. Raises FileNotFoundError where `folder` holds none of these.
-    """
-    folder, rows = Path(folder).expanduser(), summary(folder)
-    rows.to_csv(folder / "table.csv", index=False)
-    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
-    drawn, crowded = {}, _crowded(folder, rows)
-    for draw in (effects.axis_effects,) if crowded else FIGURES:
-        figure = draw(folder)
-        if figure is not None:
-            drawn[draw.__name__] = style.save(figure, folder / "figures" / draw.__name__)
-    whole = page.render(folder, rows, drawn, _NOTE if crowded else "")
-    (folder / "report.html").write_text(whole, encoding="utf-8")
-    figure_files = [path for paths in drawn.values() for path in paths]
-    return [folder / "table.csv", folder / "table.tex", *figure_files, folder / "report.html"]
-
-
-def _crowded(folder: Path, rows: pd.DataFrame) -> bool:
-    frame = axes(folder)
-    return len(rows) > MOST_SETTINGS or len(frame) > MOST_TRIALS or is_search(sweep(folder), frame)
-
-
-def folders(folder: str | os.PathLike) -> list[Path]:
-    """The folders of records to report on: that of a run or a sweep itself, or of packed records also those within.
-
-    Raises FileNotFoundError where there are none.
-    """
-    folder = Path(folder).expanduser()
-    if any((folder / name).exists() for name in ("config.json", "sweep.json")):
-        return [folder]
-    found = [path for path in (folder, *sorted(folder.glob("*"))) if (path / PACKED).exists()]
-    if not found:
-        neither = f"{folder} holds neither a run (config.json) nor a sweep (sweep.json)"
-        raise FileNotFoundError(f"{neither}, nor packed records ({PACKED}), and no folder in it holds these")
+def __getattr__(name: str) -> DrawnFigure:
+    """Return the figure of a diagnosis."""
+    found = next((draw for draw in DIAGNOSES.values() if draw.__name__ == name), None)
+    if found is None:
+        raise AttributeError(f"module 'rnngen.report' has no attribute {name!r}")
     return found
 
 
-def present(folder: str | os.PathLike, table: Callable[[Path], pd.DataFrame]) -> None:
-    """What an experiment does with its records: `write`, then print the experiment's own table and what it cost."""
-    for one in folders(folder):
-        told = markdown(table(one))  # first, since records of another experiment have none
-        print(*write(one), sep="\n")
-        print(told, cost(one), sep="\n\n")
+def summary(records: Run | Sweep) -> pd.DataFrame:
+    """Return the table of a sweep, one row a setting; see `tables.summary`."""
+    return tables.summary(records.as_sweep())
 
 
-def command(says: str | None, home: Path, run: Callable[[Path], None]) -> None:
-    """The command line of an experiment's script: `--help`, or the folder of records to run on.
+def write(records: Run | Sweep) -> list[Path]:
+    """Write `table.csv`, `table.tex`, `figures/` and `report.html` into the folder of the records.
 
-    says: the script's docstring. home: the folder of the committed records, where none is given. Exit status 2 and one
-    line for a folder that holds no records, or none of such an experiment.
+    Returns:
+      What was written.
     """
-    parser = argparse.ArgumentParser(description=says, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=home, help="records to draw and to tell of: %(default)s"
-    )
-    folder = parser.parse_args().folder
-    try:
-        run(folder)
-    except (FileNotFoundError, DamagedFile) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    except KeyError as error:
-        parser.exit(2, f"{parser.prog}: {folder} holds another experiment: its records have no {error}\n")
+    sweep = records.as_sweep()
+    folder, rows = sweep.path, tables.summary(sweep)
+    rows.to_csv(folder / "table.csv", index=False)
+    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
+    crowded = len(rows) > MOST_SETTINGS or len(sweep) > MOST_TRIALS or sweep.is_search
+    drawn = []
+    for draw in (axis_effects,) if crowded else FIGURES:
+        try:
+            figure = draw(sweep)
+        except NothingToDraw:
+            continue
+        drawn.append(page.Drawn(draw.__name__, draw.caption, save(figure, folder / "figures" / draw.__name__)))
+    whole = page.render(sweep, rows, drawn, _NOTE if crowded else "")
+    (folder / "report.html").write_text(whole, encoding="utf-8")
+    files = [path for figure in drawn for path in figure.files]
+    return [folder / "table.csv", folder / "table.tex", *files, folder / "report.html"]

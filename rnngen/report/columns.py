@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-NOTHING = "\u2013"  # an en dash
+from rnngen.runs.settings import NOTHING
+
 _HEADINGS = {
     "success_rate": "solved",
-    "baseline": "loss without memory",
+    "baseline": "memoryless loss",
     "half_life_initial": "half-life before (steps)",
     "half_life_final": "half-life after (steps)",
 }

@@ -1,7 +1,6 @@
 """What each axis of a sweep does to the test loss, over all that the other axes hold."""
 
 import itertools
-import os
 import textwrap
 from collections.abc import Sequence
 
@@ -10,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnngen.plotting.figure import Look, NothingToDraw, figure
+from rnngen.plotting.style import literal, not_finite, number_axis
 from rnngen.report.columns import is_numeric
-from rnngen.report.labels import literal, words
-from rnngen.report.style import not_finite, number_axis, panels, styled
-from rnngen.report.tables import is_search, results, settings
-from rnngen.runs.records import sweep
+from rnngen.runs.settings import words
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import short
 from rnngen.storage.folder import TRAINED
 
@@ -25,29 +24,33 @@ _RASTER = 2000  # points, beyond which a vector file of them is larger than a pi
 _POINTS, _MEDIANS = "#0072B2", "#000000"
 
 
-@styled
-def axis_effects(folder: str | os.PathLike) -> Figure | None:
-    """Test loss against each swept axis but the seed: a point a trial that trained to an end, crosses: no number.
+@figure(
+    "Effect of each axis",
+    "Test loss against the values of each swept axis: a point a trial, crosses at the top where the loss is not "
+    "finite. The dash is the median over all other settings and seeds, the bar the interquartile range; "
+    "a search has points alone.",
+)
+def axis_effects(sweep: Sweep, look: Look) -> Figure:
+    """Draw the test loss against each swept axis but the seed: a point a trial that trained to an end.
 
-    The median over the other settings and seeds, and the interquartile range as a bar; neither of them where the
-    sweep is a search, whose values are nearly all distinct. None where no axis has two values with a result.
+    A dash is the median over the other settings and seeds, a bar the interquartile range; a search, whose values are
+    nearly all distinct, has neither.
     """
-    frame, names = settings(folder)
-    found = results(folder)
+    found, names = sweep.outcomes, sweep.settings
     if LOSS not in found:
-        return None
+        raise NothingToDraw(f"{sweep.path} has no trial with a test loss yet")
     scored = found.loc[found["status"].isin(TRAINED), [LOSS]].astype(float)
-    rows = frame[names].join(scored, how="inner")
+    rows = sweep.axes[names].join(scored, how="inner")
     shown = [n for n in names if n != "seed" and rows[n].nunique() > 1 and _readable(rows[n])]
     if not shown:
-        return None
-    medians = not is_search(sweep(folder), frame)
+        raise NothingToDraw(f"{sweep.path} has no axis with two values that have a result")
+    medians = not sweep.is_search
     width, height = (max(side(rows[name]) for name in shown) for side in (_width, _height))
     across = min(len(shown), max(1, int(9 // width)))
-    figure, grid = panels(-(-len(shown) // across), across, width=width, height=height, sharey=True)
+    figure, grid = look.panels(-(-len(shown) // across), across, width=width, height=height, sharey=True)
     for axes, name in zip(grid.flat, shown, strict=False):
         _draw(axes, rows[name], rows[LOSS], medians)
-        axes.set_xlabel(short(name).replace("_", " ").replace("$", r"\$"))
+        axes.set_xlabel(literal(short(name).replace("_", " ")))
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_axis_off()
     for line in grid:
@@ -80,7 +83,7 @@ def _places(axes: Axes, values: pd.Series) -> tuple[pd.Series, pd.Series | float
     if is_numeric(values):
         number_axis(axes, values.dropna())
         return values.astype(float), 0.0
-    texts = literal(words(values))
+    texts = words(values).map(literal)
     names = list(dict.fromkeys(texts))
     at = texts.map({name: float(place) for place, name in enumerate(names)})
     order = texts.groupby(texts).cumcount() / texts.groupby(texts).transform("size")

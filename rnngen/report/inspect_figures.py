@@ -1,20 +1,22 @@
 """Figures of a look inside a run, each drawn from a part of its `inspection.json`."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnngen.report.spectra import unit_circle
-from rnngen.report.style import legend, panels, styled
+from rnngen.plotting.figure import DrawnFigure, captioned
+from rnngen.plotting.style import legend, panels, unit_circle
 
 BLUE, GREY, RED, GREEN = "#0072B2", "#999999", "#D55E00", "#009E73"
 MOST = 150  # steps of a unit's curve
 
 
-@styled
+@captioned(
+    "Units that tell a property of the input",
+    "Blue, the unit's activation along the first example; grey, the property that it goes with best.",
+)
 def inspect_units(record: dict) -> Figure | None:
     """The chosen units with their properties, where there is no text to show them on."""
     found = record["units"]["found"]
@@ -36,7 +38,11 @@ def _scaled(values: list[float]) -> np.ndarray:
     return (array - array.min()) / max(float(np.ptp(array)), 1e-12)
 
 
-@styled
+@captioned(
+    "What each prediction hangs on",
+    "Norm of the gradient of the loss at one step in the input of another, as a share of the largest in "
+    "its row: the higher or darker, the more the prediction hangs on it.",
+)
 def inspect_connectivity(record: dict) -> Figure | None:
     """A row a prediction, a column an input; bars where there is one prediction."""
     of = record["connectivity"]
@@ -61,7 +67,10 @@ def inspect_connectivity(record: dict) -> Figure | None:
     return figure
 
 
-@styled
+@captioned(
+    "How long gates are open and shut",
+    "A point a unit: the shares of steps that it spends with the gate open (above 0.9) and shut (below 0.1).",
+)
 def inspect_gates(record: dict) -> Figure | None:
     """Shares of time that units spend with each gate shut and open (Karpathy et al. 2015)."""
     gates = record["gates"]["gates"]
@@ -76,7 +85,11 @@ def inspect_gates(record: dict) -> Figure | None:
     return figure
 
 
-@styled
+@captioned(
+    "Eigenvalues",
+    "Of the recurrent kernel's block of each gate, and of the Jacobian of single steps of this input, "
+    "with the unit circle: inside it a direction decays, outside it grows.",
+)
 def inspect_eigenvalues(record: dict) -> Figure | None:
     """Of the kernels' blocks, and of the step's Jacobian at each of the steps that were looked at."""
     of = record["eigenvalues"]
@@ -95,7 +108,11 @@ def inspect_eigenvalues(record: dict) -> Figure | None:
     return figure
 
 
-@styled
+@captioned(
+    "Gradient flow on this input",
+    "Norm of the loss's gradient in the carry against lag, from several steps with a loss: medians over "
+    "examples and sources, bands from 10 to 90 %.",
+)
 def inspect_flow(record: dict) -> Figure | None:
     """The norm over all leaves, and that of each leaf."""
     curves = record["flow"]["curves"]
@@ -127,7 +144,12 @@ def _numbers(values: list) -> np.ndarray:
     return np.asarray(values, float)
 
 
-@styled
+@captioned(
+    "Fixed points and slow points",
+    "Left, the carry along several examples in the plane of its two largest variances, with the points "
+    "where it rests (circles) or lingers (diamonds) under the mean input: full where every direction "
+    "decays, open where some grow. Right, the eigenvalues of the linearisation there.",
+)
 def inspect_fixed_points(record: dict) -> Figure | None:
     """Trajectories with the points in the plane, and eigenvalues of the linearisation at each point."""
     of = record["fixed_points"]
@@ -150,7 +172,7 @@ def inspect_fixed_points(record: dict) -> Figure | None:
     return figure
 
 
-FIGURES: tuple[Callable[[dict], Figure | None], ...] = (
+FIGURES: tuple[DrawnFigure, ...] = (
     inspect_units,
     inspect_connectivity,
     inspect_gates,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report import style
+from rnngen.plotting.style import save
 from rnngen.report.columns import columns
 from rnngen.report.inspect_figures import FIGURES
 from rnngen.report.markup import element, pairs, scrolling, section, table, text
-from rnngen.report.page import document, picture
+from rnngen.report.page import Drawn, document, picture
 from rnngen.storage.jsonl import read_json
 
 LEVELS = 8  # shades of either colour
@@ -28,20 +28,20 @@ def write(folder: str | os.PathLike) -> list[Path]:
     """
     folder = Path(folder)
     record = read_json(folder / "inspection.json")
-    drawn: dict[str, list[Path]] = {}
+    drawn = []
     for draw in FIGURES:
         figure = draw(record)
         if figure is not None:
-            drawn[draw.__name__] = style.save(figure, folder / "figures" / draw.__name__)
+            drawn.append(Drawn(draw.__name__, draw.caption, save(figure, folder / "figures" / draw.__name__)))
     page = folder / "inspect.html"
     page.write_text(render(folder.resolve().name, record, drawn), encoding="utf-8")
-    return [*(path for files in drawn.values() for path in files), page]
+    return [*(path for figure in drawn for path in figure.files), page]
 
 
-def render(name: str, record: dict, drawn: dict[str, list[Path]]) -> str:
+def render(name: str, record: dict, drawn: list[Drawn]) -> str:
     """The page as HTML."""
     title = text("p", "Inside a run", class_="kind") + text("h1", name)
-    shown = {what: picture(what, files) for what, files in drawn.items()}
+    shown = {figure.name: picture(figure) for figure in drawn}
     get = lambda *names: [shown.get(f"inspect_{what}", "") for what in names]  # noqa: E731
     parts = [
         element("header", title, pairs(_facts(record))),

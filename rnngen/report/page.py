@@ -1,20 +1,31 @@
 """One page of a sweep or a run, in one file that needs neither server nor network; built from records alone."""
 
-import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 import pandas as pd
 
-from rnngen.report.captions import caption
-from rnngen.report.columns import NOTHING, columns, number
-from rnngen.report.facts import Subject, facts, gather, shared
+from rnngen.plotting.figure import Caption
+from rnngen.report.columns import columns, number
 from rnngen.report.markup import data_uri, details, element, pairs, scrolling, section, table, text
+from rnngen.report.metadata import metadata, shared
 from rnngen.report.samples import samples
-from rnngen.report.tables import REPEATS, whole
+from rnngen.report.tables import whole
+from rnngen.runs.settings import NOTHING, REPEATS
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import short
+
+
+class Drawn(NamedTuple):
+    """A figure that was drawn: its name, its caption and its files, one of them a PNG."""
+
+    name: str
+    caption: Caption
+    files: list[Path]
+
 
 MOST_TRIALS, MOST_SETTINGS, MOST_LINES = 2000, 500, 200
 LARGEST_SVG = 300_000
@@ -42,21 +53,23 @@ $script</script>
 """)
 
 
-def render(folder: str | os.PathLike, rows: pd.DataFrame, figures: dict[str, list[Path]], note: str = "") -> str:
-    """The page of a sweep's or run's folder as HTML.
+def render(about: Sweep, rows: pd.DataFrame, figures: Sequence[Drawn], note: str = "") -> str:
+    """Return the page of a sweep, or of a run alone, as HTML.
 
-    rows: its `summary`. figures: the files of each figure, by the name of what drew it, one of them a PNG.
-    note: a sentence on figures that were not drawn.
+    Args:
+      about: the sweep.
+      rows: its `summary`.
+      figures: what was drawn of it.
+      note: a sentence on figures that were not drawn.
     """
-    about = gather(folder)
-    title = text("p", "Sweep" if about.sweep else "Run", class_="kind") + text("h1", about.name)
+    title = text("p", "Sweep" if about.plan else "Run", class_="kind") + text("h1", about.name)
     parts = [
-        element("header", title, pairs(facts(about)), _setup(about)),
+        element("header", title, pairs(metadata(about)), _setup(about)),
         section("Results", "results", *_leaders(rows)),
-        section("Figures", "figures", *(picture(*item) for item in figures.items()), text("p", note) if note else ""),
-        section("Samples", "samples", samples(about.runs, about.named)),
-        section("Trials that did not finish", "unfinished", *_stopped(about.results, about.named)),
-        section("All trials", "trials", details(f"{len(about.results):,} trials", *_trials(about))),
+        section("Figures", "figures", *map(picture, figures), text("p", note) if note else ""),
+        section("Samples", "samples", samples(about)),
+        section("Trials that did not finish", "unfinished", *_stopped(about.outcomes, about.setting_names)),
+        section("All trials", "trials", details(f"{len(about.outcomes):,} trials", *_trials(about))),
     ]
     return document(about.name, parts)
 
@@ -71,7 +84,7 @@ def _inline(name: str) -> str:
     return resources.files("rnngen.report").joinpath(name).read_text("utf-8")
 
 
-def _setup(about: Subject) -> str:
+def _setup(about: Sweep) -> str:
     """What all trials share, to be opened; nothing where there is nothing."""
     common = shared(about)
     return details("Settings that all trials share", table(common, "Base config")) if common[0].texts else ""
@@ -86,7 +99,7 @@ def _leaders(rows: pd.DataFrame) -> list[str]:
     baseline = rows["baseline"].dropna().unique()
     if len(baseline) == 1:
         rows = rows.drop(columns="baseline")
-        says.append(f"The best predictor without memory has a loss of {number(float(baseline[0]))}.")
+        says.append(f"The best memoryless predictor has a loss of {number(float(baseline[0]))}.")
     about = (
         "One row a setting: medians over seeds with [least, greatest]; solved: the share of seeds that solved the "
         "task, with Wilson's 95 % interval; half-lives: of the gradient's norm, before and after training."
@@ -94,15 +107,15 @@ def _leaders(rows: pd.DataFrame) -> list[str]:
     return [table(columns(rows), " ".join([about, *says]))]
 
 
-def picture(name: str, files: list[Path]) -> str:
-    """A figure on a light card, with its caption; as a picture where its vector file is very large."""
-    by_kind = {path.suffix: path for path in files}
+def picture(drawn: Drawn) -> str:
+    """Return a figure on a light card, with its caption; as a picture where its vector file is very large."""
+    by_kind = {path.suffix: path for path in drawn.files}
     vector = by_kind.get(".svg")
     source = vector if vector and vector.stat().st_size <= LARGEST_SVG else by_kind[".png"]
-    heading, says = caption(name)
+    heading, says = drawn.caption
     image = element("img", src=data_uri(source), alt=f"{heading}. {says}").removesuffix("</img>")
     card = scrolling(image, heading).replace('class="scroll"', 'class="scroll card"')
-    return element("figure", text("h3", heading), card, text("figcaption", says), id=name)
+    return element("figure", text("h3", heading), card, text("figcaption", says), id=drawn.name)
 
 
 def _stopped(found: pd.DataFrame, named: pd.Series) -> list[str]:
@@ -129,9 +142,9 @@ def _failure(trial: str, setting: str, row: pd.Series) -> str:
     return element("li", text("code", trial), f" {text('span', f'({setting})')}: ", why, more)
 
 
-def _trials(about: Subject) -> list[str]:
-    found, shown = about.results, about.results.head(MOST_TRIALS)
-    rows = pd.DataFrame({"trial": shown.index, "setting": about.named.reindex(shown.index).values})
+def _trials(about: Sweep) -> list[str]:
+    found, shown = about.outcomes, about.outcomes.head(MOST_TRIALS)
+    rows = pd.DataFrame({"trial": shown.index, "setting": about.setting_names.reindex(shown.index).values})
     planned = about.axes.reindex(shown.index)
     for name in [name for name in REPEATS if name in planned]:
         rows[short(name)] = whole(planned, name).values

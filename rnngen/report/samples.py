@@ -1,27 +1,20 @@
 """What trained models made, from the `samples/` of trials' folders: text, pictures, sound."""
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-import pandas as pd
-
 from rnngen.report.markup import KINDS, data_uri, element, text
-from rnngen.runs.records import PackedRun
-from rnngen.storage.folder import RunFolder
+from rnngen.runs.sweep import Sweep
 
 PER_SETTING, LARGEST, ALTOGETHER = 3, 1_500_000, 6_000_000  # files, bytes of one (half a minute of sound), of all
 
 
-def samples(runs: Sequence[RunFolder | PackedRun], named: pd.Series) -> str:
-    """The samples as HTML, at most three a setting and 1.5 MB each; nothing where there are none.
-
-    named: the setting of each trial, by its id, as `setting_names` gives it.
-    """
+def samples(sweep: Sweep) -> str:
+    """Return the samples as HTML, at most three a setting and 1.5 MB each; nothing where there are none."""
     found: dict[str, list[Path]] = {}
-    for run in runs:
+    for run in sweep:
         files = sorted(path for path in (run.path / "samples").glob("*") if path.suffix in (*KINDS, ".txt"))
-        found.setdefault(str(named[run.name]), []).extend(files)
+        found.setdefault(str(sweep.setting_names[run.name]), []).extend(files)
     shown, room = [], ALTOGETHER
     for setting, files in found.items():
         small = [path for path in files if path.stat().st_size <= min(LARGEST, room)]

@@ -1,47 +1,45 @@
 """Figures of what a sweep's trials reached: success and loss against a number, and memory horizon beside success."""
 
-import os
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Transform
 
+from rnngen.plotting.figure import MOST_CURVES, Look, NothingToDraw, figure
+from rnngen.plotting.style import beside, literal, not_finite, number_axis
 from rnngen.report.columns import is_numeric
-from rnngen.report.figures import diagnosed
-from rnngen.report.labels import curve_axis, literal, moments, setting_names, together, words
-from rnngen.report.style import band, beside, colours, legend_above, not_finite, number_axis, panels, styled
-from rnngen.report.tables import settings, wilson
-from rnngen.runs.records import load
+from rnngen.report.tables import wilson
+from rnngen.runs.settings import curve_axis, together, words
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import short
 from rnngen.storage.folder import TRAINED
 
-MOST_CURVES = 12  # that can be told apart
 SHOWN = (0.3, 1e4)  # steps, of half-lives
+MOST_ROWS = 40
 
 
-@styled
-def success_rates(folder: str | os.PathLike) -> Figure | None:
-    """Share of the seeds that solved the task against the sweep's numeric axis, with Wilson's 95 % interval.
+@figure(
+    "Success",
+    "Share of seeds that solved the task, bars: Wilson's 95 % interval. Open markers: some runs met their cap on "
+    "updates and might have gone on to solve it.",
+)
+def success_rates(sweep: Sweep, look: Look) -> Figure:
+    """Draw the share of seeds that solved the task against the sweep's numeric axis, with Wilson's 95 % interval.
 
     One panel a value of the cell's axis where there are others beside it. Open markers: some runs met the cap on
-    updates, and might have gone on to solve the task. None where no axis has at least three numbers, or there are more
-    than `MOST_CURVES` panels, or curves in one.
+    updates, and might have gone on to solve the task.
     """
-    found = _scored(folder)
-    if found is None:
-        return None
-    results, x, names = found
+    results, x, names = _scored(sweep)
     first = curve_axis(names) if names else ""
     split = len(names) > 1
-    results["panel"] = literal(words(results[first])) if split else ""
+    results["panel"] = words(results[first]).map(literal) if split else ""
     results["curve"] = _together(results, [n for n in names if n != first] if split else names)
-    if max(results["panel"].nunique(), results.groupby("panel")["curve"].nunique().max()) > MOST_CURVES:
-        return None
-    titles, planned = list(dict.fromkeys(results["panel"])), settings(folder)[0][x].dropna()
-    figure, grid = panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
-    colour = colours(results["curve"])
+    titles = list(dict.fromkeys(results["panel"]))
+    results, colour = look.curves(results)
+    _check_readable(max(len(titles), results.groupby("panel")["curve"].nunique().max()))
+    planned = sweep.axes[x].dropna()
+    figure, grid = look.panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
     for axes, title in zip(grid[0], titles, strict=True):
         groups = list(results[results["panel"] == title].groupby("curve", sort=False))
         # All that the sweep has planned, also where it has not come to it yet.
@@ -53,25 +51,21 @@ def success_rates(folder: str | os.PathLike) -> Figure | None:
         axes.set(ylim=(-0.05, 1.05), title=title or None)
         axes.set_xlabel("length (steps)" if short(x) == "length" else _axis_name(x))
     grid[0][0].set_ylabel("share of seeds that solved the task")
-    legend_above(figure)
+    look.legend(figure)
     return figure
 
 
-@styled
-def losses(folder: str | os.PathLike) -> Figure | None:
-    """Test loss against the sweep's numeric axis: a point a seed, a line through medians, and the loss without memory.
-
-    None where no axis has at least three numbers, or there are more than `MOST_CURVES` curves.
-    """
-    found = _scored(folder)
-    if found is None:
-        return None
-    results, x, names = found
+@figure(
+    "Test loss",
+    "A point a seed, lines through the medians; dashed: the loss of the best memoryless predictor.",
+)
+def losses(sweep: Sweep, look: Look) -> Figure:
+    """Draw the test loss against the sweep's numeric axis: a point a seed, a line through medians, the baseline."""
+    results, x, names = _scored(sweep)
     results["curve"] = _together(results, names)
-    if results["curve"].nunique() > MOST_CURVES:
-        return None
-    colour = colours(results["curve"])
-    figure, ((axes,),) = panels(1, 1, width=3.8, height=2.8)
+    results, colour = look.curves(results)
+    _check_readable(len(colour))
+    figure, ((axes,),) = look.panels(1, 1, width=3.8, height=2.8)
     number_axis(axes, results[x])
     groups = list(results.groupby("curve", sort=False))
     for number, (label, group) in enumerate(groups):
@@ -81,45 +75,27 @@ def losses(folder: str | os.PathLike) -> Figure | None:
     axes.set(xlabel=_axis_name(x), ylabel="test loss")
     if axes.dataLim.y0 > 0:
         axes.set_yscale("log")
-    legend_above(figure)
+    look.legend(figure)
     return figure
 
 
-@styled
-def length_generalisation(folder: str | os.PathLike) -> Figure | None:
-    """Accuracy at other lengths than those trained on, after training: the median over seeds, the range shaded.
-
-    None where it was not recorded.
-    """
-    rows = diagnosed(folder, "length_generalisation")
-    if rows.empty:
-        return None
-    rows = moments(folder, rows)["after training"]
-    named, (figure, ((axes,),)) = literal(setting_names(folder)), panels(1, 1, width=4.2, height=2.6)
-    rows = rows.assign(setting=named.reindex(rows["trial"]).values)
-    colour = colours(rows["setting"])
-    for label, group in rows.groupby("setting", sort=False):
-        pairs = zip(group["lengths"], group["metrics"], strict=True)
-        seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
-        band(axes, str(label), colour[str(label)], seeds.median(), seeds.min(), seeds.max(), marker="o")
-    number_axis(axes, {length for lengths in rows["lengths"] for length in lengths})
-    axes.set(ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
-    legend_above(figure)
-    return figure
-
-
-@styled
-def horizons(folder: str | os.PathLike) -> Figure | None:
-    """Half-life of the gradient before and after training, and the rate of success, a row a setting.
-
-    None where either was not recorded, or where there are fewer than two or more than forty settings.
-    """
-    results, named = load(folder, "results").set_index("trial"), literal(setting_names(folder))
-    settled = list(dict.fromkeys(named))
-    if "half_life.final" not in results or not 2 <= len(settled) <= 40:
-        return None
-    results = results[results["status"].isin(TRAINED)].assign(setting=named)
-    figure, (grid,) = panels(1, 2, width=3.4, height=0.22 * len(settled) + 0.7, sharey=True, width_ratios=(2, 1))
+@figure(
+    "Memory horizon and success",
+    "Left, the half-life of the gradient: open circles before training, full ones after it (medians), lines from "
+    "the least to the greatest seed; triangles: beyond the axis. Right, the share of seeds that solved the task "
+    "with Wilson's 95 % interval.",
+)
+def horizons(sweep: Sweep, look: Look) -> Figure:
+    """Draw the half-life of the gradient before and after training, and the rate of success, a row a setting."""
+    results = sweep.outcomes.assign(setting=sweep.setting_names)
+    if "half_life.final" not in results:
+        raise NothingToDraw(f"{sweep.path} has no half-lives: train with config.diagnose.what = ('gradient_flow',)")
+    all_rows, colour = look.curves(results, "setting")
+    settled = list(colour)
+    if not 2 <= len(settled) <= MOST_ROWS:
+        raise NothingToDraw(f"{len(settled)} settings: a row each needs from 2 to {MOST_ROWS} of them")
+    results = all_rows[all_rows["status"].isin(TRAINED)]
+    figure, (grid,) = look.panels(1, 2, width=3.4, height=0.22 * len(settled) + 0.7, sharey=True, width_ratios=(2, 1))
     for row, setting in enumerate(settled):
         group = results[results["setting"] == setting]
         if len(group):
@@ -134,37 +110,46 @@ def horizons(folder: str | os.PathLike) -> Figure | None:
     grid[1].set(xlabel="share of seeds that solved it", xlim=(-0.05, 1.05))
     grid[0].plot([], [], "o", color="0.6", fillstyle="none", label="before training")
     grid[0].plot([], [], "o", color="0.2", label="after (line: range over seeds)")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    if look.ax is None:
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    else:
+        grid[0].legend()
     return figure
 
 
-def _scored(folder) -> tuple[pd.DataFrame, str, list[str]] | None:
-    """Results with a column a setting, the numeric axis to draw against, and the names of the other settings."""
-    frame, names = settings(folder)
+def _check_readable(curves: int) -> None:
+    if curves > MOST_CURVES:
+        raise NothingToDraw(f"{curves} curves or panels are more than anybody could read: give order=")
+
+
+def _scored(sweep: Sweep) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return results with a column a setting, the numeric axis to draw against, and the names of the other settings."""
+    frame, names, results = sweep.axes, sweep.settings, sweep.outcomes
     numeric = [n for n in names if is_numeric(frame[n]) and frame[n].nunique() >= 3]
-    results = load(folder, "results").set_index("trial")
     if not numeric or "metrics.test.loss" not in results:
-        return None
+        raise NothingToDraw(f"{sweep.path} has no axis with three numbers, or no test loss yet")
     x = numeric[-1]
     shown = [c for c in ("status", "solved", "reached_at", "step", "baseline", "metrics.test.loss") if c in results]
     joined = frame[names].join(results[shown])
     trained = joined["status"].isin(TRAINED) & joined[x].notna()
-    return (joined[trained].copy(), x, [n for n in names if n != x]) if trained.any() else None
+    if not trained.any():
+        raise NothingToDraw(f"{sweep.path} has no trial that trained to an end")
+    return joined[trained].copy(), x, [n for n in names if n != x]
 
 
 def _together(results: pd.DataFrame, names: list[str]) -> pd.Series:
-    return literal(pd.Series(together(results, names), results.index, dtype=str))
+    return pd.Series(together(results, names), results.index, dtype=str)
 
 
 def _draw_baselines(axes: Axes, results: pd.DataFrame, x: str, colour: dict[str, str]) -> None:
-    """The loss without memory: one line, or one of each curve's colour where curves are of different tasks."""
+    """Draw the memoryless baseline: one line, or one of each curve's colour where curves are of different tasks."""
     by_curve = results.groupby(["curve", x], sort=False)["baseline"].median()
     if by_curve.groupby(x).nunique().max() <= 1:
         lines = [("0.4", by_curve.groupby(x).first())]
     else:
         lines = [(colour[str(label)], by_curve[label].sort_index()) for label in by_curve.index.unique("curve")]
     for number, (shade, line) in enumerate(lines):
-        label = "without memory" if number == 0 else None
+        label = "memoryless" if number == 0 else None
         axes.plot(line.index, line, "--", color=shade, linewidth=1, label=label)
 
 
@@ -210,5 +195,5 @@ def _draw_rate(axes: Axes, group: pd.DataFrame, row: int) -> None:
 
 
 def _axis_name(name: str) -> str:
-    shown = short(name).replace("_", " ").replace("$", r"\$")
+    shown = literal(short(name).replace("_", " "))
     return "length of the sequences (steps)" if shown == "length" else shown

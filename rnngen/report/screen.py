@@ -7,7 +7,7 @@ from rich.table import Table
 
 from rnngen.report.columns import is_numeric, number
 
-_HEADINGS = {"success_rate": "solved", "baseline": "no memory", "half_life_initial": "half-life before",
+_HEADINGS = {"success_rate": "solved", "baseline": "memoryless", "half_life_initial": "half-life before",
              "half_life_final": "after"}  # fmt: skip
 _ONLY_IF_ANY = ("diverged", "failed")
 _INTERVAL = ("success_low", "success_high")

@@ -1,18 +1,17 @@
 """The hidden size chosen by validation: the loss of train and valid against it, and where that of valid is least."""
 
-import os
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnngen.plotting.figure import MOST_CURVES, MOST_PANELS, Look, NothingToDraw, figure
+from rnngen.plotting.style import band, legend, literal
 from rnngen.report.columns import is_numeric
-from rnngen.report.figures import MOST_CURVES, MOST_PANELS
-from rnngen.report.labels import literal, together, words
-from rnngen.report.style import band, colours, legend, panels, styled
-from rnngen.report.tables import is_search, settings
-from rnngen.runs.records import load, sweep
+from rnngen.runs.run import Run
+from rnngen.runs.settings import together, words
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.folder import TRAINED
 
 SIZE = "cell.kwargs.hidden_dim"
@@ -24,19 +23,27 @@ LINES: dict[str, dict[str, Any]] = {
 COLUMNS = ["task", "cell", "hidden_dim", "train", "valid", "runs", "chosen", "by"]
 
 
-@styled
-def sizes(folder: str | os.PathLike) -> Figure | None:
-    """Loss on valid and on train at the end against the hidden size, the choice ringed; means over folds and seeds.
+@figure(
+    "Hidden size",
+    "Loss on train and on valid at the end against the hidden size: means over folds and seeds, bands from the "
+    "least to the greatest. Ringed: the size with the least mean loss on valid; dotted, where it is in sight: the "
+    "loss of the best memoryless predictor.",
+)
+def sizes(sweep: Sweep, look: Look) -> Figure:
+    """Draw the loss on valid and on train at the end against the hidden size, the choice ringed.
 
-    Shaded: the range over folds and seeds. A panel a task, a colour a cell. None where no cell has three sizes, in a
-    search, and where there are more panels or cells than anybody could read.
+    Means over folds and seeds, the range shaded. A panel a task, a colour a cell.
     """
-    rows = _scored(folder)
-    names, cells = list(rows["task"].unique()), list(rows["cell"].unique())
-    if not names or len(names) > MOST_PANELS or len(cells) > MOST_CURVES:
-        return None
-    across, colour = min(len(names), 4), colours(cells)
-    figure, grid = panels(-(-len(names) // across), across, width=3.2, height=2.7)
+    rows = _scored(sweep)
+    names = list(rows["task"].unique())
+    if not names:
+        raise NothingToDraw(f"{sweep.path} has no cell with {LEAST} hidden sizes, or is a search")
+    rows, colour = look.curves(rows, "cell")
+    cells = list(colour)
+    if len(names) > MOST_PANELS or len(cells) > MOST_CURVES:
+        raise NothingToDraw(f"{len(names)} tasks and {len(cells)} cells are more than anybody could read: give order=")
+    across = min(len(names), 4)
+    figure, grid = look.panels(-(-len(names) // across), across, width=3.2, height=2.7)
     for axes, name in zip(grid.flat, names, strict=False):
         here = rows[rows["task"] == name]
         for cell, group in here.groupby("cell", sort=False):
@@ -49,23 +56,23 @@ def sizes(folder: str | os.PathLike) -> Figure | None:
     return figure
 
 
-def chosen(folder: str | os.PathLike) -> pd.DataFrame:
-    """A row a task, cell and hidden size: mean loss on `train` and `valid`, number of `runs`, and the choice.
+def chosen(records: Run | Sweep) -> pd.DataFrame:
+    """Return a row a task, cell and hidden size: mean loss on `train` and `valid`, number of `runs`, and the choice.
 
     `chosen` is the size with the least mean loss on valid, among those with the most runs, since folds are not equally
     hard; `by` says by what. No rows where `sizes` draws nothing for want of sizes.
     """
-    groups = _scored(folder).groupby(["task", "cell"], sort=False)
+    groups = _scored(records.as_sweep()).groupby(["task", "cell"], sort=False)
     found = [_means(group).assign(task=task, cell=cell, by=_by(group)) for (task, cell), group in groups]
     return pd.concat(found, ignore_index=True)[COLUMNS] if found else pd.DataFrame(columns=COLUMNS)
 
 
-def _scored(folder: str | os.PathLike) -> pd.DataFrame:
-    """A row a run that trained to an end, of the tasks and cells with enough sizes."""
-    frame, names = settings(folder)
-    if SIZE not in names or not is_numeric(frame[SIZE]) or is_search(sweep(folder), frame):
+def _scored(sweep: Sweep) -> pd.DataFrame:
+    """Return a row a run that trained to an end, of the tasks and cells with enough sizes."""
+    frame, names = sweep.axes, sweep.settings
+    if SIZE not in names or not is_numeric(frame[SIZE]) or sweep.is_search:
         return pd.DataFrame(columns=["task", "cell"])
-    found = load(folder, "results").set_index("trial")
+    found = sweep.results.set_index("trial")
     found = found[found["status"].isin(TRAINED) & frame[SIZE].notna()]
     swept, cell = frame.loc[found.index], next((name for name in ("cell", "cell.name") if name in names), None)
     others = [name for name in names if name not in (SIZE, cell)]
@@ -74,8 +81,8 @@ def _scored(folder: str | os.PathLike) -> pd.DataFrame:
         said = found["config.task.name"].str.cat(said.where(said != ""), sep=", ", na_rep="").str.removesuffix(", ")
     rows = pd.DataFrame(
         {
-            "task": literal(said),
-            "cell": literal(words(swept[cell]) if cell else found["config.cell.name"]),
+            "task": said.map(literal),
+            "cell": words(swept[cell]) if cell else found["config.cell.name"],
             "hidden_dim": swept[SIZE].astype(int),
             "folds": found.get("config.task.kwargs.folds", 0),
             "fold": found.get("config.task.kwargs.fold", 0),
@@ -129,10 +136,10 @@ def _name(axes: Axes, size: int, loss: float, tried: list[int], colour: str) -> 
 
 
 def _decorate(axes: Axes, rows: pd.DataFrame) -> None:
-    """Title, ticks and, where it is in sight, the loss without memory."""
+    """Title, ticks and, where it is in sight, the memoryless baseline."""
     (low, high), baseline, tried = axes.get_ylim(), rows["baseline"].median(), sorted(rows["hidden_dim"].unique())
     if low < baseline < high:
-        axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1, label="without memory")
+        axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1, label="memoryless")
     axes.set_xscale("log")
     axes.set_xticks(tried, [str(size) for size in tried])
     axes.minorticks_off()

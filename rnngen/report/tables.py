@@ -1,98 +1,28 @@
 """The table of a sweep: one row a setting, over its seeds. Built from records alone."""
 
 import math
-import os
 
 import numpy as np
 import pandas as pd
 from pandas.api.typing import SeriesGroupBy
 
 from rnngen.report.columns import is_numeric
-from rnngen.runs.records import load, runs, sweep
-from rnngen.storage.dotted import describe, flatten, short
+from rnngen.runs.sweep import Sweep
+from rnngen.storage.dotted import short
 from rnngen.storage.folder import TRAINED
 
 SPREAD = ("median", "min", "max")
-REPEATS = ("seed", "task.kwargs.fold")  # what tells runs of one setting apart
 
 
-def axes(folder: str | os.PathLike) -> pd.DataFrame:
-    """What each trial of a sweep changes: index trial, one column a dotted name; a run has its cell's name."""
-    return _axes(folder, sweep(folder))
+def summary(sweep: Sweep) -> pd.DataFrame:
+    """Return one row a setting of a sweep.
 
-
-def settings(folder: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
-    """`axes`, and the names of its columns that tell settings apart.
-
-    The seed and the fold are none of them, nor is a column that follows from the others.
+    Trials by status; median, least and greatest test metrics over seeds; the memoryless baseline; the rate of success
+    with its interval; the half-life of the gradient before and after training. A column `pruned` only where a search
+    has stopped trials early, `parameters` only where they were counted.
     """
-    found = sweep(folder)
-    frame = _axes(folder, found)
-    columns = [name for name in frame.columns if name not in REPEATS]
-    names = [name for name in columns if frame[name].nunique(dropna=False) > 1]
-    # Of a search every column may seem to follow from one whose values are all distinct.
-    for name in () if is_search(found, frame) else reversed(names):
-        rest = [other for other in names if other != name]
-        apart = len(frame[rest].drop_duplicates()) == len(frame[names].drop_duplicates())
-        # Nor may a trial be left without a word: of what others do not have it has nothing.
-        if rest and apart and frame[rest].notna().any(axis=1).all():
-            names = rest
-    return frame, names or columns[:1] or list(frame.columns[:1])
-
-
-def is_search(found: dict | None, frame: pd.DataFrame) -> bool:
-    """Whether a sweep is a search: it says so, or nearly every trial has a number of its own on one of its axes.
-
-    found: what `records.sweep` gives. frame: its `axes`.
-    """
-    numeric = [n for n in frame if n != "seed" and pd.api.types.is_float_dtype(frame[n])]
-    distinct = any(frame[n].nunique() > max(8, len(frame) / 2) for n in numeric)
-    return distinct or bool((found or {}).get("search"))
-
-
-def _axes(folder: str | os.PathLike, found: dict | None) -> pd.DataFrame:
-    if found is None:
-        run = runs(folder)[0]
-        cell = (run.config() or {}).get("cell", {"name": ""})
-        return pd.DataFrame({"cell.name": [cell["name"]]}, index=[run.name])
-    # A search that has proposed nothing yet has no trials, and no axes.
-    names = list(dict.fromkeys(name for trial in found["trials"] for name in trial["overrides"])) or ["seed"]
-    ids = [trial["id"] for trial in found["trials"]]
-    shown = {name: _column([_shown(found["config"], t, name) for t in found["trials"]], ids) for name in names}
-    return pd.DataFrame(shown, index=ids)
-
-
-def _column(values: list, ids: list[str]) -> pd.Series:
-    """The values of an axis, `pd.NA` where a trial has none: numbers, with NaN for these, where all are; else objects.
-
-    Of several kinds, as None beside numbers or true beside 1, each is its text, so that no two are taken for one.
-    """
-    there = [value for value in values if value is not pd.NA]
-    if all(type(value) in (int, float) and math.isfinite(value) for value in there):
-        return pd.Series([math.nan if value is pd.NA else value for value in values], ids)
-    if len({type(value) for value in there}) > 1 or not isinstance(there[0], bool | str):
-        values = [value if value is pd.NA else str(value) for value in values]
-    return pd.Series(values, ids, dtype=object)
-
-
-def results(folder: str | os.PathLike) -> pd.DataFrame:
-    """The result of each trial with dotted names, index trial, column `status` at least.
-
-    Without the configs that `records.load` adds: with thousands of trials they are most of what it reads.
-    """
-    found = {run.name: flatten(run.result() or {"status": "unfinished"}) for run in runs(folder)}
-    frame = pd.DataFrame([*found.values()], index=pd.Index([*found], name="trial"))
-    return frame if "status" in frame else frame.assign(status=pd.Series(dtype=str))
-
-
-def summary(folder: str | os.PathLike) -> pd.DataFrame:
-    """One row a setting: trials by status, median, least and greatest test metrics over seeds, the baseline
-    without memory, the rate of success with its interval, the half-life of the gradient before and after training.
-
-    A column `pruned` only where a search has stopped trials early, `parameters` only where they were counted.
-    """
-    frame, names = settings(folder)
-    joined = frame[names].join(results(folder))
+    names = sweep.settings
+    joined = sweep.axes[names].join(sweep.outcomes)
     number = joined.groupby(names, sort=False, dropna=False).ngroup()
     rows = joined.loc[~number.duplicated(), names].set_axis(_headings(names), axis=1).reset_index(drop=True)
     gaps = [name for name in rows if is_numeric(rows[name]) and rows[name].isna().any()]
@@ -110,14 +40,13 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def failures(folder: str | os.PathLike) -> list[str]:
-    """A line for each failed trial: its id, what it changes, and why it failed."""
-    frame, lines = axes(folder).astype(object), []  # or a row of whole numbers and others would be floats
-    for run in runs(folder):
-        result = run.result()
-        if result is not None and result["status"] == "failed":
+def failures(sweep: Sweep) -> list[str]:
+    """Return a line for each failed trial: its id, what it changes, and why it failed."""
+    frame, lines = sweep.axes.astype(object), []  # or a row of whole numbers and others would be floats
+    for run in sweep:
+        if run.result and run.status == "failed":
             changes = ", ".join(f"{short(k)}={v}" for k, v in frame.loc[run.name].dropna().items())
-            lines.append(f"{run.name} ({changes}): {result.get('reason', '')}")
+            lines.append(f"{run.name} ({changes}): {run.result.get('reason', '')}")
     return lines
 
 
@@ -177,22 +106,6 @@ def _over_seeds(values: pd.Series, of: pd.Series, name: str) -> dict[str, pd.Ser
     return {f"{name}_{how}": grouped.agg(how) for how in SPREAD}
 
 
-def _shown(config: dict, trial: dict, name: str) -> object:
-    """A trial's value at a dotted name as its sweep calls it, or as a table shows it."""
-    return trial.get("labels", {}).get(name) or describe(_value(config, trial["overrides"], name))
-
-
-def _value(config: dict, overrides: dict, name: str) -> object:
-    """What a trial has at a dotted name, whether it overrides that, a part around it, or nothing there: `pd.NA`."""
-    if name in overrides:
-        return overrides[name]
-    whole = next((outer for outer in overrides if name.startswith(f"{outer}.")), None)
-    at: object = config if whole is None else overrides[whole]
-    for part in (name if whole is None else name.removeprefix(f"{whole}.")).split("."):
-        at = at.get(part, pd.NA) if isinstance(at, dict) else pd.NA
-    return at
-
-
 def markdown(rows: pd.DataFrame) -> str:
     """The rows as a table in Markdown, numbers to three digits."""
     lines = [[str(c) for c in rows.columns], ["---"] * len(rows.columns)]
@@ -200,9 +113,9 @@ def markdown(rows: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def cost(folder: str | os.PathLike) -> str:
-    """What a sweep took: trials, seeds, hours of training and compiling, versions and machines, in one line."""
-    results, starts = load(folder, "results"), load(folder, "provenance")
+def cost(sweep: Sweep) -> str:
+    """Return what a sweep took, in one line: trials, hours of training and compiling, versions and machines."""
+    results, starts = sweep.outcomes, sweep.provenance
     hours = results.reindex(columns=["train_seconds", "compile_seconds"]).astype(float).sum().sum() / 3600
     counts = ", ".join(f"{number} {status}" for status, number in results["status"].value_counts().items())
     jax = sorted({str(versions.get("jax")) for versions in starts["versions"]})

@@ -4,7 +4,8 @@ import re
 
 import pandas as pd
 
-from rnngen.report.columns import NOTHING, Column, columns
+from rnngen.report.columns import Column, columns
+from rnngen.runs.settings import NOTHING
 
 # Beside TeX's own ten: three signs that its first fonts lack, and the dash of a cell without a value.
 _ESCAPES = {

@@ -3,44 +3,88 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
 
-from rnngen.storage import locks
-from rnngen.config import build, resolve
-from rnngen.config.check import ConfigError
+from rnngen import runtime
+from rnngen.config import RunConfig, build, resolve
+from rnngen.config.check import ConfigError, call, load_module
 from rnngen.config.fingerprint import difference
+from rnngen.runs.run import Run
+from rnngen.storage import locks, preemption, trackers
 from rnngen.storage.folder import OVER, Follower, RunFolder
 from rnngen.storage.trackers import Trackers
 from rnngen.training import Experiment, alike, fit, fit_pack
 
-Member = tuple[Experiment, RunFolder, dict]
+Member = tuple[Experiment, RunFolder, RunConfig]
+
+
+def train(
+    config: ConfigDict | Mapping | str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    on_row: Callable[[dict], Any] = lambda row: None,
+    log: Sequence[str] = (),
+) -> Run:
+    """Train what a config describes, and return the run.
+
+    The same call goes on with a run that was stopped, by Ctrl-C or the end of its process, and returns one that is over
+    as it is.
+
+    Args:
+      config: a `base_config` with what was changed in it, the same as a dict, or a Python file with a `get_config()`.
+      folder: gets the records and checkpoints.
+      on_row: called with each row of the metrics and diagnoses.
+      log: names of trackers that get each row too.
+
+    Raises:
+      ConfigError: the config makes no sense, or the folder holds another run.
+    """
+    if isinstance(config, str | os.PathLike):
+        config = call(os.fspath(config), load_module(os.fspath(config)), "get_config")
+    resolved = resolve(config)
+    trackers.check(log)
+    runtime.start(training=True)
+    with preemption.listening():
+        run(resolved, folder, on_row, log)
+    return Run(RunFolder(folder))
 
 
 def run(
-    config: dict,
+    config: RunConfig,
     path: str | os.PathLike,
     on_row: Callable[[dict], Any] = lambda row: None,
     log: Sequence[str] = (),
     take_over: float = 0.0,
     on_begin: Callable[[], Any] = lambda: None,
 ) -> dict:
-    """Train what a resolved config describes in the folder `path` and return its result.
+    """Train what a resolved config describes in the folder `path`, and return its result.
 
-    A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds
-    it finished is left as it is. Several processes (`process.join`) that all call this train one run; the first writes.
-    on_row gets each row; on_begin is called before the programs are compiled, where anything is left to train.
-    log: names of sinks that get each row too, see `rnngen.storage.trackers`. take_over: see `locks.hold`. Raises ConfigError,
-    before anything is written, where the config cannot be built, or the folder holds another config or cannot be
-    written; HeldError where another process has the folder; Preempted where this one was asked to stop.
+    A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds it finished is
+    left as it is. Several processes (`runtime.join`) that all call this train one run; the first writes.
+
+    Args:
+      config: resolved.
+      path: of the folder.
+      on_row: gets each row.
+      log: names of trackers that get each row too.
+      take_over: see `locks.hold`.
+      on_begin: called before the programs are compiled, where anything is left to train.
+
+    Raises:
+      ConfigError: before anything is written, where the config cannot be built, or the folder holds another config or
+        cannot be written.
+      HeldError: another process has the folder.
+      Preempted: this process was asked to stop.
     """
     experiment = build(config)
     first = jax.process_index() == 0
-    asked, every = config["train"]["log_every"], experiment.schedule.log_every
+    asked, every = config.train.log_every, experiment.train.log_every
     if first and asked != every:
         print(
             f"rnngen: a row every {every} steps: train.log_every={asked} does not divide every interval",
@@ -56,7 +100,7 @@ def run(
     with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
         _start(folder, config, experiment)
         on_begin()
-        with contextlib.closing(Trackers(log if first else (), folder.path, config)) as sinks:
+        with contextlib.closing(Trackers(log if first else (), folder.path, config.to_dict())) as sinks:
 
             def tell(row: dict) -> None:
                 on_row(row)
@@ -66,7 +110,7 @@ def run(
 
 
 def run_pack(
-    configs: Sequence[dict],
+    configs: Sequence[RunConfig],
     paths: Sequence[str],
     on_error: Callable[[str, Exception], Any],
     exact: bool = False,
@@ -99,7 +143,7 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
         _start(folder, config, experiment, pack=len(members))
     try:
         with contextlib.ExitStack() as stack:
-            sinks = [stack.enter_context(contextlib.closing(Trackers(log, f.path, c))) for _, f, c in members]
+            sinks = [stack.enter_context(contextlib.closing(Trackers(log, f.path, c.to_dict()))) for _, f, c in members]
             fit_pack(experiments, folders, sinks, "map" if exact else "auto")
     except Exception as error:
         if len(members) == 1:
@@ -111,9 +155,9 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
                 _run_alike([member], on_error, exact, log)
 
 
-def _start(folder: RunFolder, config: dict, experiment: Experiment, **facts: Any) -> None:
-    facts |= {"data": dict(experiment.task.facts)} if experiment.task.facts else {}
-    folder.start(config, seed=config["seed"], device=device(), **facts)
+def _start(folder: RunFolder, config: RunConfig, experiment: Experiment, **facts: Any) -> None:
+    facts |= {"data": dict(experiment.task.data.facts)} if experiment.task.data.facts else {}
+    folder.start(config.to_dict(), seed=config.seed, device=device(), **facts)
     folder.describe(experiment.task.codec)
 
 
@@ -125,23 +169,24 @@ def _telling(on_error: Callable[[str, Exception], Any], path: str) -> Iterator[N
         on_error(path, error)
 
 
-def claim(folder: RunFolder, config: dict) -> dict | None:
+def claim(folder: RunFolder, config: RunConfig) -> dict | None:
     """The folder's result if it has one. Raises ConfigError where the folder is another run's or not writable."""
     check_writable(folder.path)
     if (folder.path / "sweep.json").exists():
         raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
     there = folder.config()
-    if there is not None and there != config and _today(there) != config:
-        raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, config)}")
+    here = config.to_dict()
+    if there is not None and there != here and _today(there) != config:
+        raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, here)}")
     return folder.result()
 
 
-def _today(config: dict) -> dict:
-    """A config of a folder, with the defaults of arguments that did not exist when it was written."""
+def _today(config: dict) -> RunConfig | None:
+    """Return a config of a folder with the defaults of arguments that did not exist when it was written."""
     try:
         return resolve(config)
     except ConfigError:
-        return config
+        return None
 
 
 def check_writable(path: Path) -> None:

@@ -1,11 +1,12 @@
-"""Run folders: the truth of what was trained. Written here, read back here as DataFrames.
+"""Run folders: the truth of what was trained.
 
     config.json        the resolved config
     metrics.jsonl      a row per logged interval and evaluation
     diagnoses.jsonl    a row per diagnosis
     provenance.jsonl   a row per start: versions, git commit, command, device
-    checkpoints/       see train/checkpoint.py
+    checkpoints/       see training/checkpoint.py
     lock.json          there while a process trains: which, see locks.py
+    signature          there where the config names modules, see trust.py
     stop               there where a search has asked the run to end at its next evaluation, see `request_stop`
     result.json        status and final numbers; written last, atomically
 
@@ -15,7 +16,7 @@ strings "nan", "inf" and "-inf"; text that reads so as "'inf".
 
 In `diagnoses.jsonl` the logs of gradients and Jacobians are to base ten, and by lag: see `rnngen.diagnostics`.
 
-    records.jsonl.gz   all of this but checkpoints in one file, see `pack`; a folder that holds it reads like the sweep
+    records.jsonl.gz   all of this but checkpoints in one file, see `runs.export`; a folder that holds it reads the same
 """
 
 import os
@@ -25,6 +26,7 @@ from typing import Any
 from rnngen.storage import jsonl
 from rnngen.storage.jsonl import append_row, dumps, parse, read_json, read_rows, replace, write_json
 from rnngen.storage.provenance import provenance
+from rnngen.storage.trust import sign
 
 # The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
 # is "failed", and a run without a result is unfinished.
@@ -50,11 +52,18 @@ class RunFolder:
         """The final result, None while the run is not over."""
         return read_json(self.path / "result.json", jsonl.RESULT)
 
-    def start(self, config: dict, **facts: Any) -> None:
-        """Write the config, and a provenance row with `facts` in it, where nothing is left of writes that were cut."""
+    def start(self, config: Any, **facts: Any) -> None:
+        """Write the config, and a provenance row with `facts` in it, where nothing is left of writes that were cut.
+
+        Args:
+          config: a dict, or what has a `to_dict`, as a `RunConfig` has.
+          facts: more of the provenance.
+        """
+        config = config.to_dict() if hasattr(config, "to_dict") else config
         self.path.mkdir(parents=True, exist_ok=True)
         jsonl.tidy(self.path)
         write_json(self.path / "config.json", config)
+        sign(self.path, config)
         self.append("provenance", provenance() | facts)
 
     def describe(self, codec: dict | None) -> None:

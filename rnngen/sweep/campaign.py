@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rnngen.config import build_cell
-from rnngen.config.check import ConfigError, at_place
-from rnngen.runs.records import proposals
+from rnngen.config import Component, build_cell
+from rnngen.config.check import ConfigError, error_at
 from rnngen.storage.dotted import flatten
 from rnngen.storage.folder import OVER, RunFolder
+from rnngen.storage.plan import proposals
 from rnngen.sweep.driver import FixedTrials, TrialSource, job_of, run_trials
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.executors.local import Local
@@ -43,7 +43,8 @@ class SweepRun:
     def detach(self) -> int:
         """Submit what is left, and return the number of jobs."""
         jobs = [job_of(self.folder, trials, **self.options) for trials in self.source.next(0, self.executor.slots)]
-        at_place("launch.executor", lambda: self.executor.submit(jobs))
+        with error_at("launch.executor"):
+            self.executor.submit(jobs)
         self.executor.shutdown()
         return len(jobs)
 
@@ -65,15 +66,15 @@ def begin(
         trials = claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
     if isinstance(executor, Local):
-        executor.build_loops(map(build_cell, {_loops_key(t.config["cell"]): t.config for t in todo}.values()))
+        executor.build_loops(map(build_cell, {_loops_key(t.config.cell): t.config.cell for t in todo}.values()))
     packs = deal(todo, launch["pack"], executor)
     return SweepRun(folder, FixedTrials(packs), executor, job_options(launch), len(trials), len(todo))
 
 
-def _loops_key(cell: dict) -> str:
+def _loops_key(cell: Component) -> str:
     """What cells with other loops differ in: numbers make none, but for that of the units."""
-    arguments = {name: value for name, value in cell["kwargs"].items() if isinstance(value, str | bool)}
-    return str((cell["name"], cell["kwargs"].get("hidden_dim"), arguments))
+    arguments = {name: value for name, value in cell.kwargs.items() if isinstance(value, str | bool)}
+    return str((cell.name, cell.kwargs.get("hidden_dim"), arguments))
 
 
 def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed: bool, detach: bool) -> SweepRun:

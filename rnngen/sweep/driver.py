@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from rnngen.config.check import ConfigError, at_place
-from rnngen.config.fingerprint import structure
+from rnngen.config.check import ConfigError, error_at
+from rnngen.config.fingerprint import fingerprint, program
 from rnngen.storage import preemption
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.job import FatalJobError, Job, WorkerDied, fail
@@ -70,7 +70,8 @@ def run_trials(
             if status_of(folder, trial) == "failed":  # and is to be tried again
                 run_folder(folder, trial).forget()
         jobs = [job_of(folder, trials, **options) for trials in packs]
-        futures = at_place("launch.executor", lambda: executor.submit(jobs))
+        with error_at("launch.executor"):
+            futures = executor.submit(jobs)
         for trials, future in zip(packs, futures, strict=True):
             running[future] = trials
             future.add_done_callback(ended.put)
@@ -109,7 +110,9 @@ def _is_under_way(folder: Path, trial: Trial) -> bool:
 def job_of(folder: Path, trials: list[Trial], **options: Any) -> Job:
     """The trials as an executor takes them."""
     paths = tuple(str(run_folder(folder, trial).path.absolute()) for trial in trials)
-    return Job(structure(trials[0].config), tuple(trial.config for trial in trials), paths, **options)
+    return Job(
+        fingerprint(program(trials[0].config)), tuple(trial.config.to_dict() for trial in trials), paths, **options
+    )
 
 
 def _settle(folder: Path, trials: list[Trial], error: BaseException | None) -> list[list[Trial]]:

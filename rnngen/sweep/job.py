@@ -42,9 +42,18 @@ PATIENCE = preemption.GRACE + 10
 
 def perform(job: Job) -> None:
     """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
+    from rnngen.config import RunConfig
     from rnngen.runs.train import run_pack  # here, so that the driver's end of this module stays light
 
-    run_pack(job.configs, job.folders, fail, job.exact, job.log, PATIENCE, locks.LEAST)
+    run_pack(
+        [RunConfig.from_dict(config) for config in job.configs],
+        job.folders,
+        fail,
+        job.exact,
+        job.log,
+        PATIENCE,
+        locks.LEAST,
+    )
 
 
 def perform_logged(job: Job) -> None:

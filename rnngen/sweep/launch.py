@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnngen.config import component, plain
-from rnngen.config.check import ConfigError, at_place, check_kwargs, merge
+from rnngen.config.check import ConfigError, check_kwargs, error_at, merge
 from rnngen.registry import find
 from rnngen.storage import trackers
 from rnngen.sweep.executors import EXECUTORS, Executor
@@ -51,11 +51,13 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
     """
     resolved = _merged(launch)
     part = resolved["executor"]
-    factory = at_place("launch.executor.name", lambda: find(EXECUTORS, part["name"], "executor"))
+    with error_at("launch.executor.name"):
+        factory = find(EXECUTORS, part["name"], "executor")
     kwargs = part["kwargs"] | ({"workers": workers} if workers else {})
     part["kwargs"] = check_kwargs("launch.executor.kwargs", part["name"], factory, kwargs, ("folder",))
     names = tuple(filter(None, resolved["log"].split(",")))
-    at_place("launch.log", lambda: trackers.check(names))
+    with error_at("launch.log"):
+        trackers.check(names)
     return resolved | {"log": names}
 
 
@@ -63,4 +65,5 @@ def make_executor(launch: dict, folder: Path) -> Executor:
     """The executor of a resolved launch. Raises ConfigError where it refuses its arguments, or its extra is missing."""
     part = launch["executor"]
     factory = find(EXECUTORS, part["name"], "executor")
-    return at_place("launch.executor", lambda: factory(folder, **part["kwargs"]))
+    with error_at("launch.executor"):
+        return factory(folder, **part["kwargs"])

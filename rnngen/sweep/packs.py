@@ -2,7 +2,8 @@
 
 import itertools
 
-from rnngen.config.fingerprint import structure
+from rnngen.config import RunConfig
+from rnngen.config.fingerprint import program
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.plan import Trial
 
@@ -21,11 +22,11 @@ def deal(trials: list[Trial], pack: str, executor: Executor) -> list[list[Trial]
 
 
 def group(trials: list[Trial], size: int) -> list[list[Trial]]:
-    """The trials in packs of one structure, `size` at most, as even as can be; in the order of each pack's first."""
-    by_structure: dict[str, list[Trial]] = {}
+    """The trials in packs of one program, `size` at most, as even as can be; in the order of each pack's first."""
+    by_program: dict[RunConfig, list[Trial]] = {}
     for trial in trials:
-        by_structure.setdefault(structure(trial.config), []).append(trial)
-    packs = [pack for alike in by_structure.values() for pack in _evenly(alike, size)]
+        by_program.setdefault(program(trial.config), []).append(trial)
+    packs = [pack for alike in by_program.values() for pack in _evenly(alike, size)]
     order = {trial.id: place for place, trial in enumerate(trials)}
     return sorted(packs, key=lambda pack: order[pack[0].id])
 

@@ -1,13 +1,13 @@
 """The trials of a sweep: planned before any of them begins, and the folder that is theirs."""
 
 import copy
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen.config import build, plain, resolve
+from rnngen.config import RunConfig, build, plain, resolve
 from rnngen.config.check import ConfigError, set_override
-from rnngen.config.fingerprint import config_id, difference
+from rnngen.config.fingerprint import difference, fingerprint
 from rnngen.runs.train import check_writable
 from rnngen.storage.folder import OVER, RunFolder
 from rnngen.storage.jsonl import SWEEP, read_json, write_json
@@ -22,11 +22,11 @@ class Trial(NamedTuple):
 
     id: str
     overrides: dict[str, Any]
-    config: dict
+    config: RunConfig
     labels: dict[str, str]
 
 
-def make_trial(base: dict, overrides: dict[str, Any], built: set[str] | None = None) -> Trial:
+def make_trial(base: dict, overrides: dict[str, Any], built: set[RunConfig] | None = None) -> Trial:
     """The trial that changes a complete base config so. Raises ConfigError where it cannot be built.
 
     built: configs, apart from their seed, that are known to be good; a new one joins them.
@@ -39,12 +39,12 @@ def make_trial(base: dict, overrides: dict[str, Any], built: set[str] | None = N
     for name, value in overrides.items():
         set_override(config, name, value, base)
     resolved = resolve(config)
-    but_seed = json.dumps(resolved | {"seed": 0})
+    but_seed = dataclasses.replace(resolved, seed=0)
     if built is None or but_seed not in built:
         build(resolved)
     if built is not None:
         built.add(but_seed)
-    return Trial(config_id(resolved), overrides, resolved, labels)
+    return Trial(fingerprint(resolved), overrides, resolved, labels)
 
 
 def plan(base: dict, space: Any) -> list[Trial]:
@@ -57,7 +57,7 @@ def plan(base: dict, space: Any) -> list[Trial]:
             "get_sweep() must return a list of overrides, as axis, product, zipped and chain make it, or a search"
         )
     trials: dict[str, Trial] = {}
-    built: set[str] = set()
+    built: set[RunConfig] = set()
     for number, overrides in enumerate(space, start=1):
         try:
             trial = make_trial(base, overrides, built)
@@ -108,8 +108,8 @@ def claim_search(folder: Path, base: dict, search: dict) -> None:
     """`claim` for a search, which writes its trials down one by one as it makes them; it may ask for more or fewer."""
     there, here = _check_free(folder), {"config": base, "trials": [], "search": search}
     if there is not None:
-        old = {"config": resolve(there["config"]), "search": (there.get("search") or {}) | {"trials": None}}
-        changed = difference(old, {"config": resolve(base), "search": search | {"trials": None}})
+        old = {"config": resolve(there["config"]).to_dict(), "search": (there.get("search") or {}) | {"trials": None}}
+        changed = difference(old, {"config": resolve(base).to_dict(), "search": search | {"trials": None}})
         if changed:
             raise ConfigError(f"{folder}: holds a different sweep: {changed}")
     if there != here:

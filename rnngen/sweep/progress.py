@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from rnngen.config.check import ConfigError
-from rnngen.runs.records import load, sweep
+from rnngen.runs import open_sweep
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import describe, short
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import DamagedFile
@@ -141,15 +142,17 @@ def duration(seconds: float) -> str:
 
 def status(folder: Path, now: float | None = None) -> list[str]:
     """How far a sweep is, in lines, from its folder alone. Raises ConfigError where it holds none."""
-    found = sweep(folder) if folder.is_dir() else None
-    if found is None:
+    try:
+        sweep = open_sweep(folder)
+    except FileNotFoundError:
+        sweep = None
+    if sweep is None or sweep.plan is None:
         raise ConfigError(f"{folder}: holds no sweep")
-    search = found.get("search") or {"metric": "loss", "mode": "min", "trials": len(found["trials"])}
-    results = load(folder, "results")
-    statuses = results["status"].tolist() if len(results) else []
-    counts = {name: statuses.count(name) for name in STATUSES}
-    under_way = _under_way(folder, found, time.time() if now is None else now)
-    total = max(search.get("trials", 0), len(found["trials"]))
+    search = sweep.search or {"metric": "loss", "mode": "min", "trials": len(sweep)}
+    results = sweep.outcomes
+    counts = {name: sweep.status.get(name, 0) for name in STATUSES}
+    under_way = _under_way(sweep, time.time() if now is None else now)
+    total = max(search.get("trials", 0), len(sweep))
     lines = [f"{sum(counts.values())} of {total} trials over: " + ", ".join(f"{n} {s}" for s, n in counts.items())]
     lines += [f"{len(under_way)} begun and not over{''.join(under_way[:8])}"]
     lines += _best(results, search)
@@ -160,16 +163,15 @@ def status(folder: Path, now: float | None = None) -> list[str]:
     return lines
 
 
-def _under_way(folder: Path, found: dict, now: float) -> list[str]:
-    """A line for each trial that has begun and has no result: its last step, and how long ago that was."""
+def _under_way(sweep: Sweep, now: float) -> list[str]:
+    """Return a line for each trial that has begun and has no result: its last step, and how long ago that was."""
     lines = []
-    for trial in found["trials"]:
-        run = RunFolder(folder / "trials" / trial["id"])
+    for run in sweep:
         metrics = run.path / "metrics.jsonl"
-        if run.result() is None and metrics.exists():
+        if run.result is None and metrics.exists():
             step = max((row["step"] for row in run.rows("metrics")), default=0)
             ago = duration(max(0.0, now - metrics.stat().st_mtime))
-            lines.append(f"\n  {trial['id']}  step {step}, heard of {ago} ago")
+            lines.append(f"\n  {run.name}  step {step}, heard of {ago} ago")
     return lines
 
 
@@ -177,7 +179,7 @@ def _best(results: "pd.DataFrame", search: dict) -> list[str]:
     metric, column = search["metric"], metric_place(search["metric"])
     if column not in results:
         return []
-    scores = results.set_index("trial")[column].astype(float).dropna()
+    scores = results[column].astype(float).dropna()
     if not len(scores):
         return []
     trial = scores.idxmin() if search["mode"] == "min" else scores.idxmax()

@@ -10,13 +10,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rnngen.config import build, resolve
+from rnngen.config import RunConfig, build, resolve
 from rnngen.config.check import ConfigError
 from rnngen.registry import nearest
-from rnngen.runs.records import proposals
 from rnngen.storage.dotted import flatten
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
+from rnngen.storage.plan import proposals
 from rnngen.sweep import sampling
 from rnngen.sweep.plan import Trial, make_trial, run_folder
 from rnngen.sweep.ranges import Choice, Numbers, Search, metric_place
@@ -30,8 +30,8 @@ class Study:
         """Take up what the folder holds. Raises ConfigError for a search that cannot be, before anything is written."""
         self.folder, self.base, self.search = folder, base, search
         _check(base, search)
-        self.study = sampling.make_study(search, resolve(base))
-        self._built: set[str] = set()
+        self.study = sampling.make_study(search, resolve(base).to_dict())
+        self._built: set[RunConfig] = set()
         self._live: dict[str, _Told] = {}  # by the trial's id
         self._again: list[Trial] = []
         self._asked = 0
@@ -148,7 +148,7 @@ def planned(base: dict, search: Search) -> list[Trial] | None:
     if search.method != "random" or search.pruner["name"] != "none":
         return None
     _check(base, search)
-    study, built = sampling.make_study(search, resolve(base)), set[str]()
+    study, built = sampling.make_study(search, resolve(base).to_dict()), set[RunConfig]()
     trials: dict[str, Trial] = {}
     for number in range(search.trials):
         trial = make_trial(base, sampling.ask(study, search, number)[1], built)

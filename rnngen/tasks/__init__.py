@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rnngen.tasks.adding import adding
 from rnngen.tasks.copy_memory import copy_memory
 from rnngen.tasks.latch import latch
-from rnngen.tasks.task import Task
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.tasks.temporal_order import temporal_order
 
 TASKS: dict[str, Callable[..., Task]] = {
@@ -17,7 +17,9 @@ TASKS: dict[str, Callable[..., Task]] = {
 
 __all__ = [
     "TASKS",
+    "Objective",
     "Task",
+    "TaskData",
     "adding",
     "copy_memory",
     "latch",

@@ -4,7 +4,16 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import gaussian
-from rnngen.tasks.task import Task, last_step, mean_loss, split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import (
+    Objective,
+    Task,
+    TaskData,
+    last_step,
+    mean_loss,
+    split_lengths,
+    split_sizes,
+    synthetic_sample,
+)
 from rnngen.types import Batch, InputSpec
 
 VARIANTS = ("halves", "anywhere")
@@ -51,15 +60,18 @@ def adding(
         )
 
     return Task(
-        sample=synthetic_sample(draw, sizes, lengths),
-        sizes=sizes,
-        on_device=True,
-        head=gaussian(1),
-        loss=_loss,
-        input_spec=InputSpec(2),
-        lengths=lengths,
-        baseline=lambda length: 1 / 6,
-        solved=lambda metrics: metrics["accuracy"] > 0.99,
+        data=TaskData(
+            sample=synthetic_sample(draw, sizes, lengths),
+            sizes=sizes,
+            input_spec=InputSpec(2),
+            lengths=lengths,
+        ),
+        objective=Objective(
+            head=gaussian(1),
+            loss=_loss,
+            baseline=lambda length: 1 / 6,
+            solved=lambda metrics: metrics["accuracy"] > 0.99,
+        ),
     )
 
 

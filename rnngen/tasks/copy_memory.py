@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import Task, classification_loss, mean_loss, split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import (
+    Objective,
+    Task,
+    TaskData,
+    classification_loss,
+    mean_loss,
+    split_lengths,
+    split_sizes,
+    synthetic_sample,
+)
 from rnngen.types import Batch, InputSpec
 
 SYMBOLS, SPAN = 8, 10  # ten symbols out of eight
@@ -58,15 +67,18 @@ def copy_memory(
         )
 
     return Task(
-        sample=synthetic_sample(draw, sizes, padded),
-        sizes=sizes,
-        on_device=True,
-        head=head,
-        loss=_loss(head, blank),
-        input_spec=InputSpec(10, tokens=True) if arjovsky else InputSpec(1),
-        lengths=lengths,
-        baseline=lambda length: SPAN * math.log(SYMBOLS) / (length + 2 * SPAN),
-        solved=lambda metrics: metrics["sequence_accuracy"] > 0.99,
+        data=TaskData(
+            sample=synthetic_sample(draw, sizes, padded),
+            sizes=sizes,
+            input_spec=InputSpec(10, tokens=True) if arjovsky else InputSpec(1),
+            lengths=lengths,
+        ),
+        objective=Objective(
+            head=head,
+            loss=_loss(head, blank),
+            baseline=lambda length: SPAN * math.log(SYMBOLS) / (length + 2 * SPAN),
+            solved=lambda metrics: metrics["sequence_accuracy"] > 0.99,
+        ),
     )
 
 

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import Task, classification_loss, last_step, split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import (
+    Objective,
+    Task,
+    TaskData,
+    classification_loss,
+    last_step,
+    split_lengths,
+    split_sizes,
+    synthetic_sample,
+)
 from rnngen.types import Batch, InputSpec, check_positive
 
 
@@ -47,13 +56,16 @@ def latch(
         return Batch(values[:, None], jnp.full(longest, label), last_step(length, longest), steps < length)
 
     return Task(
-        sample=synthetic_sample(draw, sizes, lengths),
-        sizes=sizes,
-        on_device=True,
-        head=head,
-        loss=classification_loss(head),
-        input_spec=InputSpec(1),
-        lengths=lengths,
-        baseline=lambda length: math.log(2),
-        solved=lambda metrics: metrics["accuracy"] > 0.99,
+        data=TaskData(
+            sample=synthetic_sample(draw, sizes, lengths),
+            sizes=sizes,
+            input_spec=InputSpec(1),
+            lengths=lengths,
+        ),
+        objective=Objective(
+            head=head,
+            loss=classification_loss(head),
+            baseline=lambda length: math.log(2),
+            solved=lambda metrics: metrics["accuracy"] > 0.99,
+        ),
     )

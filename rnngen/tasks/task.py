@@ -19,47 +19,68 @@ from rnngen.types import Array, Batch, InputSpec, Key, check_positive
 SPLITS = ("train", "valid", "test")
 
 
-class Task(NamedTuple):
-    """What to learn, how it is scored, and when it counts as solved.
+class TaskData(NamedTuple):
+    """The data of a task.
 
-    sample: (split, key, step, batch_size) -> Batch; static shapes. Evaluation sets ignore the key:
-      step n is their n-th batch, with weights 0 beyond the end.
-    sizes: split -> number of examples, None where the stream is endless.
-    on_device: sample runs inside the jitted step. Where not, it is NumPy's, gets the numbers of the key, and gives what
-      `finish` makes a Batch of on the device.
-    head: the output distribution.
-    loss: (outputs, batch) -> (scalar to minimise, {metric: (sum, count)}); always has "loss".
-    input_spec: what the model is fed.
-    lengths: split -> (shortest, longest) sequence, in the units of `baseline`.
-    baseline: (length) -> the loss of the best predictor without memory.
-    solved: (metrics) -> whether the literature's threshold is met.
-    finish: (what sample gives) -> Batch.
-    chunks: (split, batch_size) -> batches in an epoch, where consecutive ones are chunks of the same streams and the
-      carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
-    warmup: (evaluation split, batch_size) -> how many chunks, numbered below 0, come before the first of these to warm
-      the carry; they have no weight.
-    codec: how its sequences are made and shown, {"name", "kwargs"} of `rnngen.datasets.CODECS`; None: it makes none.
-    facts: what a record should say of its data.
+    Attributes:
+      sample: (split, key, step, batch_size) -> Batch; static shapes. Evaluation splits ignore the key: step n is their
+        n-th batch, with weights 0 beyond the end.
+      sizes: split -> number of examples, None where the stream is endless.
+      lengths: split -> (shortest, longest) sequence, in the units of `Objective.baseline`.
+      input_spec: the inputs.
+      on_device: sample runs inside the jitted step. Where not, it is NumPy's, takes the numbers of the key, and returns
+        what `finish` makes a Batch of on the device.
+      finish: (what sample returns) -> Batch.
+      chunks: (split, batch_size) -> batches in an epoch, where consecutive ones are chunks of the same streams and the
+        carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
+      warmup: (evaluation split, batch_size) -> number of chunks, numbered below 0, that come before the first of these
+        to warm the carry; they have no weight.
+      facts: metadata for the record of a run.
     """
 
     sample: Callable[[str, Any, Any, int], Any]
     sizes: dict[str, int | None]
-    on_device: bool
-    head: Head
-    loss: Callable
-    input_spec: InputSpec
     lengths: dict[str, tuple[int, int]]
-    baseline: Callable[[float], float]
-    solved: Callable[[dict[str, float]], bool]
+    input_spec: InputSpec
+    on_device: bool = True
     finish: Callable[[Any], Batch] = lambda batch: batch
     chunks: Callable[[str, int], int] | None = None
     warmup: Callable[[str, int], int] = lambda split, batch_size: 0
-    codec: dict | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
+
+
+class Objective(NamedTuple):
+    """The scoring of a task.
+
+    Attributes:
+      head: the output distribution.
+      loss: (outputs, batch) -> (scalar to minimise, {metric: (sum, count)}); always has "loss".
+      baseline: (length) -> the loss of the best memoryless predictor.
+      solved: (metrics) -> bool, the literature's threshold.
+    """
+
+    head: Head
+    loss: Callable
+    baseline: Callable[[float], float] = lambda length: math.nan
+    solved: Callable[[dict[str, float]], bool] = lambda metrics: False
+
+
+class Task(NamedTuple):
+    """A task: data, the objective on them, and how its sequences are shown.
+
+    Attributes:
+      data: batches of every split.
+      objective: the loss, and when it counts as solved.
+      codec: {"name", "kwargs"} of `rnngen.datasets.CODECS`, to make and show its sequences; None: it makes none.
+    """
+
+    data: TaskData
+    objective: Objective
+    codec: dict | None = None
 
     def expected_baseline(self, split: str) -> float:
         """The baseline at the mean sequence length of a split."""
-        return float(self.baseline(sum(self.lengths[split]) / 2))
+        return float(self.objective.baseline(sum(self.data.lengths[split]) / 2))
 
     def steps(self, split: str) -> int:
         """t, to which the sequences of a split are padded."""
@@ -67,36 +88,37 @@ class Task(NamedTuple):
 
     def batches(self, split: str, batch_size: int) -> int:
         """How many batches a finite split makes."""
-        if self.chunks is not None:
-            return self.chunks(split, batch_size)
-        size = self.sizes[split]
+        if self.data.chunks is not None:
+            return self.data.chunks(split, batch_size)
+        size = self.data.sizes[split]
         assert size is not None, "an evaluation split is finite"
         return math.ceil(size / batch_size)
 
     def check_streams(self, setting: str, split: str, count: int) -> None:
         """Raise ValueError naming the setting where a split is too short for so many streams."""
-        if self.chunks is not None:
+        if self.data.chunks is not None:
             try:
-                self.chunks(split, count)
+                self.data.chunks(split, count)
             except ValueError as error:
                 raise ValueError(f"{setting}, on the {split} split: {error}") from error
 
     def batch(self, split: str, key: Key, step: Array, batch_size: int) -> Batch:
         """A batch, wherever sample runs; jittable where it is on the device."""
-        return self.finish(self.sample(split, key if self.on_device else key_numbers(key), step, batch_size))
+        known = key if self.data.on_device else key_numbers(key)
+        return self.data.finish(self.data.sample(split, known, step, batch_size))
 
     def example(self, split: str) -> Batch:
         """The shapes of a batch of one."""
-        if not self.on_device:
-            drawn = self.sample(split, key_numbers(jax.random.key(0)), 0, 1)
-            return jax.eval_shape(self.finish, drawn)
+        if not self.data.on_device:
+            drawn = self.data.sample(split, key_numbers(jax.random.key(0)), 0, 1)
+            return jax.eval_shape(self.data.finish, drawn)
         return jax.eval_shape(lambda: self.batch(split, jax.random.key(0), jnp.int32(0), 1))
 
     def metric_names(self) -> list[str]:
         """What `loss` reports, found by the shapes alone."""
         batch = self.example("valid")
-        outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.head.num_params), jnp.float32)
-        return sorted(jax.eval_shape(self.loss, outputs, batch)[1])
+        outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.objective.head.num_params), jnp.float32)
+        return sorted(jax.eval_shape(self.objective.loss, outputs, batch)[1])
 
 
 def key_numbers(key: Key) -> np.ndarray:
@@ -128,7 +150,7 @@ def split_sizes(train_size: int | None, eval_size: int) -> dict[str, int | None]
 
 
 def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict) -> Callable:
-    """A `Task.sample` from `draw(key, longest, length)`, one example `Batch` without a batch axis, padded to longest.
+    """Make a `TaskData.sample` of `draw(key, longest, length)`, one example without a batch axis, padded to longest.
 
     Endless streams draw example i of step n from `fold_in(key, n)`. Finite sets, whatever the run's
     seed, draw example i from `fold_in(constant, i)`, so that they are the same set everywhere.

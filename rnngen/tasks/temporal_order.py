@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import Task, classification_loss, last_step, split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import (
+    Objective,
+    Task,
+    TaskData,
+    classification_loss,
+    last_step,
+    split_lengths,
+    split_sizes,
+    synthetic_sample,
+)
 from rnngen.types import Batch, InputSpec
 
 VARIANTS = ("pascanu", "hochreiter")
@@ -60,15 +69,18 @@ def temporal_order(
         return synthetic_sample(draw, sizes, lengths)(split, key, step, batch_size)
 
     return Task(
-        sample=sample,
-        sizes=sizes,
-        on_device=True,
-        head=head,
-        loss=classification_loss(head, None if pascanu else _within_three_tenths),
-        input_spec=InputSpec(6 if pascanu else 8, tokens=True),
-        lengths=lengths,
-        baseline=lambda length: math.log(4),
-        solved=lambda metrics: metrics["accuracy"] > 0.99,
+        data=TaskData(
+            sample=sample,
+            sizes=sizes,
+            input_spec=InputSpec(6 if pascanu else 8, tokens=True),
+            lengths=lengths,
+        ),
+        objective=Objective(
+            head=head,
+            loss=classification_loss(head, None if pascanu else _within_three_tenths),
+            baseline=lambda length: math.log(4),
+            solved=lambda metrics: metrics["accuracy"] > 0.99,
+        ),
     )
 
 

@@ -23,7 +23,7 @@ quick_jit = functools.partial(
 
 
 class Broken(Exception):  # noqa: N818
-    """A cell breaks a law; the message says by what, in one line."""
+    """A law is broken; the message says by what, in one line."""
 
 
 class Sizes(NamedTuple):

@@ -97,8 +97,8 @@ def _gradient(cell: Cell) -> Callable:
 def horizon(cell: Cell) -> str:
     """The half-life of the gradient before training, on the adding problem."""
     task = TASKS["adding"](STEPS)
-    model = build_model([cell], task.input_spec, task.head, task.loss, engine="scan")
-    batch = jax.jit(lambda key: task.sample("train", key, 0, BATCH))(jax.random.key(2))
+    model = build_model([cell], task.data.input_spec, task.objective.head, task.objective.loss, engine="scan")
+    batch = jax.jit(lambda key: task.data.sample("train", key, 0, BATCH))(jax.random.key(2))
     found = memory_horizon(model, model.init(jax.random.key(0)), batch, task)
     reach = f"halves every {found.steps:.3g} steps" if found.steps < float("inf") else "does not fall"
     if found.steps != found.steps:

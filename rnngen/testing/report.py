@@ -1,59 +1,49 @@
-"""The laws of a cell, tried one after another, and what came of it for a person to act on."""
+"""A report on laws: tried one after another, each finding in words for a person to act on."""
 
+import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
+from rnngen.testing.case import Broken
 
-from rnngen.cells import Cell
-from rnngen.testing import contract, runs, sequences, structures
-from rnngen.testing.case import SMALLER, USUAL, Broken, Case, Sizes
-from rnngen.testing.facts import facts
-from rnngen.testing.structures import CLAIMS
-
-CONTRACT = (contract.init, contract.init_carry, contract.step, contract.output, contract.dtypes, contract.pure)
-REST = (
-    contract.compiles_once,
-    contract.observe,
-    sequences.causal,
-    sequences.batch,
-    sequences.mask,
-    sequences.resets,
-    sequences.loop,
-    sequences.split,
-    structures.gated,
-    structures.pointwise,
-    structures.affine,
-    structures.diagonal,
-    runs.long,
-    runs.engines,
-)
-LAWS: dict[str, Callable[[Case], None]] = {law.__name__: law for law in (*CONTRACT, *REST)}
-
-
-OURS = str(Path(__file__).parent.parent)
+Law = Callable[[Any], None]
+# Folders whose files are not the user's.
+OURS, PYTHONS = str(Path(__file__).parent.parent), sysconfig.get_path("stdlib")
+NAME_WIDTH = 13
 
 
 class Finding(NamedTuple):
-    """One law of one cell. wrong: by what it is broken, and the smallest sizes that show it; "" where it is kept."""
+    """One law that was tried.
+
+    Attributes:
+      law: its name.
+      says: what it asks, in one line.
+      wrong: what breaks it; "" where it is kept.
+    """
 
     law: str
     says: str
     wrong: str = ""
 
     def __str__(self):
-        width = max(map(len, LAWS))
-        line = f"{'BAD' if self.wrong else 'ok '}  {self.law:<{width}}  {self.says}"
-        return f"{line}\n     {'':<{width}}  {self.wrong}" if self.wrong else line
+        line = f"{'BAD' if self.wrong else 'ok '}  {self.law:<{NAME_WIDTH}}  {self.says}"
+        return f"{line}\n     {'':<{NAME_WIDTH}}  {self.wrong}" if self.wrong else line
 
 
 class Report(NamedTuple):
-    """findings: laws in the order they were tried; facts: lines about a cell that keeps them all."""
+    """What came of all laws.
+
+    Attributes:
+      findings: in the order in which the laws were tried.
+      facts: lines about what keeps them all.
+      untried: True where other laws were not tried, since they rest on a broken one.
+    """
 
     findings: tuple[Finding, ...]
     facts: tuple[str, ...] = ()
+    untried: bool = False
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -65,53 +55,38 @@ class Report(NamedTuple):
 
     def rest(self) -> list[str]:
         """The lines after those of the findings."""
-        untried = bool(self.broken) and LAWS[self.findings[-1].law] in CONTRACT
-        return [*(["the other laws rest on this one, and were not tried"] if untried else []), *self.facts]
+        untried = ["the other laws rest on this one, and were not tried"] if self.untried else []
+        return [*untried, *self.facts]
 
 
-def examine_cell(
-    cell: Cell, measure: bool = True, on_finding: Callable[[Finding], object] = lambda finding: None
+def try_laws(
+    basic: Sequence[Law],
+    others: Sequence[Law],
+    find_wrong: Callable[[Law], str],
+    on_finding: Callable[[Finding], object],
 ) -> Report:
-    """Every law of a cell. measure: also its speed and memory horizon, where it keeps them all.
+    """Try laws in order.
 
-    on_finding gets each finding as it is made. Raises ValueError for something else than a Cell.
+    Args:
+      basic: the laws on which all that follow rest; after a broken one, no other is tried, since what breaks the
+        contract fails in any other way too, and says less of why.
+      others: the other laws.
+      find_wrong: says what breaks a law, "" for nothing.
+      on_finding: gets each finding as it is made.
     """
-    if not isinstance(cell, Cell):
-        raise ValueError(f"expected a Cell, got {cell!r:.80}")
     findings: list[Finding] = []
-    for law in (*CONTRACT, *REST):
-        # What breaks the contract fails in any other way too, and says less of why.
-        if any(finding.wrong for finding in findings if LAWS[finding.law] in CONTRACT):
-            break
-        if law not in CLAIMS or CLAIMS[law](cell):
-            findings.append(Finding(law.__name__, (law.__doc__ or "").strip(), _wrong(law, cell)))
-            on_finding(findings[-1])
-    kept = not any(finding.wrong for finding in findings)
-    return Report(tuple(findings), tuple(facts(cell)) if kept and measure else ())
+    for law in (*basic, *others):
+        findings.append(Finding(law.__name__, (law.__doc__ or "").strip(), find_wrong(law)))
+        on_finding(findings[-1])
+        if findings[-1].wrong and law in basic:
+            return Report(tuple(findings), untried=True)
+    return Report(tuple(findings))
 
 
-def check_cell(cell: Cell) -> None:
-    """Raise AssertionError, with the whole report, unless a cell keeps every law: for one's own tests."""
-    report = examine_cell(cell, measure=False)
-    assert not report.broken, f"the cell breaks {', '.join(report.broken)}\n{report}"
-
-
-def _wrong(law: Callable[[Case], None], cell: Cell) -> str:
-    wrong = _try(law, cell, USUAL)
-    if not wrong:
-        return ""
-    for sizes in SMALLER:
-        smaller = _try(law, cell, sizes)
-        if smaller:
-            return f"{smaller} (with {sizes})"
-    return f"{wrong} (with {USUAL})"
-
-
-def _try(law: Callable[[Case], None], cell: Cell, sizes: Sizes) -> str:
-    """By what a cell breaks a law at some sizes; "" where it does not."""
+def describe_failure(attempt: Callable[[], object]) -> str:
+    """Run something, and describe in one line why it failed; "" where it did not."""
     try:
-        with jax.enable_x64(True):
-            law(Case(cell, sizes))
+        attempt()
     except Broken as broken:
         return str(broken)
     except Exception as error:  # a user's function may fail in any way
@@ -121,7 +96,7 @@ def _try(law: Callable[[Case], None], cell: Cell, sizes: Sizes) -> str:
 
 
 def _place(error: Exception) -> str:
-    """Where in a file that is neither ours nor a library's an error was raised, in words."""
+    """Name the last line of the user's own files on the way to an error."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith(OURS)]
+    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((OURS, PYTHONS))]
     return f" in {Path(theirs[-1].filename).name}, line {theirs[-1].lineno}" if theirs else ""

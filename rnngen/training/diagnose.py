@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 from jax.sharding import Mesh
 
-from rnngen.diagnostics.diagnoses import Diagnosis, gradient_flow
+from rnngen.diagnostics import DIAGNOSES, Diagnosis
 from rnngen.engines import trees
-from rnngen.models.stack import Model
+from rnngen.models import Model, StepModel
 from rnngen.tasks import Task
 from rnngen.training import sharding
 
@@ -21,7 +21,7 @@ class DiagnosticsConfig(NamedTuple):
     """
 
     every: int = 0
-    what: Mapping[str, Diagnosis] = MappingProxyType({"gradient_flow": gradient_flow()})
+    what: Mapping[str, Diagnosis] = MappingProxyType({"gradient_flow": DIAGNOSES["gradient_flow"]()})
     examples: int = 64
 
     def check(self, model: Model, task: Task) -> None:
@@ -30,8 +30,8 @@ class DiagnosticsConfig(NamedTuple):
             raise ValueError(f"examples must be positive, got {self.examples}")
         if self.every < 0:
             raise ValueError(f"every must not be negative, got {self.every}")
-        size = task.sizes["valid"]
-        if size is not None and task.chunks is None and self.examples > size:
+        size = task.data.sizes["valid"]
+        if size is not None and task.data.chunks is None and self.examples > size:
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
         if self.what:
             task.check_streams("examples", "valid", self.examples)
@@ -40,7 +40,7 @@ class DiagnosticsConfig(NamedTuple):
         size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
         length = task.steps("valid")
         for name, diagnosis in self.what.items():
-            if diagnosis.steps and model.both_ways:
+            if diagnosis.steps and not isinstance(model, StepModel):
                 raise ValueError(f"{name}: goes step by step, which a bidirectional model cannot")
             try:
                 diagnosis.check(size, length)

@@ -1,9 +1,10 @@
 """What a run consists of: a model, a task, an optimiser, and when to do what."""
 
 import math
+from collections.abc import Hashable
 from typing import NamedTuple
 
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.registry import nearest
 from rnngen.tasks import Task
 from rnngen.training.diagnose import DiagnosticsConfig
@@ -75,10 +76,10 @@ class TrainConfig(NamedTuple):
             if interval <= self.steps and interval % self.log_every:
                 # log_every steps are one program, and a resumed run must log the very same rows.
                 raise ValueError(f"{name} must be a multiple of log_every={self.log_every}, got {interval}")
-        size = task.sizes["train"]
+        size = task.data.sizes["train"]
         if self.full_batch and size is None:
             raise ValueError("full_batch needs a finite training set: give the task a train_size")
-        if task.chunks is not None:
+        if task.data.chunks is not None:
             if self.full_batch:
                 raise ValueError("full_batch needs whole examples, and this task's are chunks of streams")
             task.check_streams("batch_size", "train", self.batch_size)
@@ -106,20 +107,21 @@ class TrainConfig(NamedTuple):
 
     def examples(self, task: Task) -> int:
         """How many examples make a batch."""
-        return task.sizes["train"] if self.full_batch else self.batch_size  # type: ignore[return-value]
+        return task.data.sizes["train"] if self.full_batch else self.batch_size  # type: ignore[return-value]
 
 
 class Experiment(NamedTuple):
     """Everything a run needs, as objects.
 
-    program: equal for experiments that the same compiled programs serve, with each its own state; "": for none.
+    program: equal for experiments that the same compiled programs serve, each with its own state;
+      None: no others.
     """
 
     model: Model
     task: Task
     optimizer: Optimizer
-    schedule: TrainConfig
+    train: TrainConfig
     diagnose: DiagnosticsConfig
     seed: int
     regularizer: Regularizer = none()
-    program: str = ""
+    program: Hashable = None

@@ -1,36 +1,38 @@
-"""The training loop: host code around programs that were all compiled before the first step."""
+"""The training of one run, from top to bottom.
 
-import contextlib
-import math
-import time
-from collections.abc import Sequence
-from typing import NoReturn
+`training` is the host's side alone. It yields what the device is to do, and is sent what came of it: so the same loop
+trains one run, and several as one program (`pack.py`), each with its own folder, goal, end and result.
+"""
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from rnngen.storage import preemption
 from rnngen.storage.folder import RunFolder
-from rnngen.tasks.task import key_numbers
 from rnngen.training import checkpoint
 from rnngen.training.experiment import Experiment
-from rnngen.training.member import Listener, TrialState
-from rnngen.training.prefetch import Prefetcher
-from rnngen.training.programs import CompiledSteps, place, programs_for
-from rnngen.training.state import TrainState, data_key, each_mean
-from rnngen.types import Params
+from rnngen.training.pack import train_together
+from rnngen.training.requests import Diagnose, Evaluate, Remember, Request, Save, Train, Wait
+from rnngen.training.trial_state import Listener, TrialState
+
+Training = Generator[Request, Any, None]
 
 
 def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row: None) -> dict:
     """Train from the folder's last checkpoint, or from the start, to the end; write and return the result.
 
-    Rows go to the folder's metrics and diagnoses, and to `on_row`. A run that was stopped and is fitted
-    again ends with the same state and rows, to the bit, as one that was not, wall-clock fields apart.
-    A loss or a parameter that is not finite ends the run as "diverged", unless the schedule's `on_divergence` has it go
-    on; one that its folder is asked to stop ends as "pruned". A checkpoint that is not as it was written is passed
-    over, with a line on stderr that names the file. Raises `Preempted`, the state saved, where the process was asked to
-    stop.
+    A run that was stopped and is fitted again ends with the same state and rows, to the bit, as one that was not,
+    wall-clock fields apart. A loss or a parameter that is not finite ends the run as "diverged", unless
+    `on_divergence` has it go on; one that its folder is asked to stop ends as "pruned". A checkpoint that is not as it
+    was written is passed over, with a line on stderr that names the file.
+
+    Args:
+      experiment: what to train.
+      folder: gets the rows of metrics and diagnoses, the checkpoints and the result.
+      on_row: called with each row.
+
+    Raises:
+      Preempted: the process was asked to stop; the state is saved.
     """
     return fit_pack([experiment], [folder], [on_row])[0]
 
@@ -38,150 +40,78 @@ def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row
 def fit_pack(
     experiments: Sequence[Experiment], folders: Sequence[RunFolder], listeners: Sequence[Listener], how: str = "map"
 ) -> list[dict]:
-    """`fit` for experiments that are `alike`, as one program. Each keeps its own folder, goal, end and result.
+    """Do as `fit` for experiments of one `program`, as one program.
 
-    how: "map", to the bits that each has alone on one device, "vmap", or "auto", the faster of them. Times in records
-    are each trial's share. Trials with checkpoints of different steps are trained apart.
+    Times in records are each trial's share. Trials with checkpoints of different steps are trained apart.
+
+    Args:
+      how: "map", to the bits that each has alone on one device; "vmap", all at once; or "auto", the faster of them.
     """
-    members = [TrialState(*each) for each in zip(experiments, folders, listeners, strict=True)]
-    while going := [member for member in members if not member.result]:
-        step = min(member.step for member in going)
-        _together([member for member in going if member.step == step], how)
-    return [member.result for member in members]
+    trials = [TrialState(*each) for each in zip(experiments, folders, listeners, strict=True)]
+    while going := [trial for trial in trials if not trial.result]:
+        step = min(trial.step for trial in going)
+        train_together([trial for trial in going if trial.step == step], training, how)
+    return [trial.result for trial in trials]
 
 
-def _together(members: list["TrialState"], how: str) -> None:
-    """Train members that are at the same step, each to its end or to where it goes back."""
-    began, experiment = time.perf_counter(), members[0].experiment
-    states = place(_stack([member.state() for member in members]), experiment)
-    programs = programs_for(experiment, states, how)
-    for member in members:
-        member.going = True
-        member.compile_seconds += (time.perf_counter() - began) / len(members)
-    keys = [key_numbers(data_key(key)) for key in jax.device_get(states.key)]
-    with contextlib.closing(Prefetcher(experiment, keys, members[0].step)) as feed, checkpoint.Saver() as saver:
-        _Run(members, programs, feed, saver).to_the_end(states)
-
-
-class _Run:
-    """Members at the same step, and the programs that train them together."""
-
-    def __init__(self, members: list[TrialState], programs: CompiledSteps, feed: Prefetcher, saver: checkpoint.Saver):
-        self.members, self.programs, self.feed, self.saver = members, programs, feed, saver
-        self.schedule, self.diagnose_every = members[0].experiment.schedule, members[0].experiment.diagnose.every
-
-    def to_the_end(self, states: TrainState) -> None:
-        """Until each member has its result or goes back."""
-        step, going = self.members[0].step, list(self.members)
-        if fresh := [m for m in going if m.saved is None]:
-            states = self.judge(states, 0, fresh)
-            self.diagnose(states, 0, fresh)
-        # Stopped between its last checkpoint and its result, a run has nothing left to train.
-        self.end(states, step, [m for m in going if m.complete(step)])
-        while going := [m for m in going if m.going and not m.result]:
-            if preemption.asked():
-                self.preempt(states, step, going)
-            states = self.train(states, step, going)
-            step += self.schedule.length(step)
-            for member in (m for m in going if m.goes_back(step)):
-                member.go_back()
-            states = self.round_off(states, step, [m for m in going if m.going])
-
-    def round_off(self, states: TrainState, step: int, going: list[TrialState]) -> TrainState:
-        """Whatever is due at a step after its training."""
-        due = _due(self.schedule.eval_every, step)
-        states = self.judge(states, step, [m for m in going if due or m.status(step)])
-        ending = [m for m in going if m.status(step)]
-        self.diagnose(states, step, going if _due(self.diagnose_every, step) else ending)
+def training(trial: TrialState) -> Training:
+    """Train one run from where its folder left it to its end, or to where it goes back to a checkpoint."""
+    experiment, step = trial.experiment, trial.step
+    config, diagnose_every = experiment.train, experiment.diagnose.every
+    if trial.saved is None:
+        yield from _judge(trial, 0)
+        yield from _diagnose(trial, 0)
+    # Stopped between its last checkpoint and its result, a run has nothing left to train.
+    over = trial.complete(step)
+    while not over:
+        trained = yield Train(config.length(step))
+        if trained is None:
+            yield from _preempt(trial, step)
+        step += config.length(step)
+        trial.write_training(step, trained)
+        if trial.goes_back(step):
+            return trial.go_back()
+        if _due(config.eval_every, step) or trial.status(step):
+            yield from _judge(trial, step)
+        over = bool(trial.status(step))
+        if _due(diagnose_every, step) or over:
+            yield from _diagnose(trial, step)
         # What is broken is no state to go on from: the one before it stays the newest.
-        due_or_over = going if _due(self.schedule.save_every, step) else ending
-        self.save(states, [m for m in due_or_over if not m.broken(step)])
-        self.end(states, step, ending)
-        return states
-
-    def preempt(self, states: TrainState, step: int, members: list[TrialState]) -> NoReturn:
-        """Save what is not, and stop."""
-        self.save(states, [m for m in members if step and step not in checkpoint.steps(m.folder.checkpoints)])
-        self.wait()
-        raise preemption.Preempted(f"at step {step}")
-
-    def train(self, states: TrainState, step: int, members: list[TrialState]) -> TrainState:
-        steps = self.schedule.length(step)
-        began = time.perf_counter()
-        fed = self.feed.take(step)
-        waited = time.perf_counter() - began
-        states, sums = self.programs.train[steps](states, self.active(members), fed)
-        rows = each_mean(sums)
-        spent = (time.perf_counter() - began) / len(members)
-        # Before a row tells of this interval, the last has to be safe: no more than one is ever lost.
-        self.wait()
-        pace = {"steps_per_second": steps / spent}
-        if fed is not None:
-            pace |= {"data_wait": waited / len(members) / spent}
-        for member in members:
-            member.seconds += spent
-            row = {"step": step + steps, "split": "train"} | rows[self.place(member)]
-            member.write("metrics", row | pace | {"seconds": member.seconds})
-        return states
-
-    def judge(self, states: TrainState, step: int, members: list[TrialState]) -> TrainState:
-        """Evaluate the valid split, and keep the parameters that do best on it where the run is judged by those."""
-        self.evaluate(states.params, "valid", step, members)
-        if self.schedule.select == "last" or not members:
-            return states
-        return self.programs.remember(states, self.active([m for m in members if m.best()["step"] == step]))
-
-    def evaluate(self, params: Params, split: str, step: int, members: list[TrialState]) -> None:
-        rows = each_mean(self.programs.evaluate[split](params, self.active(members))) if members else []
-        for member in members:
-            member.write("metrics", {"step": step, "split": split} | rows[self.place(member)])
-
-    def diagnose(self, states: TrainState, step: int, members: list[TrialState]) -> None:
-        """One trial at a time: each may need more memory than training does."""
-        for member in members:
-            params = self.programs.pick(states, self.place(member)).params
-            for name, diagnosis in member.experiment.diagnose.what.items():
-                began = time.perf_counter()
-                record = diagnosis.record(jax.device_get(self.programs.diagnose[name](params)))
-                cost = time.perf_counter() - began
-                member.write("diagnoses", {"step": step, "what": name, "cost_seconds": cost} | record)
-
-    def save(self, states: TrainState, members: list[TrialState]) -> None:
-        for member in members:
-            state = self.programs.pick(states, self.place(member))
-            if jax.process_count() == 1:
-                # Of devices that have the same, Orbax would have each write a part, and compile programs for that.
-                state = jax.device_put(state, jax.local_devices()[0])
-            self.saver.begin(member.folder.checkpoints, state)
-
-    def wait(self) -> None:
-        """Return when all is saved, and note how long that took of the training's time."""
-        began = time.perf_counter()
-        self.saver.wait()
-        for member in self.members:
-            member.save_seconds += (time.perf_counter() - began) / len(self.members)
-
-    def end(self, states: TrainState, step: int, members: list[TrialState]) -> None:
-        """Open the test split, but for what a search gave up, and write the results, once the states are safe."""
-        if members:
-            self.wait()
-        how = {member: member.status(step) or "finished" for member in members}
-        # Stopped after its row and before its result, a run has that row already.
-        unseen = [m for m in members if how[m] != "pruned" and m.row("test", step) is None]
-        self.evaluate(states.chosen, "test", step, unseen)
-        parameters = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(states.params))
-        for member in members:
-            member.finish(how[member], step, parameters)
-
-    def place(self, member: TrialState) -> int:
-        return self.members.index(member)
-
-    def active(self, members: list[TrialState]) -> np.ndarray:
-        return np.array([member in members for member in self.members])
+        if (_due(config.save_every, step) or over) and not trial.broken(step):
+            yield Save()
+    yield from _end(trial, step)
+    return None
 
 
-def _stack(states: Sequence[TrainState]) -> TrainState:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+def _judge(trial: TrialState, step: int) -> Training:
+    """Evaluate the valid split, and keep the parameters that do best on it where the run is judged by those."""
+    trial.write("metrics", {"step": step, "split": "valid"} | (yield Evaluate("valid")))
+    if trial.experiment.train.select == "best" and trial.best()["step"] == step:
+        yield Remember()
+
+
+def _diagnose(trial: TrialState, step: int) -> Training:
+    for name in trial.experiment.diagnose.what:
+        record, seconds = yield Diagnose(name)
+        trial.write("diagnoses", {"step": step, "what": name, "cost_seconds": seconds} | record)
+
+
+def _preempt(trial: TrialState, step: int) -> Training:
+    """Save what is not saved, and stop."""
+    if step and step not in checkpoint.steps(trial.folder.checkpoints):
+        yield Save()
+    yield Wait()
+    raise preemption.Preempted(f"at step {step}")
+
+
+def _end(trial: TrialState, step: int) -> Training:
+    """Open the test split, but of a run that a search gave up, and write the result, once the state is safe."""
+    yield Wait()
+    status = trial.status(step) or "finished"
+    # Stopped after its row and before its result, a run has that row already.
+    if status != "pruned" and trial.row("test", step) is None:
+        trial.write("metrics", {"step": step, "split": "test"} | (yield Evaluate("test")))
+    trial.finish(status, step)
 
 
 def _due(every: int, step: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.tasks import Task
 from rnngen.training.regularizers import Regularizer
 

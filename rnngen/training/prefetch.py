@@ -20,13 +20,13 @@ class Prefetcher:
 
     def __init__(self, experiment: Experiment, keys: Sequence[np.ndarray], first_step: int):
         self.draw = lambda step: _drawn(experiment, keys, step)
-        self.schedule, self.fed = experiment.schedule, not experiment.task.on_device
+        self.train, self.fed = experiment.train, not experiment.task.data.on_device
         self.pool = ThreadPoolExecutor(1, "feed") if self.fed else None
         self.ahead: tuple[int, Future] | None = None
         self._begin(first_step)
 
     def _begin(self, step: int) -> None:
-        if self.pool and step < self.schedule.steps:
+        if self.pool and step < self.train.steps:
             self.ahead = step, self.pool.submit(self.draw, step)
 
     def take(self, step: int) -> PyTree:
@@ -35,7 +35,7 @@ class Prefetcher:
             return None
         ready, future = self.ahead
         drawn = future.result() if ready == step else self.draw(step)
-        self._begin(step + self.schedule.length(step))
+        self._begin(step + self.train.length(step))
         return drawn
 
     def close(self) -> None:
@@ -46,9 +46,9 @@ class Prefetcher:
 
 def feed_shapes(experiment: Experiment, trials: int, steps: int) -> PyTree:
     """The shapes of what a dispatch of so many steps is fed; None where the task draws on the device."""
-    if experiment.task.on_device:
+    if experiment.task.data.on_device:
         return None
-    one = _one(experiment.task, key_numbers(jax.random.key(0)), 0, experiment.schedule.examples(experiment.task))
+    one = _one(experiment.task, key_numbers(jax.random.key(0)), 0, experiment.train.examples(experiment.task))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((trials, steps, *x.shape), x.dtype), one)
 
 
@@ -56,21 +56,21 @@ def batch_shapes(experiment: Experiment) -> Batch:
     """The shapes of a training batch."""
     task = experiment.task
     drawn = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), feed_shapes(experiment, 1, 1))
-    if task.on_device:
-        size = experiment.schedule.examples(task)
-        drawn = jax.eval_shape(lambda key: task.sample("train", key, jnp.int32(0), size), jax.random.key(0))
-    return jax.eval_shape(task.finish, drawn)
+    if task.data.on_device:
+        size = experiment.train.examples(task)
+        drawn = jax.eval_shape(lambda key: task.data.sample("train", key, jnp.int32(0), size), jax.random.key(0))
+    return jax.eval_shape(task.data.finish, drawn)
 
 
 def _drawn(experiment: Experiment, keys: Sequence[np.ndarray], first: int) -> PyTree:
-    task, size = experiment.task, experiment.schedule.examples(experiment.task)
-    steps = range(first, first + experiment.schedule.length(first))
+    task, size = experiment.task, experiment.train.examples(experiment.task)
+    steps = range(first, first + experiment.train.length(first))
     trials = [_stacked([_one(task, key, step, size) for step in steps]) for key in keys]
     return _stacked(trials)
 
 
 def _one(task: Task, key: np.ndarray, step: int, size: int) -> PyTree:
-    return jax.tree.map(np.asarray, task.sample("train", key, step, size))
+    return jax.tree.map(np.asarray, task.data.sample("train", key, step, size))
 
 
 def _stacked(trees: list) -> PyTree:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.types import Array, Batch, Carry, Key, Params, PyTree
 
 AXIS = "batch"

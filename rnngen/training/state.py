@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.registry import LRUCache
 from rnngen.tasks import Task
 from rnngen.tasks.task import key_numbers
@@ -96,9 +96,9 @@ def train_steps(
 
     def one(state: TrainState, fed: PyTree):
         key_noise = jax.random.fold_in(state.key, 1)
-        drawn = task.sample("train", data_key(state.key), state.step, batch_size) if task.on_device else fed
+        drawn = task.data.sample("train", data_key(state.key), state.step, batch_size) if task.data.on_device else fed
         gradients, sums, carry = gradient_of(
-            state.params, task.finish(drawn), jax.random.fold_in(key_noise, state.step), state.step, state.carry
+            state.params, task.data.finish(drawn), jax.random.fold_in(key_noise, state.step), state.step, state.carry
         )
         updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
         if state.backoff is not None:
@@ -106,7 +106,7 @@ def train_steps(
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
         sums = sums | {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
-        carry = carry if task.chunks else None
+        carry = carry if task.data.chunks else None
         after = state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry)
         return _unless_broken(state, after, sums) if skip else (after, sums)
 
@@ -166,13 +166,13 @@ def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Call
     Items are what the task's `sample` gives, made once for all programs that look at it; or, where that takes more than
     `HELD` bytes and is made on the device, the numbers of batches, from which each is made as it is needed.
     """
-    numbers = range(-task.warmup(split, batch_size), task.batches(split, batch_size))
-    if task.on_device:
-        make = functools.partial(sample_batch, task.sample, split, batch_size)
+    numbers = range(-task.data.warmup(split, batch_size), task.batches(split, batch_size))
+    if task.data.on_device:
+        make = functools.partial(sample_batch, task.data.sample, split, batch_size)
         shapes = jax.eval_shape(make, jnp.int32(0))
         if len(numbers) * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)) > HELD:
-            return jnp.asarray(numbers), lambda number: task.finish(make(number))
-    return _made(task, split, batch_size, numbers), task.finish
+            return jnp.asarray(numbers), lambda number: task.data.finish(make(number))
+    return _made(task, split, batch_size, numbers), task.data.finish
 
 
 def first_batch(task: Task, split: str, examples: int) -> Batch:
@@ -193,18 +193,18 @@ def _made(task: Task, split: str, batch_size: int, numbers: range) -> PyTree:
     """Batches of a split by their numbers, stacked, as `sample` gives them."""
 
     def make():
-        if task.on_device:
-            one = functools.partial(sample_batch, task.sample, split, batch_size)
+        if task.data.on_device:
+            one = functools.partial(sample_batch, task.data.sample, split, batch_size)
             return jax.jit(lambda numbers: jax.lax.map(one, numbers))(jnp.asarray(numbers))
-        drawn = [task.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in numbers]
+        drawn = [task.data.sample(split, key_numbers(jax.random.key(0)), n, batch_size) for n in numbers]
         return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *drawn)
 
-    return _MADE.get((task.sample, split, batch_size, numbers), make)
+    return _MADE.get((task.data.sample, split, batch_size, numbers), make)
 
 
 def _finished(task: Task, split: str, batch_size: int) -> PyTree:
-    make = lambda: jax.jit(jax.vmap(task.finish))(_made(task, split, batch_size, range(1)))  # noqa: E731
-    return _MADE.get((task.sample, split, batch_size, "finished"), make)
+    make = lambda: jax.jit(jax.vmap(task.data.finish))(_made(task, split, batch_size, range(1)))  # noqa: E731
+    return _MADE.get((task.data.sample, split, batch_size, "finished"), make)
 
 
 def means(sums: dict) -> dict[str, float]:

@@ -49,10 +49,10 @@ def measure(case: Case, options: Options) -> list[Row]:
 
 def _flow(case: Case) -> dict[str, Callable[[], Any]]:
     task, cell = adding(case.t), CELLS[case.cell](case.hidden_dim)
-    model = build_model([cell], task.input_spec, task.head, task.loss)
+    model = build_model([cell], task.data.input_spec, task.objective.head, task.objective.loss)
     optimizer = build_optimizer(steps=1, clip_norm=1.0)
     state = init_state(model, optimizer, 0)
-    batch = task.sample("valid", jax.random.key(0), jnp.int32(0), case.batch)
+    batch = task.data.sample("valid", jax.random.key(0), jnp.int32(0), case.batch)
 
     def of_cell(params):
         def loss(ys):

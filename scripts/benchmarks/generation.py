@@ -17,7 +17,7 @@ from rnngen.datasets import CODECS
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.generative import generative, nll_loss
 from rnngen.generation.generate import stream
-from rnngen.models.stack import Model, build_model
+from rnngen.models import StepModel, build_model, stepwise
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks import Task
 from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer, fit
@@ -108,10 +108,10 @@ def _take(pieces: Iterator, count: int) -> None:
         pass
 
 
-def text_model(cell: str, hidden_dim: int) -> Model:
+def text_model(cell: str, hidden_dim: int) -> StepModel:
     """One layer on 65 symbols, which enter one-hot."""
     spec, head = CODECS["text"](vocabulary=SYMBOLS)[:2]
-    return build_model([CELLS[cell](hidden_dim)], spec, head, nll_loss(head))
+    return stepwise(build_model([CELLS[cell](hidden_dim)], spec, head, nll_loss(head)))
 
 
 def _feeding(case: Feeding, options: Options) -> list[Row]:
@@ -129,7 +129,8 @@ def _feeding(case: Feeding, options: Options) -> list[Row]:
 
 def _experiment(case: Feeding, steps: int) -> Experiment:
     task = made_up(case)
-    model = build_model([CELLS["lstm"](case.hidden_dim)], task.input_spec, task.head, task.loss)
+    cells, goal = [CELLS["lstm"](case.hidden_dim)], task.objective
+    model = build_model(cells, task.data.input_spec, goal.head, goal.loss)
     size, every = case.batch_size, case.log_every
     schedule = TrainConfig(steps, size, log_every=every, eval_every=0, save_every=0, eval_batch_size=size)
     return Experiment(

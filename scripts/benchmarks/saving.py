@@ -64,7 +64,7 @@ def _saves(case: Any, options: Options) -> list[Row]:
     for _ in range(options.repeats_or(3)):
         with tempfile.TemporaryDirectory() as name:
             run = RunFolder(name)
-            run.start(resolved)
+            run.start(resolved.to_dict())
             result = fit(experiment, run)
             times[TRAINING].append(result["train_seconds"])
             times[STANDING].append(result["save_seconds"])
@@ -103,7 +103,7 @@ def _again(folder: Path, file: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "rnngen.cli.main",
+        "rnngen",
         "sweep",
         f"--config={file}",
         f"--workdir={folder}",

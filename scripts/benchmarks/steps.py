@@ -44,10 +44,10 @@ def cases(options: Options) -> dict[str, Case]:
 def trainers(case: Case, devices: int) -> list[Trainer]:
     """All that can be timed here, from the same parameters and on the same batch; those of rnngen first."""
     task = TASKS["adding"](case.t)
-    model = build_model([CELLS[case.cell](case.h)], task.input_spec, task.head, task.loss)
+    model = build_model([CELLS[case.cell](case.h)], task.data.input_spec, task.objective.head, task.objective.loss)
     optimizer = build_optimizer("adam", RATE, steps=1000, clip_norm=1.0)
     params = jax.device_get(model.init(jax.random.key(0)))
-    batch = jax.device_get(task.sample("train", jax.random.key(1), jnp.zeros((), jnp.int32), case.b))
+    batch = jax.device_get(task.data.sample("train", jax.random.key(1), jnp.zeros((), jnp.int32), case.b))
     found = []
     for name, count in {OURS: largest_divisor(case.b, min(devices, jax.device_count())), ONE: 1}.items():
         found.append(with_rnngen.trainer(name, model, optimizer, params, batch, count))

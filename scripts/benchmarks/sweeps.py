@@ -21,6 +21,7 @@ import jax
 
 from rnngen import report
 from rnngen.config import base_config, complete
+from rnngen.runs import open_sweep
 from rnngen.runtime import cores
 from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis
@@ -103,7 +104,7 @@ def _cold(call: Callable[[Sweep, str], list[float]]) -> Callable[[Sweep, str], l
 
 def _rnngen_kept(case: Sweep, cache: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "rnngen.cli.main", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
+        command = ["-m", "rnngen", "sweep", f"--config={HERE / 'sweep_file.py'}", f"--workdir={folder}"]
         _python(case, command, **_keeping(cache))
         results = [RunFolder(path).result() or {} for path in Path(folder, "trials").iterdir()]
         return [result["metrics"]["test"]["loss"] for result in results]
@@ -203,7 +204,7 @@ def _driver(case: Driver, options: Options) -> list[Row]:
             planned = time.perf_counter()
             run_trials(folder, FixedTrials([[trial] for trial in todo]), Empty(), lambda status, trial: None)
             driven = time.perf_counter()
-            assert report.summary(folder)["finished"].sum() == case.trials
+            assert report.summary(open_sweep(folder))["finished"].sum() == case.trials
             times["table"].append(time.perf_counter() - driven)
             times["plan"].append(planned - began)
             times["drive"].append(driven - planned)

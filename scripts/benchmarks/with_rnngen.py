@@ -10,7 +10,7 @@ import optax
 
 from rnngen import unroll
 from rnngen.cells import Cell
-from rnngen.models.stack import Model
+from rnngen.models import Model
 from rnngen.training import Optimizer
 from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch

@@ -37,8 +37,8 @@ def test_characters_are_drawn_on_one_core():
 def test_made_up_corpora_are_fed_from_the_host(name):
     case = generation.FEEDING[name]._replace(sequences=8, batch_size=2)
     task = generation.made_up(case)
-    assert not task.on_device
-    assert task.sizes == {"train": 8, "valid": 4, "test": 4}
+    assert not task.data.on_device
+    assert task.data.sizes == {"train": 8, "valid": 4, "test": 4}
     if case.chunk:
         assert task.batches("train", 2) == 8 * case.length // (2 * case.chunk)
     else:

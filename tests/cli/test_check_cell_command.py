@@ -1,11 +1,18 @@
 """`rnngen check-cell`: a report and status 0, a broken law and status 1, bad input in one line and status 2."""
 
 import inspect
+from pathlib import Path
 
 import my_lab
 import pytest
 
 from rnngen.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def faulty_cells(monkeypatch):
+    """`faulty` can be imported."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "testing")
 
 
 def test_a_good_cell(capsys):
@@ -40,7 +47,7 @@ def test_a_broken_cell(capsys, cell, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "check-cell takes a cell: rnngen check-cell package.module:factory"),
+        ([], "check-cell: the following arguments are required: NAME"),
         (["my_lab:leeky"], "cell 'my_lab:leeky': my_lab has no 'leeky'; did you mean 'leaky'?"),
         (["nowhere:leaky"], "cell 'nowhere:leaky': cannot import 'nowhere': No module named 'nowhere'"),
         (["lsmt"], "unknown cell 'lsmt'; did you mean 'lstm'?"),

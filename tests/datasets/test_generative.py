@@ -11,9 +11,9 @@ from conftest import draw_batch
 from scipy.stats import multivariate_normal
 
 from rnngen.datasets import CODECS
+from rnngen.datasets import generative as module
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.generative import bits, gaussian_baseline, generative, marginal_baseline, scored
-from rnngen.tasks import generative as module
 from rnngen.tasks.task import finite_indices, key_numbers
 
 RANDOM = np.random.RandomState(0)
@@ -37,7 +37,7 @@ def corpus_of(kind, lengths=LENGTHS):
 
 def task_of(kind="text", corpus=None, chunk=0, **options):
     kwargs = KINDS[kind][0]
-    return generative(kind, kwargs, corpus or corpus_of(kind), chunk=chunk, baseline=1.5, **options)
+    return generative(kind, CODECS[kind], kwargs, corpus or corpus_of(kind), chunk=chunk, baseline=1.5, **options)
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_each_value_is_asked_for_and_what_it_is_fed_is_the_value_before(kind):
     corpus = corpus_of(kind)
     task, spec = task_of(kind, corpus), CODECS[kind](**KINDS[kind][0]).input_spec
     batch = draw_batch(task, "valid", 4)
-    batch = jax.tree.map(np.asarray, task.finish(batch))
+    batch = jax.tree.map(np.asarray, task.data.finish(batch))
     ends = LENGTHS.cumsum()
     for b, (start, end) in enumerate(zip(ends - LENGTHS, ends, strict=True)):
         own = corpus.values["valid"][start:end]
@@ -57,7 +57,7 @@ def test_each_value_is_asked_for_and_what_it_is_fed_is_the_value_before(kind):
         np.testing.assert_array_equal(batch.mask[:, b], np.arange(9) < steps)
         np.testing.assert_array_equal(batch.weights[:, b], np.arange(9) < steps)
     # As the head draws them, whatever the corpus stores: what is fed in training is what is fed in sampling.
-    drawn = task.head.sample(jax.random.key(0), jnp.zeros((9, 4, task.head.num_params)))
+    drawn = task.objective.head.sample(jax.random.key(0), jnp.zeros((9, 4, task.objective.head.num_params)))
     assert (batch.targets.dtype, batch.targets.shape) == (drawn.dtype, drawn.shape)
     assert batch.inputs.dtype == spec.start.dtype
 
@@ -68,8 +68,8 @@ def test_host_and_device_make_the_same_of_an_evaluation_split(kind):
     corpus = corpus_of(kind)
     for chunk in (0, 4):
         here, there = (task_of(kind, corpus, chunk, on_device=on) for on in (True, False))
-        assert here.on_device
-        assert not there.on_device
+        assert here.data.on_device
+        assert not there.data.on_device
         for step in range(2):
             batches = [task.batch("test", jax.random.key(0), jnp.int32(step), 2) for task in (here, there)]
             jax.tree.map(np.testing.assert_array_equal, *batches)
@@ -77,10 +77,10 @@ def test_host_and_device_make_the_same_of_an_evaluation_split(kind):
 
 def test_the_loss_is_the_negative_log_probability_of_the_values_that_count():
     task = task_of("text", first_counts=False, more_metrics=bits)
-    batch = jax.tree.map(np.asarray, task.finish(draw_batch(task, "valid", 4)))
+    batch = jax.tree.map(np.asarray, task.data.finish(draw_batch(task, "valid", 4)))
     assert not batch.weights[0].any()
     outputs = RANDOM.normal(size=(9, 4, 4)).astype(np.float32)
-    loss, sums = jax.jit(task.loss)(jnp.asarray(outputs), batch)
+    loss, sums = jax.jit(task.objective.loss)(jnp.asarray(outputs), batch)
     log_probs = outputs - np.log(np.exp(outputs).sum(axis=-1, keepdims=True))
     counted = [log_probs[t, b, batch.targets[t, b]] for b, n in enumerate(LENGTHS) for t in range(1, n)]
     assert float(loss) == pytest.approx(-np.mean(counted), rel=1e-5)
@@ -88,7 +88,7 @@ def test_the_loss_is_the_negative_log_probability_of_the_values_that_count():
     assert float(sums["bits"][0]) == pytest.approx(-np.sum(counted) / np.log(2), rel=1e-5)
     assert float(sums["bits"][1]) == float(sums["loss"][1]) == len(counted) == LENGTHS.sum() - 4
     # Training scores every value.
-    training = task.finish(draw_batch(task, "train", 3))
+    training = task.data.finish(draw_batch(task, "train", 3))
     np.testing.assert_array_equal(training.weights, training.mask)
 
 
@@ -139,10 +139,10 @@ def test_the_host_takes_the_examples_that_the_device_would(split):
 
 
 def test_a_large_corpus_stays_on_the_host(monkeypatch):
-    assert task_of("text").on_device
+    assert task_of("text").data.on_device
     monkeypatch.setattr(module, "ON_DEVICE", LENGTHS.sum() - 1)
-    assert not task_of("text").on_device
-    assert task_of("text", on_device=True).on_device
+    assert not task_of("text").data.on_device
+    assert task_of("text", on_device=True).data.on_device
 
 
 @pytest.mark.slow
@@ -151,23 +151,23 @@ def test_what_a_run_stores_makes_the_same_medium_again():
     stored = json.loads(json.dumps(task.codec))
     assert stored == {"name": "strokes", "kwargs": {"components": 2}, "length": 6}  # the median of 5, 9, 2, 8
     again = CODECS[stored["name"]](**stored["kwargs"])
-    outputs, value = RANDOM.normal(size=(1, task.head.num_params)), np.array([[0.3, -1.0, 1.0]], np.float32)
+    outputs, value = RANDOM.normal(size=(1, task.objective.head.num_params)), np.array([[0.3, -1.0, 1.0]], np.float32)
     outputs = jnp.asarray(outputs, jnp.float32)
-    assert float(again.head.log_prob(outputs, value)[0]) == float(task.head.log_prob(outputs, value)[0])
+    assert float(again.head.log_prob(outputs, value)[0]) == float(task.objective.head.log_prob(outputs, value)[0])
     # One long text has no usual length.
     assert "length" not in task_of("text", corpus_of("text", np.array([24]))).codec
 
 
 def test_solved_and_lengths():
     task = task_of("text", solved_below=1.2, corpus=corpus_of("text"))
-    assert task.solved({"loss": 1.2})
-    assert not task.solved({"loss": 1.21})
-    assert not task_of("text").solved({"loss": -1e9})
-    assert task.lengths["train"] == (9, 9)
-    assert task_of("text", chunk=4).lengths["valid"] == (4, 4)
+    assert task.objective.solved({"loss": 1.2})
+    assert not task.objective.solved({"loss": 1.21})
+    assert not task_of("text").objective.solved({"loss": -1e9})
+    assert task.data.lengths["train"] == (9, 9)
+    assert task_of("text", chunk=4).data.lengths["valid"] == (4, 4)
     assert task.expected_baseline("test") == 1.5
-    assert task.sizes == dict.fromkeys(SPLITS, 4)
-    assert task.chunks is None
+    assert task.data.sizes == dict.fromkeys(SPLITS, 4)
+    assert task.data.chunks is None
     assert task_of("text", chunk=4).batches("train", 2) == 3
 
 

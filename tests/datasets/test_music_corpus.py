@@ -123,7 +123,7 @@ def test_midi_files_are_read_on_the_grid_of_what_is_played(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     for asked, found in ((0, 2), (4, 4)):
         task = TASKS["music"](str(tmp_path), steps_per_beat=asked)
-        assert task.facts["steps_per_beat"] == found
+        assert task.data.facts["steps_per_beat"] == found
         assert task.codec["kwargs"] == {"steps_per_beat": found, "seconds_per_step": 0.5 / found}
         prompt = CODECS["music"](**task.codec["kwargs"]).read(str(tmp_path / "01.mid"))
         assert pitches(prompt.tolist()) == np.repeat([60, 62, 64, 65], found // 2).tolist()

@@ -232,7 +232,7 @@ def test_a_shipped_config_trains_on_its_set_and_makes_what_can_be_opened(name, t
     config = shrunk(name, case, tmp_path)
     result = run(config, folder)
     assert (result["status"], result["step"]) == ("finished", 2)
-    baseline = case.baseline(config["task"]["kwargs"]["path"])
+    baseline = case.baseline(config.task.kwargs["path"])
     assert result["baseline"] == pytest.approx(baseline, rel=1e-5)
     valid = [row["loss"] for row in RunFolder(folder).rows("metrics") if row["split"] == "valid"]
     assert 0.99 * baseline < valid[0] < case.factor * baseline

@@ -29,7 +29,7 @@ def test_it_is_the_gradient_of_the_loss_at_one_step():
     def loss(inputs, step):
         outputs = model.apply(params, inputs)[1]
         at_step = batch._replace(weights=jnp.zeros_like(batch.weights).at[step].set(1))
-        return task.loss(outputs, at_step)[1]["loss"][0]
+        return task.objective.loss(outputs, at_step)[1]["loss"][0]
 
     for place, step in enumerate((2, 5)):
         expected = jnp.linalg.norm(jax.grad(loss)(batch.inputs, step), axis=-1)
@@ -40,7 +40,7 @@ def test_it_is_the_gradient_of_the_loss_at_one_step():
 @pytest.mark.slow
 def test_a_leaky_unit_that_sees_the_same_at_each_step_forgets_by_its_leak():
     task = TASKS["adding"](T, eval_size=20)
-    model = build_model([leaky(5)], task.input_spec, task.head, task.loss)
+    model = build_model([leaky(5)], task.data.input_spec, task.objective.head, task.objective.loss)
     batch = everywhere(task)
     batch = batch._replace(inputs=jnp.full_like(batch.inputs, 0.3))
     params = model.init(jax.random.key(0))

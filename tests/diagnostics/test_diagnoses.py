@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from conftest import draw_batch, make_model
 
-from rnngen.diagnostics import half_life, lag_norms, memory_horizon
-from rnngen.diagnostics.diagnoses import DIAGNOSES
-from rnngen.runs.records import dumps
+from rnngen.diagnostics import DIAGNOSES, half_life, lag_norms, memory_horizon
+from rnngen.storage.jsonl import dumps
 from rnngen.tasks import adding, copy_memory, temporal_order
 
 ARGUMENTS = {
@@ -58,7 +57,7 @@ def test_other_lengths_are_evaluated_on_their_own_test_set():
         other = adding(length, variant="anywhere", eval_size=40)
         batch = draw_batch(other, "test", 40, 0)
         outputs = model.apply(params, batch.inputs)[1]
-        assert loss == pytest.approx(float(other.loss(outputs, batch)[0]), rel=1e-5)
+        assert loss == pytest.approx(float(other.objective.loss(outputs, batch)[0]), rel=1e-5)
 
 
 def test_layers_have_their_own_gates():

@@ -10,7 +10,7 @@ from conftest import FOUR, assert_close, double, noise, random_params, unrolled
 from my_lab import leaky
 
 from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
-from rnngen.engines import ENGINES, unroll, unroll_noted
+from rnngen.engines import ENGINES, unroll
 from rnngen.engines.auto import pick
 from rnngen.engines.cpu import build, calibration
 from rnngen.engines.cpu.calibration import Found
@@ -296,7 +296,7 @@ def test_associative_refuses_what_is_not_affine():
 
 
 def newton_notes(cell, params, xs, **kwargs):
-    run = jax.jit(lambda params, xs: unroll_noted(cell, params, xs, engine=engine("newton", **kwargs)))
+    run = jax.jit(lambda params, xs: unroll(cell, params, xs, engine=engine("newton", **kwargs), notes=True))
     carry, ys, notes = run(params, xs)
     return (carry, ys), {name: float(value) for name, value in notes.items()}
 

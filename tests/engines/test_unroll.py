@@ -155,6 +155,96 @@ def test_probes_move_the_carry_that_enters_a_step(setup):
     assert_close(ys[3:], unrolled(cell, params, xs[3:], moved)[1], TOLERANCE)
 
 
+# What `record` sees, against a loop over `cell.step` in plain Python and double precision.
+
+
+def flags():
+    """A mask with a hole in the middle, and a reset within and beside it."""
+    mask = jnp.ones((T, B), bool).at[2:4, 0].set(False).at[5:, 1].set(False)
+    return mask, jnp.zeros((T, B), bool).at[4, 1].set(True).at[3, 0].set(True).at[2, 2].set(True)
+
+
+def recorded(params, carry, inputs, after):
+    """Everything that a step offers, and a number of another shape."""
+    return {"entering": carry, "u": inputs.u, "leaving": after, "total": sum(map(jnp.sum, jax.tree.leaves(after)))}
+
+
+def recording_loop(cell, params, xs, mask, resets, probes, order):
+    """(carry, ys, recorded), the reset, the probe, the step and the mask of each step by NumPy."""
+    prepared = cell.prepare(params)
+    fresh = carry = cell.init_carry(prepared, (B,))
+    choose = lambda t, flag, a, b: jax.tree.map(lambda a, b: np.where(flag[t][:, None], a, b), a, b)  # noqa: E731
+    seen, ys = {}, {}
+    for t in order:
+        u = cell.project(prepared, np.where(mask[t][:, None], xs[t], 0))
+        entering = choose(t, resets, fresh, carry)
+        entering = jax.tree.map(lambda c, p, t=t: jnp.asarray(c + p[t]), entering, probes)
+        new, y = cell.step(prepared, entering, u)
+        carry = choose(t, mask, new, entering)
+        ys[t] = np.where(mask[t][:, None], y, 0)
+        total = np.sum([np.sum(leaf) for leaf in jax.tree.leaves(carry)])
+        seen[t] = {"entering": entering, "u": u, "leaving": carry, "total": total}
+    stack = lambda of: jax.tree.map(lambda *leaves: np.stack(leaves), *(of[t] for t in range(T)))  # noqa: E731
+    return carry, stack(ys), stack(seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reverse", [False, True])
+def test_record_equals_a_python_loop(setup, x64, reverse):
+    cell, params, xs = setup
+    params, xs, (mask, resets) = double(params), double(xs), flags()
+    carry = cell.init_carry(cell.prepare(params), (B,))
+    probes = jax.tree.map(lambda c: 0.1 * noise((T, *c.shape), 3, c.dtype), carry)
+    run = jax.jit(functools.partial(unroll, cell, reverse=reverse, record=recorded))
+    found = run(params, xs, mask=mask, resets=resets, probes=probes)
+    # Read backwards, a sequence begins after the step that ends it.
+    begins = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])]) if reverse else resets
+    order = range(T)[::-1] if reverse else range(T)
+    assert_close(found, recording_loop(cell, params, xs, mask, begins, probes, order), 1e-12)
+
+
+def test_recording_changes_neither_values_nor_gradients(setup):
+    cell, params, xs = setup
+    mask, resets = flags()
+
+    def loss(params, record):
+        out = unroll(cell, params, xs, mask=mask, resets=resets, engine="scan", record=record)
+        return jnp.sum(jnp.sin(out[1])), out[:2]
+
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnames="record")
+    assert_close(run(params, recorded), run(params, None), TOLERANCE)
+
+
+def test_gradients_go_through_what_is_recorded(setup):
+    """The sum of a carry's squares, recorded step by step, has the gradient of the ys that equal it."""
+    cell, params, xs = setup
+    record = lambda params, carry, inputs, after: cell.step(params, carry, inputs.u)[1]  # noqa: E731
+    by = lambda place: jax.jit(  # noqa: E731
+        jax.grad(lambda p: jnp.sum(unroll(cell, p, xs, engine="scan", record=record)[place] ** 2))
+    )(params)
+    assert_close(by(2), by(1), TOLERANCE)
+
+
+def test_record_under_vmap_is_each_on_its_own(setup):
+    cell, params, xs = setup
+    run = functools.partial(unroll, cell, params, record=recorded)
+    together = jax.jit(jax.vmap(run))(jnp.stack([xs, 2 * xs]))
+    assert_close(together, jax.tree.map(lambda *x: jnp.stack(x), *map(jax.jit(run), (xs, 2 * xs))), TOLERANCE)
+
+
+def test_record_and_notes_come_last_and_only_where_asked_for():
+    cell, params, xs = problem("gru")
+    record = lambda params, carry, inputs, after: None  # noqa: E731
+    sizes = [len(unroll(cell, params, xs, record=r, notes=n)) for r in (None, record) for n in (False, True)]
+    assert sizes == [2, 3, 3, 4]
+    _, _, nothing, notes = unroll(cell, params, xs[:0], record=recorded, notes=True)
+    assert (nothing["total"].shape, notes) == ((0,), {})
+    remat = {"name": "scan", "kwargs": {"remat": True}}
+    assert_close(*(unroll(cell, params, xs, engine=e, record=recorded)[2] for e in (remat, "scan")), TOLERANCE)
+    with pytest.raises(ValueError, match="record: engine 'newton' does not go step by step; leave it out"):
+        unroll(cell, params, xs, engine="newton", record=record)
+
+
 def test_key_reaches_project_only():
     noisy = Cell(
         init=lambda key, d: {},

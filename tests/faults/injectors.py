@@ -17,7 +17,7 @@ from rnngen.config import base_config, build, component, resolve
 from rnngen.runs.train import _start
 from rnngen.storage.folder import TABLES, RunFolder
 from rnngen.training import checkpoint, fit
-from rnngen.training.programs import start_state
+from rnngen.training.compiled import start_state
 
 ROOT = Path(__file__).parent.parent.parent
 WALL_CLOCK = ("seconds", "steps_per_second", "cost_seconds", "data_wait")
@@ -133,7 +133,7 @@ def litter(path):
 
 def command(*arguments):
     """A `rnngen` command as a list."""
-    return [sys.executable, "-m", "rnngen.cli.main", *map(str, arguments)]
+    return [sys.executable, "-m", "rnngen", *map(str, arguments)]
 
 
 def start(*arguments, **environment):

@@ -1,5 +1,7 @@
 """Promise 6: a loss that is no number ends a trial, or is backed off from, as its config says; nothing else suffers."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from rnngen.config import build
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks import adding
 from rnngen.training import checkpoint, fit, fit_pack
-from rnngen.training.programs import start_state
+from rnngen.training.compiled import start_state
 
 
 def poisoned_at(step, number=jnp.nan):
@@ -19,10 +21,10 @@ def poisoned_at(step, number=jnp.nan):
     task = adding(6, eval_size=20)
 
     def sample(split, key, at, size):
-        batch = task.sample(split, key, at, size)
+        batch = task.data.sample(split, key, at, size)
         return batch._replace(inputs=jnp.where((at == step) & (split == "train"), number, batch.inputs))
 
-    return task._replace(sample=sample)
+    return task._replace(data=task.data._replace(sample=sample))
 
 
 def fitted(path, experiment):
@@ -64,7 +66,7 @@ def test_a_large_array_with_one_that_is_none_is_seen(tmp_path):
         first, *rest = jax.tree.leaves(params)
         return jax.tree.unflatten(jax.tree.structure(params), [first.at[(0,) * first.ndim].set(jnp.nan), *rest])
 
-    folder, result = fitted(tmp_path, experiment._replace(model=model._replace(init=init)))
+    folder, result = fitted(tmp_path, experiment._replace(model=dataclasses.replace(model, init=init)))
     assert (result["status"], result["step"]) == ("diverged", 2)
     assert not checkpoint.steps(folder.checkpoints)
 
@@ -83,7 +85,7 @@ def test_skip_update_passes_over_what_is_broken_and_nothing_else(tmp_path, fault
     params, key = state.params, jax.random.fold_in(state.key, 0)
     gradient = jax.jit(jax.grad(lambda p, batch: clean.model.loss(p, batch)[0]))
     for step in (0, 1, 2, 3, 4, 6, 7):
-        found = gradient(params, clean.task.sample("train", key, jnp.int32(step), 4))
+        found = gradient(params, clean.task.data.sample("train", key, jnp.int32(step), 4))
         size = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(found)))
         params = jax.tree.map(lambda p, g: p - 1e-2 * jnp.minimum(1.0, 1.0 / size) * g, params, found)  # noqa: B023
     for ours, theirs in zip(jax.tree.leaves(final(folder, experiment).params), jax.tree.leaves(params), strict=True):
@@ -94,10 +96,11 @@ def test_skip_update_passes_over_what_is_broken_and_nothing_else(tmp_path, fault
 @pytest.mark.slow
 def test_where_every_update_is_broken_it_ends_all_the_same(tmp_path):
     task = poisoned_at(jnp.int32(-1))
-    everywhere = task._replace(
-        sample=lambda split, key, at, size: task.sample(split, key, at - at - 1, size) if split == "train"
-        else task.sample(split, key, at, size)
-    )  # fmt: skip
+
+    def sample(split, key, at, size):
+        return task.data.sample(split, key, at - at - 1 if split == "train" else at, size)
+
+    everywhere = task._replace(data=task.data._replace(sample=sample))
     _, result = fitted(tmp_path, make_experiment(task=everywhere, steps=8, on_divergence="skip_update"))
     assert (result["status"], result["step"]) == ("diverged", 2)
 

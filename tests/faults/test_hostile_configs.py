@@ -13,7 +13,7 @@ from rnngen.cli.main import main
 from rnngen.config import COMPONENTS, base_config, build, component, resolve
 from rnngen.config.check import ConfigError, call, set_override
 from rnngen.datasets import TASKS
-from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.diagnostics import DIAGNOSES
 from rnngen.models.stack import count_params
 from rnngen.sweep import ranges
 from rnngen.sweep.launch import base_launch, resolve_launch
@@ -22,8 +22,8 @@ from rnngen.sweep.ranges import search
 from rnngen.sweep.sampling import make_study
 from rnngen.sweep.study import planned
 from rnngen.training import sharding
+from rnngen.training.compiled import _first_state, _train_program
 from rnngen.training.prefetch import feed_shapes
-from rnngen.training.programs import _first_state, _training
 
 NAMES = (
     *(name for _, table, _ in COMPONENTS.values() for name in table),
@@ -94,7 +94,7 @@ TRACED = set()
 def train_abstractly(config):
     """Resolve, build, and trace the programs of what is accepted."""
     resolved = resolve(config)
-    assert resolve(resolved) == resolved
+    assert resolve(resolved.to_dict()) == resolved
     experiment = build(resolved)
     if experiment.program not in TRACED and is_modest(experiment):
         TRACED.add(experiment.program)
@@ -104,16 +104,16 @@ def train_abstractly(config):
 def _trace(experiment):
     """The program of training, by shapes alone."""
     state = jax.eval_shape(lambda: _first_state(experiment))
-    steps = experiment.schedule.lengths()[0]
+    steps = experiment.train.lengths()[0]
     fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1, steps))
-    jax.eval_shape(_training(experiment, sharding.mesh_of(1), steps), state, fed)
+    jax.eval_shape(_train_program(experiment, sharding.mesh_of(1), steps), state, fed)
 
 
 def is_modest(experiment):
     """Whether tracing is quick, and allocates little."""
-    task, schedule = experiment.task, experiment.schedule
+    task, schedule = experiment.task, experiment.train
     examples = max(schedule.examples(task), schedule.eval_batch_size, experiment.diagnose.examples)
-    steps = max(task.lengths["valid"][1], task.lengths["train"][1])
+    steps = max(task.data.lengths["valid"][1], task.data.lengths["train"][1])
     batches = task.batches("valid", schedule.eval_batch_size)
     return count_params(experiment.model) < MODEST and examples * steps * batches < 10**6
 

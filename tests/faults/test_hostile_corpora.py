@@ -15,8 +15,8 @@ from mutate import Mutator, within
 from PIL import Image
 
 from rnngen.datasets import CODECS, mnist
-from rnngen.datasets.formats import archives
 from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.formats import archives
 from rnngen.datasets.formats.archives import extract
 from rnngen.datasets.formats.arrays import open_mat
 from rnngen.datasets.formats.midi import read_midi, write_midi

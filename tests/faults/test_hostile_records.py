@@ -12,9 +12,11 @@ from rnngen import report
 from rnngen.config import base_config, component, resolve
 from rnngen.config.check import ConfigError
 from rnngen.generation.generator import load_generator
-from rnngen.runs import records
+from rnngen.report import tables
+from rnngen.runs import EXPORT, load, open_sweep
+from rnngen.runs.export import export
 from rnngen.runs.train import claim, run
-from rnngen.storage.folder import RunFolder
+from rnngen.storage.folder import TABLES, RunFolder
 from rnngen.storage.jsonl import DamagedFile, write_json
 from rnngen.sweep import plan, progress
 
@@ -95,26 +97,26 @@ def made(tmp_path_factory):
         write_json(path / "trial.json", {"numbers": [number], "labels": {}} | rates)
     sought = {"method": "tpe", "metric": "loss", "mode": "min", "trials": 4, "seed": 0, "space": {}, "pruner": {}}
     write_json(place / "search" / "sweep.json", {"config": search, "trials": [], "search": sought})
-    records.pack(place / "sweep", place / "packed")
+    export(place / "sweep", place / "packed")
     return place
 
 
 def read_all(folder):
     """Every reader, each to its own end; yields what it did."""
-    for table in ("results", *records.TABLES):
-        yield f"load {table}", lambda table=table: records.load(folder, table)
-    yield "runs", lambda: [run.config() for run in records.runs(folder)]
-    yield "sweep", lambda: records.sweep(folder)
-    yield "pack", lambda: records.pack(folder, folder / "out")
-    yield "summary", lambda: report.summary(folder)
-    yield "failures", lambda: report.failures(folder)
+    for table in ("results", *TABLES):
+        yield f"load {table}", lambda table=table: load(folder, table)
+    yield "runs", lambda: [run.config for run in open_sweep(folder)]
+    yield "sweep", lambda: open_sweep(folder).axes
+    yield "pack", lambda: export(folder, folder / "out")
+    yield "summary", lambda: report.summary(open_sweep(folder))
+    yield "failures", lambda: tables.failures(open_sweep(folder))
     if (folder / "sweep.json").exists():
         yield "status", lambda: progress.status(folder)
 
 
 def write_report(folder):
     """The slowest reader of all."""
-    yield "report", lambda: report.write(folder)
+    yield "report", lambda: report.write(open_sweep(folder))
 
 
 def faults_of(folder, what, readers):
@@ -211,13 +213,13 @@ def test_trials_stay_in_their_folder(tmp_path, name):
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "x").rglob("*"))
     write_json(tmp_path / "inside" / "sweep.json", {"config": {}, "trials": [{"id": name, "overrides": {}}]})
     (tmp_path / "inside" / "config.json").unlink()
-    packed = tmp_path / "packed" / records.PACKED
+    packed = tmp_path / "packed" / EXPORT
     packed.parent.mkdir()
-    run_line = {"trial": name, "config": None, "result": None} | {table: [] for table in records.TABLES}
+    run_line = {"trial": name, "config": None, "result": None} | {table: [] for table in TABLES}
     lines = [json.dumps(line) + "\n" for line in ({"sweep": None}, run_line)]
     packed.write_bytes(gzip.compress("".join(lines).encode()))
     for folder in (tmp_path / "inside", tmp_path / "packed"):
-        for reader in (records.load, records.runs, report.summary, report.write):
+        for reader in (load, open_sweep):
             with pytest.raises(DamagedFile, match=r"must be the name of a folder"):
                 reader(folder)
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "x").rglob("*")) == before
@@ -246,21 +248,21 @@ def test_a_bad_row_is_named_by_its_line(tmp_path, line, message):
     with open(tmp_path / "metrics.jsonl", "ab") as file:
         file.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
     with pytest.raises(DamagedFile) as caught:
-        records.load(tmp_path)
+        load(tmp_path)
     assert message in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_packed_records_that_unpack_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "MOST_PACKED", 1000)
-    (tmp_path / records.PACKED).write_bytes(gzip.compress(b" " * 10**6))
+    monkeypatch.setattr("rnngen.runs.export.MOST_BYTES", 1000)
+    (tmp_path / EXPORT).write_bytes(gzip.compress(b" " * 10**6))
     with pytest.raises(DamagedFile, match="more than 1000 bytes"):
-        records.load(tmp_path)
+        load(tmp_path)
 
 
 @pytest.mark.slow
 def test_words_that_no_file_can_hold_are_replaced(tmp_path):
     fill(tmp_path, "gru", 5, 0, "failed")
     (tmp_path / "result.json").write_text(r'{"status": "failed", "reason": "\ud800 is half a sign"}')
-    assert records.load(tmp_path, "results")["reason"].tolist() == ["? is half a sign"]
-    assert "? is half a sign" in report.write(tmp_path)[-1].read_text()
+    assert load(tmp_path, "results")["reason"].tolist() == ["? is half a sign"]
+    assert "? is half a sign" in report.write(open_sweep(tmp_path))[-1].read_text()

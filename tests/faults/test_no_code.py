@@ -16,6 +16,7 @@ from rnngen import report
 from rnngen.config import build
 from rnngen.config.check import ConfigError
 from rnngen.datasets import CODECS
+from rnngen.runs import open_sweep
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -40,7 +41,7 @@ CALLS = {"eval", "exec", "compile", "__import__"}
 METHODS = {"exec_module", "system", "popen", "extractall", "read_pickle", "to_pickle", "unsafe_load"}
 ALLOWED = {
     # The user's own config file, named on the command line.
-    ("configcheck.py", "exec_module"),
+    ("check.py", "exec_module"),
 }
 
 
@@ -172,10 +173,10 @@ ATTRIBUTES = {
 def test_a_page_shows_data_as_text_alone(sweep):
     from rnngen.report import page, summary
 
-    plain = Seen(page.render(sweep, summary(sweep), {}))
+    plain = Seen(page.render(open_sweep(sweep), summary(open_sweep(sweep)), []))
     word = " ".join(HOSTILE)
     poison(sweep, word)
-    seen = Seen(page.render(sweep, summary(sweep), {}, word))
+    seen = Seen(page.render(open_sweep(sweep), summary(open_sweep(sweep)), {}, word))
     assert word in "".join(seen.text)
     own = {
         "dl",
@@ -209,7 +210,7 @@ def test_a_page_shows_data_as_text_alone(sweep):
 @pytest.mark.slow
 def test_figures_hold_data_as_text_alone(sweep):
     poison(sweep, "<script>&\"' $x_")
-    written = report.write(sweep)
+    written = report.write(open_sweep(sweep))
     for path in written:
         if path.suffix == ".svg":
             svg = path.read_text()

@@ -31,7 +31,7 @@ LARGE = [
 def trained(folder, steps=20, cores="", python=sys.executable, **environment):
     """Train on some cores with a Python, and return stderr."""
     pinned = ["taskset", "-c", cores] if cores else []
-    command = [*pinned, python, "-m", "rnngen.cli.main", *LARGE, f"--config.train.steps={steps}", f"--workdir={folder}"]
+    command = [*pinned, python, "-m", "rnngen", *LARGE, f"--config.train.steps={steps}", f"--workdir={folder}"]
     clean = {"JAX_NUM_CPU_DEVICES": "1"} | environment
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | clean

@@ -11,7 +11,7 @@ import pytest
 from injectors import ended, kill, litter, start, until
 
 from rnngen import report
-from rnngen.runs.records import load
+from rnngen.runs import load, open_sweep
 from rnngen.storage.folder import RunFolder
 
 FILE = """
@@ -47,7 +47,7 @@ def outcome(folder):
     """The table, and all results but for times."""
     results = load(folder, "results")
     untimed = results.drop(columns=[name for name in results if "seconds" in name or "per_second" in name])
-    return report.summary(folder).to_csv(), untimed.to_csv()
+    return report.summary(open_sweep(folder)).to_csv(), untimed.to_csv()
 
 
 def rows(folder):

@@ -118,7 +118,7 @@ def test_the_page_is_made_of_the_record_alone(adding, tmp_path):
 def known(weight=2.0):
     """Two tanh units that turn each to itself, and to nothing that enters."""
     task = TASKS["adding"](12, eval_size=20)
-    model = build_model([rnn(2)], task.input_spec, task.head, task.loss)
+    model = build_model([rnn(2)], task.data.input_spec, task.objective.head, task.objective.loss)
     params = model.init(jax.random.key(0))
     layer = {"kernel": jnp.full((2, 2), 0.0), "recurrent_kernel": weight * jnp.eye(2), "bias": jnp.zeros(2)}
     return Subject(model, params | {"layer_0": layer}, draw_batch(task, size=4), task, None, "made up")
@@ -167,10 +167,10 @@ def test_masked_steps_belong_to_nothing():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "inspect takes one run: rnngen inspect RUN"),
+        ([], "inspect: the following arguments are required: RUN"),
         (["{run}", "--text=a", "--file=b"], "give --text or a file of it, not both"),
-        (["{run}", "--stpes=3"], "inspect: Unknown command line flag 'stpes'. Did you mean: steps ?"),
-        (["{run}", "--steps=1"], "flag --steps=1: "),
+        (["{run}", "--stpes=3"], "inspect: unknown option '--stpes'; did you mean '--steps'?"),
+        (["{run}", "--steps=1"], "--steps: must be a whole number of at least 2, got '1'"),
         (["{run}/.."], "holds no run (config.json)"),
         (["{run}", "--text=?"], "which is not in the vocabulary"),
         (["{run}", "--text=A"], "fewer than two steps"),

@@ -262,6 +262,6 @@ def test_nothing_to_score():
 
 def test_a_model_of_a_task_that_makes_no_sequences():
     task = TASKS["adding"](4)
-    model = build_model([CELLS["rnn"](3)], task.input_spec, task.head, task.loss)
+    model = build_model([CELLS["rnn"](3)], task.data.input_spec, task.objective.head, task.objective.loss)
     with pytest.raises(ValueError, match="it makes no sequences"):
         generate(model, model.init(jax.random.key(0)), jax.random.key(0), 3)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rnngen.cli.main import main
-from rnngen.cli.sample import AT_ONCE
+from rnngen.cli.streaming import AT_ONCE, texts
 from rnngen.config import base_config, build, component, resolve
 from rnngen.datasets.corpus import SPLITS
 from rnngen.datasets.formats.wav import write_wav
@@ -22,7 +22,7 @@ from rnngen.generation.generator import load_generator
 from rnngen.runs.train import run
 from rnngen.storage.folder import RunFolder
 from rnngen.training import checkpoint
-from rnngen.training.programs import start_state
+from rnngen.training.compiled import start_state
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 8
 NAMES = "\n".join(a + b + c for a in "abc" for b in "eio" for c in ("l", "n", "ra"))
@@ -96,7 +96,7 @@ def config_of(task, path, **train):
 def save(folder, config, **states):
     """A run's folder as training leaves it, without the training; states: what to change of the first state."""
     made, record = build(config), RunFolder(folder)
-    record.start(config, data=dict(made.task.facts))
+    record.start(config, data=dict(made.task.data.facts))
     record.describe(made.task.codec)
     checkpoint.save(record.checkpoints, start_state(made)._replace(**states))
 
@@ -303,12 +303,11 @@ def test_a_character_of_several_bytes_is_shown_when_it_is_whole(tmp_path, words,
 @pytest.mark.parametrize("text", ["aß€𝄞" * 9, "𝄞" * 20, "€" * 20, "plain"])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 16])
 def test_pieces_of_bytes_show_the_whole_text(text, size):
-    from rnngen.cli.sample import _texts
     from rnngen.datasets import CODECS
 
     values = np.frombuffer(text.encode(), np.uint8)
     pieces = [values[i : i + size] for i in range(0, len(values), size)]
-    found = list(_texts(CODECS["bytes"]().show, pieces))
+    found = list(texts(CODECS["bytes"]().show, pieces))
     assert "".join(shown for shown, _ in found) == text
     assert np.concatenate([piece for _, piece in found]).tobytes() == text.encode()
     assert all("\ufffd" not in shown for shown, _ in found)
@@ -334,14 +333,14 @@ def refused(capsys, before, *arguments):
         ("text", ["--top_p=0"], "top_p must be above 0 and at most 1"),
         ("text", ["--top_p=1.5"], "top_p must be above 0 and at most 1"),
         ("text", ["--top_k=-2"], "top_k must be a whole number, at least 0"),
-        ("text", ["--top_k=two"], "flag --top_k=two"),
-        ("text", ["--length=-1"], "flag --length=-1"),
-        ("text", ["--seed=-1"], "flag --seed=-1"),
-        ("text", ["--temprature=1"], "Unknown command line flag 'temprature'. Did you mean: temperature"),
+        ("text", ["--top_k=two"], "--top_k: invalid int value: 'two'"),
+        ("text", ["--length=-1"], "--length: must be a whole number of at least 0, got '-1'"),
+        ("text", ["--seed=-1"], "--seed: must be a whole number from 0 to 4294967295, got '-1'"),
+        ("text", ["--temprature=1"], "sample: unknown option '--temprature'; did you mean '--temperature'?"),
         ("text", ["--prompt=fox#"], "character 3 is '#', which is not in the vocabulary: the model never saw it"),
         ("text", ["--prompt=fox", "--prompt_file=fox.txt"], "give --prompt or a file of it, not both"),
         ("text", ["--prompt_file=nowhere.txt"], "nowhere.txt"),
-        ("text", ["more"], "sample takes one folder"),
+        ("text", ["more"], "sample: unexpected argument 'more'"),
         ("strokes", ["--top_k=3"], "top_k: this model's head takes temperature only"),
         ("strokes", ["--prompt=nowhere.txt"], "nowhere.txt cannot be read"),
     ],
@@ -356,11 +355,11 @@ def test_samples_that_cannot_be(runs, capsys, task, options, message):
     [
         ("text", [], "give --text=TEXT or --file=FILE\n"),
         ("strokes", [], "give --text=TEXT or --file=FILE (here a file)\n"),
-        ("text", ["--text=", ""], "score takes one folder"),
+        ("text", ["--text=", ""], "score: unexpected argument ''"),
         ("text", ["--text="], "there is nothing to score"),
         ("text", ["--text=a", "--file=b"], "give --text or a file of it, not both"),
         ("text", ["--text=£"], "character 0 is '£'"),
-        ("text", ["--fil=b"], "Unknown command line flag 'fil'. Did you mean: file"),
+        ("text", ["--fil=b"], "score: unknown option '--fil'; did you mean '--file'?"),
     ],
 )
 def test_scores_that_cannot_be(runs, capsys, task, options, message):
@@ -395,7 +394,7 @@ def test_folders_that_make_nothing(capsys, tmp_path, words):
     }.items():
         assert message in refused(capsys, tmp_path, "sample", tmp_path / name)
         assert message in refused(capsys, tmp_path, "score", tmp_path / name, "--text=a")
-    assert "sample takes one folder" in refused(capsys, tmp_path, "sample")
+    assert "sample: the following arguments are required: RUN" in refused(capsys, tmp_path, "sample")
 
 
 def test_where_files_cannot_be_written(runs, capsys, words):

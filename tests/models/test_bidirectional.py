@@ -12,6 +12,7 @@ from rnngen.cli.main import main
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.horizon import flow_record, lag_norms
 from rnngen.engines import unroll
+from rnngen.models import stepwise
 from rnngen.models.stack import build_model, count_params
 from rnngen.storage.jsonl import read_json
 
@@ -29,7 +30,8 @@ def test_a_layer_is_two_unrolls_side_by_side():
     for name in ("layer_0", "layer_1"):
         run = lambda way, ys=ys, p=params[name]: unroll(cell, p[way], ys, reverse=way == "backward", **options)[1]  # noqa: E731
         ys = jnp.concatenate([run("forward"), run("backward")], axis=-1)
-    assert_close(jax.jit(lambda p: model.apply(p, xs, **options)[1])(params), model.decode(params, ys), 1e-5)
+    outputs = ys @ params["head"]["kernel"] + params["head"]["bias"]
+    assert_close(jax.jit(lambda p: model.apply(p, xs, **options)[1])(params), outputs, 1e-5)
     assert params["layer_1"]["backward"]["kernel"].shape == (12, 18)
     assert not np.allclose(params["layer_0"]["forward"]["kernel"], params["layer_0"]["backward"]["kernel"])
 
@@ -51,7 +53,7 @@ def test_each_direction_leaves_out_other_weights_and_draws_its_own_noise():
 
 
 def leaky_both_ways(task):
-    return build_model([leaky(5)], task.input_spec, task.head, task.loss, bidirectional=True)
+    return build_model([leaky(5)], task.data.input_spec, task.objective.head, task.objective.loss, bidirectional=True)
 
 
 @pytest.mark.slow
@@ -110,13 +112,13 @@ def test_what_goes_step_by_step_is_refused(tmp_path, capsys, options, message):
 
 def test_a_task_that_predicts_its_next_input_is_refused():
     task = TASKS["adding"](T)
-    spec = task.input_spec._replace(feed=lambda value: value)
+    spec = task.data.input_spec._replace(feed=lambda value: value)
     with pytest.raises(ValueError, match="bidirectional is not for a task that predicts its next input"):
-        build_model([CELLS["gru"](4)], spec, task.head, task.loss, bidirectional=True)
+        build_model([CELLS["gru"](4)], spec, task.objective.head, task.objective.loss, bidirectional=True)
 
 
 def test_such_a_model_has_no_step():
-    model, _ = make_model(bidirectional=True)
-    params = model.init(jax.random.key(0))
+    forward, both = (make_model(bidirectional=way)[0] for way in (False, True))
+    assert stepwise(forward) is forward
     with pytest.raises(ValueError, match="reads both ways cannot go step by step"):
-        model.step(params, model.init_carry(params, (B,)), jnp.zeros((B, 2)))
+        stepwise(both)

@@ -9,6 +9,7 @@ from conftest import FOUR, assert_close, draw_batch, make_model, noise, unrolled
 from rnngen.cells import CELLS, rnn
 from rnngen.cells.cell import KERNEL
 from rnngen.datasets import TASKS
+from rnngen.models import StepModel
 from rnngen.models.stack import Dropout, build_model
 from rnngen.tasks import adding, copy_memory
 from rnngen.types import Batch
@@ -126,8 +127,8 @@ def test_locked_dropout_leaves_out_the_same_at_every_step_and_other_things_in_ev
 def one_number(**options):
     """(a model of one feature and one unit, parameters, training losses on the input 1 by many keys)."""
     task = TASKS["adding"](4)
-    spec = task.input_spec._replace(dim=1)
-    model = build_model([rnn(1)], spec, task.head, task.loss, **options)
+    spec = task.data.input_spec._replace(dim=1)
+    model = build_model([rnn(1)], spec, task.objective.head, task.objective.loss, **options)
     params = jax.tree.map(lambda x: jnp.full_like(x, 0.4), model.init(jax.random.key(0)))
     batch = Batch(jnp.ones((2, 1, 1)), jnp.zeros((2, 1, 1)), jnp.ones((2, 1)))
     run = lambda key: model.loss(params, batch, key=key, train=True)[0]  # noqa: E731
@@ -236,15 +237,15 @@ def test_head_init_is_an_argument():
 def test_bad_options(options, message):
     task = TASKS["adding"](4)
     with pytest.raises(ValueError, match=message):
-        build_model([rnn(3)], task.input_spec, task.head, task.loss, **options)
+        build_model([rnn(3)], task.data.input_spec, task.objective.head, task.objective.loss, **options)
 
 
 def test_weights_of_a_kernel_that_is_not_there_cannot_be_left_out():
     task = TASKS["adding"](4)
     for cells in ([CELLS["mingru"](3)], [rnn(3), CELLS["mingru"](3)]):
         with pytest.raises(ValueError, match="recurrent_dropout is of a recurrent_kernel, and a cell here has none"):
-            build_model(cells, task.input_spec, task.head, task.loss, recurrent_dropout=0.1)
-        build_model(cells, task.input_spec, task.head, task.loss, dropout=0.1)
+            build_model(cells, task.data.input_spec, task.objective.head, task.objective.loss, recurrent_dropout=0.1)
+        build_model(cells, task.data.input_spec, task.objective.head, task.objective.loss, dropout=0.1)
 
 
 @pytest.mark.slow
@@ -262,7 +263,7 @@ def test_what_an_engine_notes_is_among_the_metrics():
 def test_a_model_needs_a_layer():
     task = TASKS["adding"](4)
     with pytest.raises(ValueError, match="num_layers"):
-        build_model([], task.input_spec, task.head, task.loss)
+        build_model([], task.data.input_spec, task.objective.head, task.objective.loss)
 
 
 @pytest.mark.parametrize("options", [{}, {"embed_dim": 2}, {"bidirectional": True}])
@@ -280,7 +281,7 @@ def test_tokens_that_are_none_are_refused_by_name(options, bad, message):
     params = jax.eval_shape(model.init, jax.random.key(0))  # never looked at
     batch = Batch(bad, np.zeros(bad.shape, int), np.ones(bad.shape, np.float32))
     calls = {"inputs": [lambda: model.apply(params, bad), lambda: model.loss(params, batch)]}
-    if not model.both_ways:
+    if isinstance(model, StepModel):
         calls |= {"x": [lambda: model.step(params, None, bad)], "xs": [lambda: model.cell.project(params, bad)]}
     for name, each in calls.items():
         for call in each:

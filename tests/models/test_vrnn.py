@@ -18,14 +18,13 @@ from rnngen.datasets import CODECS, TASKS
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.feeds import float_feed
 from rnngen.datasets.generative import generative
-from rnngen.diagnostics import gradient_flow
-from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.diagnostics import DIAGNOSES, gradient_flow
 from rnngen.generation.generate import generate, score
 from rnngen.heads import bernoulli
 from rnngen.models.vrnn import LATENTS, SMALLEST, VRNN, Gaussian, Sizes, vrnn
 from rnngen.storage.folder import RunFolder
 from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer, checkpoint, fit
-from rnngen.training.programs import start_state
+from rnngen.training.compiled import start_state
 from rnngen.training.regularizers import omega
 from rnngen.types import Batch, InputSpec
 
@@ -312,7 +311,7 @@ def test_what_it_refuses():
         vrnn()([CELLS["rnn"](3)] * 2, spec, head)
     adding = TASKS["adding"](4)
     with pytest.raises(ValueError, match="a vrnn needs a task that makes sequences, and this one does not"):
-        vrnn()([CELLS["rnn"](3)], adding.input_spec, adding.head)
+        vrnn()([CELLS["rnn"](3)], adding.data.input_spec, adding.objective.head)
     with pytest.raises(ValueError, match="needs a cell with an Affine structure"):
         vrnn()([CELLS["mingru"](3)], spec, head, engine="associative")
     for name in ("latent_dim", "feature_dim", "samples"):
@@ -331,8 +330,8 @@ def test_omega_which_goes_through_layers_is_refused():
 def experiment(diagnoses=()):
     values = np.random.RandomState(0).randint(0, 2, (120, 3)).astype(np.uint8)
     corpus = Corpus(dict.fromkeys(SPLITS, values), dict.fromkeys(SPLITS, np.array([50, 40, 30])), {})
-    task = generative("music", {"keys": 3}, corpus, chunk=5, baseline=1.0)
-    model = vrnn(2, 4)([CELLS["lstm"](3)], task.input_spec, task.head)
+    task = generative("music", CODECS["music"], {"keys": 3}, corpus, chunk=5, baseline=1.0)
+    model = vrnn(2, 4)([CELLS["lstm"](3)], task.data.input_spec, task.objective.head)
     settings = {"batch_size": 2, "log_every": 2, "eval_every": 2, "eval_batch_size": 2, "save_every": 2}
     optimizer = build_optimizer("adam", 1e-2, steps=6, clip_norm=1.0)
     diagnose = DiagnosticsConfig(what={name: DIAGNOSES[name]() for name in diagnoses}, examples=1)
@@ -379,7 +378,7 @@ def test_the_gradient_that_diagnoses_follow_is_that_of_the_model_without_noise()
 
     def loss(carry):
         outputs = model.apply(params, batch.inputs, carry, mask=batch.mask, resets=batch.resets.at[0].set(False))[1]
-        return -jnp.sum(task.head.log_prob(outputs, batch.targets) * batch.weights)
+        return -jnp.sum(task.objective.head.log_prob(outputs, batch.targets) * batch.weights)
 
     # Where the streams begin nothing is reset but the first carry, so that its gradient is to be had from outside.
     batch = batch._replace(resets=batch.resets.at[0].set(False))

@@ -5,8 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from rnngen.report import inspect_page, page, style, summary
+from rnngen.plotting import style
+from rnngen.report import inspect_page, page, summary
 from rnngen.report.effects import axis_effects
+from rnngen.runs import open_sweep
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import write_json
 
@@ -46,11 +48,13 @@ def opened(chromium, sweep):
         run = RunFolder(sweep / "trials" / trial)
         run.finish(run.result() | {"metrics": {"test": {"loss": loss}}})
     emulate(chromium, 1280, "light")
-    drawn = {"axis_effects": style.save(axis_effects(sweep), sweep / "effects")}
+    drawn = [
+        page.Drawn("axis_effects", axis_effects.caption, style.save(axis_effects(open_sweep(sweep)), sweep / "effects"))
+    ]
     (sweep / "trials" / "lstm200" / "samples").mkdir()
     for name, file in (("wide.png", sweep / "effects.png"), ("long.txt", sweep / "sweep.json")):
         shutil.copy(file, sweep / "trials" / "lstm200" / "samples" / name)
-    (sweep / "report.html").write_text(page.render(sweep, summary(sweep), drawn))
+    (sweep / "report.html").write_text(page.render(open_sweep(sweep), summary(open_sweep(sweep)), drawn))
     chromium.get((sweep / "report.html").as_uri())
     chromium.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
     yield chromium
@@ -116,7 +120,7 @@ def test_results_fit_a_window_of_1400_pixels(chromium, sweep):
         half_life = {"initial": 10.5 + int(trial.name[-1]), "final": 1230.0 - int(trial.name[-1])}
         run.finish(run.result() | {"metrics": {"test": small}, "parameters": 12993, "half_life": half_life})
     emulate(chromium, 1400, "light")
-    (sweep / "report.html").write_text(page.render(sweep, summary(sweep), {}))
+    (sweep / "report.html").write_text(page.render(open_sweep(sweep), summary(open_sweep(sweep)), []))
     chromium.get((sweep / "report.html").as_uri())
     box = chromium.find_element("css selector", "#results .scroll")
     assert chromium.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", box)

@@ -4,7 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.report import figures, scores, style
+from rnngen import report
+from rnngen.plotting import style
+from rnngen.report import scores
+from rnngen.runs import open_sweep
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -21,7 +24,7 @@ def learning(folder, *losses):
         for split, by in (("train", 2.0), ("valid", 1.0)):
             run.append("metrics", {"step": step, "split": split, "loss": loss * by})
     run.finish({"status": "finished", "baseline": 0.5})
-    (axes,) = figures.learning_curves(run.path).axes
+    (axes,) = report.learning_curves(open_sweep(run.path)).axes
     return axes
 
 
@@ -57,14 +60,16 @@ def test_a_run_that_failed_before_it_was_evaluated_is_a_point_on_train(tmp_path)
     run.start({"cell": {"name": "rnn"}})
     run.append("metrics", {"step": 100, "split": "train", "loss": 1.0})
     run.finish({"status": "failed", "reason": "no"})
-    marked = [line for line in figures.learning_curves(run.path).axes[0].get_lines() if line.get_marker() == "."]
+    marked = [
+        line for line in report.learning_curves(open_sweep(run.path)).axes[0].get_lines() if line.get_marker() == "."
+    ]
     assert [line.get_xydata().tolist() for line in marked] == [[[100.0, 1.0]]]
     plt.close("all")
 
 
 def test_a_figure_has_one_legend_of_the_curves_of_all_its_panels(sweep):
-    figure = figures.learning_curves(sweep)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["rnn", "lstm", "without memory"]
+    figure = report.learning_curves(open_sweep(sweep))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["rnn", "lstm", "memoryless"]
     assert [axes.get_legend() for axes in figure.axes] == [None, None]
     plt.close("all")
 
@@ -98,7 +103,7 @@ def test_rates_of_one_place_stand_side_by_side_within_the_panel(sweep):
         trial["overrides"] = {"cell.name": trial["id"][:-3], "optim.learning_rate": RATES[trial["overrides"]["seed"]]}
     write_json(sweep / "sweep.json", there)
     for draw in (scores.success_rates, scores.losses):
-        figure = draw(sweep)
+        figure = draw(open_sweep(sweep))
         figure.draw_without_rendering()
         (axes,) = figure.axes
         assert axes.get_xscale() == "log"

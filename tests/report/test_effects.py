@@ -6,6 +6,7 @@ import pytest
 
 from rnngen.report import summary, write
 from rnngen.report.effects import axis_effects
+from rnngen.runs import open_sweep
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -29,7 +30,7 @@ def test_effects_are_medians_over_everything_else(sweep):
     for setting, values in losses.items():
         for seed, loss in enumerate(values):
             finish(sweep, f"{setting}{seed}", metrics={"test": {"loss": loss}})
-    cell, length = axis_effects(sweep).axes
+    cell, length = axis_effects(open_sweep(sweep)).axes
     medians = lines_of(cell, "_")
     assert list(medians.get_ydata()) == [4.0, 0.35]  # of 1 2 4 5 7, and of 0.1 0.2 0.3 0.4 0.5 90
     assert [text.get_text() for text in cell.get_xticklabels()] == ["rnn", "lstm"]
@@ -54,14 +55,14 @@ def test_words_are_not_cut_across_lines_nor_touch(search, names, rotation):
     for trial, name in zip(planned["trials"], names * (12 // len(names)), strict=True):
         trial["overrides"]["cell.name"] = name
     write_json(search / "sweep.json", planned)
-    labels = axis_effects(search).axes[0].get_xticklabels()
+    labels = axis_effects(open_sweep(search)).axes[0].get_xticklabels()
     assert [(label.get_text(), label.get_rotation()) for label in labels] == [(name, rotation) for name in names]
     plt.close("all")
 
 
 def test_losses_that_are_no_numbers_are_crosses(sweep):
     finish(sweep, "lstm200", status="diverged", metrics={"test": {"loss": np.nan}})
-    cell = axis_effects(sweep).axes[0]
+    cell = axis_effects(open_sweep(sweep)).axes[0]
     assert list(lines_of(cell, "x").get_xdata()) == [1.0]
     assert lines_of(cell, "_").get_ydata()[1] == pytest.approx(0.25)  # of 0.1 0.1 0.2 0.2 0.3 0.3 less a 0.1, and inf
     plt.close("all")
@@ -85,14 +86,14 @@ def search(tmp_path):
 
 
 def test_a_search_has_points_alone_of_all_its_axes(search):
-    cell, length, rate = axis_effects(search).axes
+    cell, length, rate = axis_effects(open_sweep(search)).axes
     assert [line.get_marker() for axes in (cell, length, rate) for line in axes.get_lines()] == ["o"] * 3
     assert rate.get_xscale() == "log"
     np.testing.assert_allclose(lines_of(rate, "o").get_xdata(), [10.0 ** (-number / 4) for number in range(12)])
-    assert list(summary(search)[["cell", "length"]].itertuples(index=False, name=None))[:2] == [
+    assert list(summary(open_sweep(search))[["cell", "length"]].itertuples(index=False, name=None))[:2] == [
         ("rnn", 20),
         ("lstm", 10),
     ]
     # Nor is there any figure with a curve for each of its settings.
-    assert [path.stem for path in write(search) if path.suffix == ".svg"] == ["axis_effects"]
+    assert [path.stem for path in write(open_sweep(search)) if path.suffix == ".svg"] == ["axis_effects"]
     plt.close("all")

@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from rnngen.report import latex, page, style, summary, write
-from rnngen.report.columns import NOTHING, columns
+from rnngen.plotting import style
+from rnngen.report import latex, page, summary, write
+from rnngen.report.columns import columns
 from rnngen.report.effects import axis_effects
-from rnngen.report.tables import results
-from rnngen.runs.records import pack
+from rnngen.runs import open_sweep
+from rnngen.runs.export import export
+from rnngen.runs.settings import NOTHING
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -54,7 +56,7 @@ class Tables(HTMLParser):
 
 def html_of(folder):
     """The page without its figures, which take most of the time."""
-    return page.render(folder, summary(folder), {})
+    return page.render(open_sweep(folder), summary(open_sweep(folder)), [])
 
 
 def finish(folder, trial, **changes):
@@ -121,9 +123,9 @@ def test_failed_diverged_and_pruned_trials_are_told_with_why_and_where(sweep):
         ["rnn400", "rnn, length 40", "pruned", "300"],
         ["rnn401", "rnn, length 40", "diverged", "50"],
     ]
-    row = summary(sweep).set_index(["cell", "length"]).loc[("rnn", 40)]
+    row = summary(open_sweep(sweep)).set_index(["cell", "length"]).loc[("rnn", 40)]
     assert row[["trials", "finished", "diverged", "pruned", "failed"]].tolist() == [3, 0, 1, 1, 1]
-    assert "pruned" not in summary(sweep / "trials" / "lstm200")
+    assert "pruned" not in summary(open_sweep(sweep / "trials" / "lstm200"))
 
 
 def test_numbers_that_are_none_are_shown_as_such(sweep):
@@ -152,7 +154,7 @@ def test_words_from_records_are_never_read_as_markup(sweep):
 
 @pytest.mark.slow
 def test_nothing_is_fetched(sweep):
-    html = write(sweep)[-1].read_text()
+    html = write(open_sweep(sweep))[-1].read_text()
     for name, value in Tables(html).attributes:
         if name in ("src", "href", "data", "action"):
             assert value.startswith("data:"), value[:80]
@@ -162,8 +164,8 @@ def test_nothing_is_fetched(sweep):
 
 
 def test_what_is_written_and_every_figure_on_the_page_once(sweep):
-    paths = write(sweep)
-    assert paths[1].read_text() == latex(summary(sweep))
+    paths = write(open_sweep(sweep))
+    assert paths[1].read_text() == latex(summary(open_sweep(sweep)))
     names = [path.stem for path in paths if path.suffix == ".svg"]
     html = paths[-1].read_text()
     assert names == re.findall(r'<figure id="(\w+)">', html)
@@ -174,7 +176,15 @@ def test_what_is_written_and_every_figure_on_the_page_once(sweep):
 
 def test_a_large_figure_is_embedded_as_a_picture(sweep, monkeypatch):
     monkeypatch.setattr(page, "LARGEST_SVG", 10)
-    html = page.render(sweep, summary(sweep), {"axis_effects": style.save(axis_effects(sweep), sweep / "effects")})
+    html = page.render(
+        open_sweep(sweep),
+        summary(open_sweep(sweep)),
+        [
+            page.Drawn(
+                "axis_effects", axis_effects.caption, style.save(axis_effects(open_sweep(sweep)), sweep / "effects")
+            )
+        ],
+    )
     assert "data:image/svg+xml" not in html
     assert "data:image/png" in html
 
@@ -190,7 +200,7 @@ def test_a_sweep_without_a_finished_trial_and_a_single_run_have_pages(sweep, tmp
 
 
 def test_the_page_of_packed_records(sweep, tmp_path):
-    pack(sweep, tmp_path / "packed")
+    export(sweep, tmp_path / "packed")
     assert Tables(html_of(tmp_path / "packed")).find("solved") == Tables(html_of(sweep)).find("solved")
 
 
@@ -221,24 +231,24 @@ def test_samples_are_shown_few_and_small(sweep):
 
 
 def test_columns_that_say_nothing_are_left_out(sweep):
-    headings = [column.heading for column in columns(summary(sweep / "trials" / "lstm200"))]
+    headings = [column.heading for column in columns(summary(open_sweep(sweep / "trials" / "lstm200")))]
     assert headings[:3] == ["cell", "trials", "test loss"]
 
 
 def test_a_search_that_has_proposed_nothing_yet_has_a_page(tmp_path):
     write_json(tmp_path / "sweep.json", {"config": {}, "trials": [], "search": SEARCH})
     assert "method tpe, metric loss, mode min" in html_of(tmp_path)
-    assert summary(tmp_path).empty
+    assert summary(open_sweep(tmp_path)).empty
 
 
 def test_a_crowded_sweep_has_few_figures(sweep, monkeypatch):
     monkeypatch.setattr("rnngen.report.MOST_SETTINGS", 3)
-    paths = write(sweep)
+    paths = write(open_sweep(sweep))
     assert [path.stem for path in paths if path.suffix == ".svg"] == ["axis_effects"]
     assert "are not drawn" in paths[-1].read_text()
 
 
 def test_results_without_configs(sweep):
-    found = results(sweep)
+    found = open_sweep(sweep).outcomes
     assert list(found.index[:2]) == ["rnn200", "rnn201"]
     assert not [c for c in found if c.startswith("config.")]

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rnngen.report import failures, figures, scores, screen, spectra, style, summary, write
-from rnngen.report.labels import setting_names
-from rnngen.report.tables import markdown, settings, wilson
-from rnngen.runs.records import pack
+from rnngen import report
+from rnngen.plotting import style
+from rnngen.report import NothingToDraw, scores, screen, summary, write
+from rnngen.report.tables import failures, markdown, wilson
+from rnngen.runs import open_sweep
+from rnngen.runs.export import export
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -20,7 +22,7 @@ SLOPE = {"rnn": -0.5, "lstm": -0.1}  # of the gradients in the fixture `sweep`
 
 
 def test_summary_over_seeds(sweep):
-    table = summary(sweep).set_index(["cell", "length"])
+    table = summary(open_sweep(sweep)).set_index(["cell", "length"])
     assert list(table.index) == [("rnn", 20), ("rnn", 40), ("lstm", 20), ("lstm", 40)]
     row = table.loc[("lstm", 40)]
     assert (row["trials"], row["finished"], row["failed"]) == (3, 3, 0)
@@ -34,15 +36,15 @@ def test_summary_over_seeds(sweep):
 
 
 def test_an_axis_that_follows_from_another_is_left_out(sweep):
-    assert settings(sweep)[1] == ["cell.name", "task.kwargs.length"]
+    assert open_sweep(sweep).settings == ["cell.name", "task.kwargs.length"]
 
 
 def test_failures_say_what_and_why(sweep):
-    assert failures(sweep) == ["rnn402 (cell=rnn, length=40, steps=400, seed=2): MemoryError: no room"]
+    assert failures(open_sweep(sweep)) == ["rnn402 (cell=rnn, length=40, steps=400, seed=2): MemoryError: no room"]
 
 
 def test_gradient_figure_shows_the_records(sweep):
-    figure = figures.gradient_norms(sweep, leaf="layer_0/h", against="t")
+    figure = report.gradient_norms(open_sweep(sweep), leaf="layer_0/h", against="t")
     assert len(figure.axes) == 4
     assert figure.axes[0].get_title() == "length 20, at initialisation"
     assert figure.axes[3].get_title() == "length 40, after training"
@@ -51,26 +53,26 @@ def test_gradient_figure_shows_the_records(sweep):
     np.testing.assert_allclose(norm, SLOPE["lstm"] * (20 - t) - 1)  # the median seed's curve, t = T at lag 0
     assert t.max() == 20
     assert lines["rnn"].get_color() != lines["lstm"].get_color()
-    by_lag = figures.gradient_norms(sweep).axes[0].get_lines()[0].get_xdata()
+    by_lag = report.gradient_norms(open_sweep(sweep)).axes[0].get_lines()[0].get_xdata()
     assert by_lag[0] == 0
     plt.close("all")
 
 
 def test_the_float32_floor_is_marked_where_a_curve_passes_it(sweep):
     labels = lambda figure: [t.get_text() for axes in figure.axes for t in axes.texts]  # noqa: E731
-    assert "smallest normal float32" not in labels(figures.gradient_norms(sweep))
+    assert "smallest normal float32" not in labels(report.gradient_norms(open_sweep(sweep)))
     run = RunFolder(sweep / "trials" / "rnn200")
     deep = {"all": {"median": [-2.0 * lag for lag in range(30)]}}
     run.append("diagnoses", {"step": 200, "what": "gradient_flow", "curves": deep})
-    assert "smallest normal float32" in labels(figures.gradient_norms(sweep))
+    assert "smallest normal float32" in labels(report.gradient_norms(open_sweep(sweep)))
     plt.close("all")
 
 
 def test_learning_curves_carry_the_baseline(sweep):
-    figure = figures.learning_curves(sweep)
+    figure = report.learning_curves(open_sweep(sweep))
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     np.testing.assert_allclose(lines["lstm"].get_ydata(), [1.0, 0.2])
-    np.testing.assert_allclose(lines["without memory"].get_ydata(), 0.5)
+    np.testing.assert_allclose(lines["memoryless"].get_ydata(), 0.5)
     plt.close("all")
 
 
@@ -81,26 +83,28 @@ def test_no_records_no_figure(tmp_path):
     run = RunFolder(tmp_path / "trials" / "x")
     run.path.mkdir(parents=True)
     run.finish({"status": "failed", "reason": "no"})
-    assert figures.gradient_norms(tmp_path) is None
-    assert figures.learning_curves(tmp_path) is None
-    assert [path.name for path in write(tmp_path)] == ["table.csv", "table.tex", "report.html"]
-    assert summary(tmp_path)["failed"].tolist() == [1]
-    assert failures(tmp_path) == ["x (cell=gru, seed=0): no"]
-    screen.show(summary(tmp_path))
+    with pytest.raises(NothingToDraw):
+        report.gradient_norms(open_sweep(tmp_path))
+    with pytest.raises(NothingToDraw):
+        report.learning_curves(open_sweep(tmp_path))
+    assert [path.name for path in write(open_sweep(tmp_path))] == ["table.csv", "table.tex", "report.html"]
+    assert summary(open_sweep(tmp_path))["failed"].tolist() == [1]
+    assert failures(open_sweep(tmp_path)) == ["x (cell=gru, seed=0): no"]
+    screen.show(summary(open_sweep(tmp_path)))
 
 
 def test_a_trial_that_has_not_ended_is_not_drawn_as_trained(sweep):
     alone = {"rnn200", "rnn201", "rnn202"}
     for name in alone:
         (sweep / "trials" / name / "result.json").unlink()
-    figure = figures.gradient_norms(sweep)
+    figure = report.gradient_norms(open_sweep(sweep))
     labels = [[line.get_label() for line in axes.get_lines()] for axes in figure.axes[:2]]
     assert labels == [["rnn", "lstm"], ["lstm"]]
     plt.close("all")
 
 
 def test_saved_as_png_and_svg(sweep, tmp_path):
-    paths = style.save(figures.learning_curves(sweep), tmp_path / "new" / "curves")
+    paths = style.save(report.learning_curves(open_sweep(sweep)), tmp_path / "new" / "curves")
     assert [p.name for p in paths] == ["curves.png", "curves.svg"]
     assert paths[0].read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in paths[1].read_bytes()
@@ -108,22 +112,22 @@ def test_saved_as_png_and_svg(sweep, tmp_path):
 
 @pytest.mark.slow
 def test_drawn_again_is_the_same_to_the_byte(lengths, tmp_path):
-    pack(lengths, tmp_path / "packed")
-    first = {path: path.read_bytes() for path in write(tmp_path / "packed")}
-    assert {path: path.read_bytes() for path in write(tmp_path / "packed")} == first
+    export(lengths, tmp_path / "packed")
+    first = {path: path.read_bytes() for path in write(open_sweep(tmp_path / "packed"))}
+    assert {path: path.read_bytes() for path in write(open_sweep(tmp_path / "packed"))} == first
     # Nor does a file hold the day, or what it was drawn with.
     assert [path.name for path, raw in first.items() if b"Matplotlib" in raw or b"dc:date" in raw] == []
 
 
 def test_the_screen_shows_medians_and_ranges(sweep):
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    screen.show(summary(sweep), console)
+    screen.show(summary(open_sweep(sweep)), console)
     console.file.close()
     text = console.export_text()
     assert "0.2 [0.1, 0.3]" in text
-    assert "no memory" in text
+    assert "memoryless" in text
     assert "0.333 [0.0615, 0.792]" in text  # one seed of three
-    assert isinstance(summary(sweep), pd.DataFrame)
+    assert isinstance(summary(open_sweep(sweep)), pd.DataFrame)
 
 
 def test_wilsons_interval():
@@ -143,8 +147,8 @@ def test_labels_of_a_sweep_are_what_tables_and_curves_say(sweep):
     for trial in there["trials"]:
         trial["labels"] = {"cell.name": {"rnn": "tanh RNN", "lstm": "LSTM"}[trial["overrides"]["cell.name"]]}
     write_json(sweep / "sweep.json", there)
-    assert list(summary(sweep)["cell"]) == ["tanh RNN"] * 2 + ["LSTM"] * 2
-    lines = {line.get_label(): line for line in figures.gradient_norms(sweep).axes[0].get_lines()}
+    assert list(summary(open_sweep(sweep))["cell"]) == ["tanh RNN"] * 2 + ["LSTM"] * 2
+    lines = {line.get_label(): line for line in report.gradient_norms(open_sweep(sweep)).axes[0].get_lines()}
     assert lines["LSTM"].get_color() == style.COLOURS["lstm"]
     assert lines["tanh RNN"].get_color() == style.COLOURS["rnn"]
     plt.close("all")
@@ -159,7 +163,9 @@ def test_colours_are_a_cells_own_and_never_shared():
 def test_gradients_that_are_no_numbers_are_marked(sweep):
     run = RunFolder(sweep / "trials" / "rnn200")
     run.append("diagnoses", {"step": 200, "what": "gradient_flow", "curves": {"all": {"median": [np.inf] * 5 + [0.0]}}})
-    crosses = [line for line in figures.gradient_norms(sweep).axes[1].get_lines() if line.get_marker() == "x"]
+    crosses = [
+        line for line in report.gradient_norms(open_sweep(sweep)).axes[1].get_lines() if line.get_marker() == "x"
+    ]
     assert [list(line.get_xdata()) for line in crosses] == [[0, 1, 2, 3, 4]]
     plt.close("all")
 
@@ -203,7 +209,7 @@ def write_scored(path, seed, solved):
 
 
 def test_success_against_a_number(lengths):
-    axes = scores.success_rates(lengths).axes[0]
+    axes = scores.success_rates(open_sweep(lengths)).axes[0]
     bars = {bar.get_label(): bar for bar in axes.containers}
     assert list(bars["lstm"].lines[0].get_ydata()) == [1, 1, 1]
     assert list(bars["rnn"].lines[0].get_ydata()) == [1, 0, 0]
@@ -216,14 +222,14 @@ def test_success_against_a_number(lengths):
 
 
 def test_losses_against_a_number(lengths):
-    lines = {line.get_label(): line for line in scores.losses(lengths).axes[0].get_lines()}
+    lines = {line.get_label(): line for line in scores.losses(open_sweep(lengths)).axes[0].get_lines()}
     assert list(lines["rnn"].get_ydata()) == [1e-3, 0.5, 0.5]
-    assert list(lines["without memory"].get_ydata()) == [0.4] * 3
+    assert list(lines["memoryless"].get_ydata()) == [0.4] * 3
     plt.close("all")
 
 
 def test_horizons_beside_success(lengths):
-    left, right = scores.horizons(lengths).axes
+    left, right = scores.horizons(open_sweep(lengths)).axes
     labels = [text.get_text() for text in left.get_yticklabels()]
     assert labels == [f"{cell}, length {n}" for cell in CELLS for n in (10, 20, 30)]
     after = [line for line in left.get_lines() if line.get_marker() in ("o", ">") and line.get_fillstyle() == "full"]
@@ -241,7 +247,7 @@ def test_a_half_life_that_there_is_none_of_is_left_of_all(lengths):
     for seed in range(5):
         run = RunFolder(lengths / "trials" / f"rnn-20-{seed}")
         run.finish(run.result() | {"half_life": {"initial": 2.0, "final": np.nan}})
-    axes = scores.horizons(lengths).axes[0]
+    axes = scores.horizons(open_sweep(lengths)).axes[0]
     left = [line for line in axes.get_lines() if line.get_marker() == "<"]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in left] == [(scores.SHOWN[0], 1)]
     assert axes.get_xlim()[0] < scores.SHOWN[0]
@@ -250,27 +256,27 @@ def test_a_half_life_that_there_is_none_of_is_left_of_all(lengths):
 
 def test_spectra_before_and_after(lengths):
     for draw, before, after in (
-        (spectra.lyapunov_spectra, [-0.1, -0.2], [-0.3, -0.6]),
-        (spectra.jacobian_conditions, [1.0, 5.0], [1.0, 15.0]),
+        (report.lyapunov_spectra, [-0.1, -0.2], [-0.3, -0.6]),
+        (report.jacobian_conditions, [1.0, 5.0], [1.0, 15.0]),
     ):
-        panels = draw(lengths).axes
+        panels = draw(open_sweep(lengths)).axes
         first, last = ({line.get_label(): line for line in axes.get_lines()} for axes in panels)
         np.testing.assert_allclose(first["lstm"].get_ydata(), before)
         np.testing.assert_allclose(last["lstm"].get_ydata(), after)
-    points = spectra.recurrent_eigenvalues(lengths).axes[2].get_lines()[0]
+    points = report.recurrent_eigenvalues(open_sweep(lengths)).axes[2].get_lines()[0]
     np.testing.assert_allclose(points.get_xydata(), [[0.5, 0.3], [0.6, 0.0]])
-    gates = spectra.gate_statistics(lengths).axes[0].get_lines()[0]
+    gates = report.gate_statistics(open_sweep(lengths)).axes[0].get_lines()[0]
     np.testing.assert_allclose(gates.get_xydata(), [[0.5, 0.2], [0.6, 0.3]])
-    norms = figures.carry_norms(lengths).axes[1].get_lines()
+    norms = report.carry_norms(open_sweep(lengths)).axes[1].get_lines()
     assert {line.get_label(): line.get_ydata()[-1] for line in norms} == {"rnn": 3.0, "lstm": 9.0}
     plt.close("all")
 
 
 @pytest.mark.slow
 def test_every_figure_is_drawn_from_packed_records_too(lengths, tmp_path):
-    pack(lengths, tmp_path / "packed")
-    names = {path.name for path in write(tmp_path / "packed")}
-    assert names == {path.name for path in write(lengths)}
+    export(lengths, tmp_path / "packed")
+    names = {path.name for path in write(open_sweep(tmp_path / "packed"))}
+    assert names == {path.name for path in write(open_sweep(lengths))}
     assert {"table.csv", "success_rates.svg", "horizons.png", "gate_statistics.png", "carry_norms.svg"} <= names
 
 
@@ -285,12 +291,12 @@ def test_settings_are_called_by_their_labels(lengths):
         if trial["overrides"]["cell.name"] == "lstm":
             trial["labels"] = {"cell.name": "the better one"}
     write_json(lengths / "sweep.json", there)
-    names = setting_names(lengths)
+    names = open_sweep(lengths).setting_names
     assert names["lstm-20-0"] == "the better one, length 20"
     assert names["rnn-10-1"] == "rnn, length 10"
 
 
 def test_accuracy_at_other_lengths_is_that_after_training(lengths):
-    lines = {line.get_label(): line for line in scores.length_generalisation(lengths).axes[0].get_lines()}
+    lines = {line.get_label(): line for line in report.length_generalisation(open_sweep(lengths)).axes[0].get_lines()}
     np.testing.assert_allclose(lines["lstm, length 20"].get_xydata(), [[10, 1.0], [100, 0.2]])
     plt.close("all")

@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rnngen.report import page, scores, summary, write
-from rnngen.report.columns import NOTHING
+from rnngen.report import NothingToDraw, page, scores, summary, write
 from rnngen.report.sizes import chosen, sizes
-from rnngen.runs.records import pack
+from rnngen.runs import open_sweep
+from rnngen.runs.export import export
+from rnngen.runs.settings import NOTHING
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -55,12 +56,12 @@ def change(folder, name, **changes):
 
 
 def choices(folder):
-    table = chosen(folder)
+    table = chosen(open_sweep(folder))
     return {(r.task, r.cell): (r.hidden_dim, r.by) for r in table[table["chosen"].astype(bool)].itertuples()}
 
 
 def test_the_choice_is_the_least_mean_over_folds_or_seeds(sweep):
-    table = chosen(sweep)
+    table = chosen(open_sweep(sweep))
     assert list(table) == ["task", "cell", "hidden_dim", "train", "valid", "runs", "chosen", "by"]
     assert table["hidden_dim"].tolist() == [*SMALL, *LARGE]
     assert table["runs"].tolist() == [FOLDS] * 3 + [SEEDS] * 4
@@ -75,7 +76,7 @@ def test_the_choice_is_the_least_mean_over_folds_or_seeds(sweep):
 def test_a_size_with_fewer_folds_is_not_chosen_for_its_easy_ones(sweep):
     for number in range(1, FOLDS):
         change(sweep, f"choralesgru32-{number}", status="failed")
-    table = chosen(sweep).set_index("hidden_dim")
+    table = chosen(open_sweep(sweep)).set_index("hidden_dim")
     assert table.loc[32, "runs"] == 1
     change(sweep, "choralesgru32-0", metrics={"train": {"loss": 1.0}, "valid": {"loss": 1.0}})
     assert choices(sweep)["the chorales", "gru"] == (16, "cross-validation over 5 folds")
@@ -84,7 +85,7 @@ def test_a_size_with_fewer_folds_is_not_chosen_for_its_easy_ones(sweep):
 def test_a_size_with_a_loss_that_is_no_number_is_not_chosen(sweep):
     nan = {"train": {"loss": float("nan")}, "valid": {"loss": float("nan")}}
     change(sweep, "prosegru1024-1", status="diverged", metrics=nan)
-    assert np.isnan(chosen(sweep).set_index("hidden_dim").loc[1024, "valid"])
+    assert np.isnan(chosen(open_sweep(sweep)).set_index("hidden_dim").loc[1024, "valid"])
     assert choices(sweep)["the prose", "gru"] == (256, "hold-out")
 
 
@@ -96,7 +97,7 @@ def test_folds_that_were_not_run_are_not_claimed(sweep):
 
 
 def test_the_figure_shows_the_means_the_range_and_the_choice(sweep):
-    figure = sizes(sweep)
+    figure = sizes(open_sweep(sweep))
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["the chorales\ncross-validation over 5 folds", "the prose\nhold-out"]
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
@@ -104,8 +105,8 @@ def test_the_figure_shows_the_means_the_range_and_the_choice(sweep):
     np.testing.assert_allclose(lines["train"].get_xydata(), [[8, 9.1], [16, 7.2], [32, 5.2]])
     assert figure.axes[0].get_xscale() == "log"
     # The chorales' 11 would leave the curves at the bottom.
-    assert "without memory" not in lines
-    assert "without memory" in [line.get_label() for line in figure.axes[1].get_lines()]
+    assert "memoryless" not in lines
+    assert "memoryless" in [line.get_label() for line in figure.axes[1].get_lines()]
     shade = figure.axes[0].collections[0].get_paths()[0].vertices
     assert shade[shade[:, 0] == 16, 1].min() == pytest.approx(8.0)
     assert shade[shade[:, 0] == 16, 1].max() == pytest.approx(8.4)
@@ -123,7 +124,7 @@ def test_two_cells_have_a_pair_of_curves_and_a_choice_each(sweep):
             write_trial(sweep, there["trials"], "prose", size, number, "lstm", shift=2.0 if size == 1024 else 0.0)
     write_json(sweep / "sweep.json", there)
     assert choices(sweep)["the prose", "lstm"] == (256, "hold-out")
-    lines = {line.get_label(): line for line in sizes(sweep).axes[1].get_lines()}
+    lines = {line.get_label(): line for line in sizes(open_sweep(sweep)).axes[1].get_lines()}
     assert {"gru, valid", "gru, train", "lstm, valid", "lstm, train"} <= set(lines)
     assert lines["gru, valid"].get_color() == lines["gru, train"].get_color() != lines["lstm, valid"].get_color()
     plt.close("all")
@@ -132,16 +133,18 @@ def test_two_cells_have_a_pair_of_curves_and_a_choice_each(sweep):
 def test_nothing_where_sizes_are_no_question(sweep):
     there = read_json(sweep / "sweep.json")
     write_json(sweep / "sweep.json", there | {"trials": [t for t in there["trials"] if "16-" in t["id"]]})
-    assert sizes(sweep) is None
-    assert chosen(sweep).empty
+    with pytest.raises(NothingToDraw):
+        sizes(open_sweep(sweep))
+    assert chosen(open_sweep(sweep)).empty
     few = [t for t in there["trials"] if t["overrides"]["cell.kwargs.hidden_dim"] in (8, 16)]
     write_json(sweep / "sweep.json", there | {"trials": few})
-    assert sizes(sweep) is None
+    with pytest.raises(NothingToDraw):
+        sizes(open_sweep(sweep))
 
 
 def test_a_search_is_not_drawn(sweep):
-    pack(sweep, sweep / "packed")
-    assert sizes(sweep / "packed") is not None
+    export(sweep, sweep / "packed")
+    assert sizes(open_sweep(sweep / "packed")) is not None
     plt.close("all")
     there = read_json(sweep / "sweep.json")
     for trial in there["trials"]:
@@ -149,14 +152,15 @@ def test_a_search_is_not_drawn(sweep):
         write_json(sweep / "trials" / trial["id"] / "trial.json", own)
     search = {"method": "random", "metric": "loss", "mode": "min", "trials": 3}
     write_json(sweep / "sweep.json", {"config": {}, "trials": [], "search": search})
-    assert sizes(sweep) is None
+    with pytest.raises(NothingToDraw):
+        sizes(open_sweep(sweep))
 
 
 def test_a_fold_repeats_a_setting_as_a_seed_does(sweep):
-    table = summary(sweep)
+    table = summary(open_sweep(sweep))
     assert table["trials"].tolist() == [FOLDS] * 3 + [SEEDS] * 4
     assert table["test_loss_median"].tolist() == pytest.approx([9.2, 8.2, 8.7, 3.1, 2.1, 1.6, 1.35])
-    html = page.render(sweep, table, {})
+    html = page.render(open_sweep(sweep), table, {})
     for trial, setting, numbers in (
         ("choralesgru16-3", "the chorales, hidden_dim 16", [NOTHING, "3"]),
         ("prosegru64-2", "the prose, hidden_dim 64", ["2", NOTHING]),
@@ -167,12 +171,12 @@ def test_a_fold_repeats_a_setting_as_a_seed_does(sweep):
 
 
 def test_each_task_has_its_own_loss_without_memory(sweep):
-    dashed = [line for line in scores.losses(sweep).axes[0].get_lines() if line.get_linestyle() == "--"]
+    dashed = [line for line in scores.losses(open_sweep(sweep)).axes[0].get_lines() if line.get_linestyle() == "--"]
     assert [set(line.get_ydata()) for line in dashed] == [{11.0}, {3.25}]
     plt.close("all")
 
 
 @pytest.mark.slow
 def test_it_is_part_of_the_report(sweep):
-    assert {"sizes.png", "sizes.svg"} <= {path.name for path in write(sweep)}
+    assert {"sizes.png", "sizes.svg"} <= {path.name for path in write(open_sweep(sweep))}
     assert "Ringed: the size with the least mean loss on valid" in (sweep / "report.html").read_text()

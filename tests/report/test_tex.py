@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rnngen.report import latex, summary
+from rnngen.runs import open_sweep
 
 pytest_plugins = ["handmade_sweep"]
 
@@ -23,4 +24,4 @@ def test_latex_escapes_and_keeps_numbers():
 
 def test_latex_of_a_summary(sweep):
     line = r"lstm & 40 & 3 & 3 & 0 & 0.2 [0.1, 0.3] & 0.5 & 0.333 [0.0615, 0.792] & 2 & 20 [10, 30] \\"
-    assert line in latex(summary(sweep)).splitlines()
+    assert line in latex(summary(open_sweep(sweep))).splitlines()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rnngen.report import effects, failures, screen, summary, write
-from rnngen.report.columns import NOTHING, columns
-from rnngen.report.labels import labelled, setting_names
-from rnngen.report.tables import settings
+from rnngen.report import effects, screen, summary, write
+from rnngen.report.columns import columns
+from rnngen.report.tables import failures
+from rnngen.runs import open_sweep
+from rnngen.runs.settings import NOTHING
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import write_json
 
@@ -44,17 +45,17 @@ def make(folder, overrides):
 
 
 def column(folder, heading="train size"):
-    return next(of for of in columns(summary(folder)) if of.heading == heading)
+    return next(of for of in columns(summary(open_sweep(folder))) if of.heading == heading)
 
 
 @pytest.mark.parametrize(("values", "shown"), MIXED.values(), ids=MIXED)
 def test_values_are_shown_as_what_they_are_in_their_order(tmp_path, values, shown):
     folder = make(tmp_path, [{NAME: value} for value in values])
     assert column(folder).texts == shown
-    assert summary(folder)["trials"].tolist() == [2] * len(values)
-    assert setting_names(folder).nunique() == len(values)
-    assert list(labelled(folder, "metrics")["curve"].unique()) == shown
-    (axes,) = effects.axis_effects(folder).axes
+    assert summary(open_sweep(folder))["trials"].tolist() == [2] * len(values)
+    assert open_sweep(folder).setting_names.nunique() == len(values)
+    assert list(open_sweep(folder).labelled("metrics")["curve"].unique()) == shown
+    (axes,) = effects.axis_effects(open_sweep(folder)).axes
     if column(folder).values is None:
         assert [label.get_text() for label in axes.get_xticklabels()] == shown
     plt.close("all")
@@ -62,7 +63,7 @@ def test_values_are_shown_as_what_they_are_in_their_order(tmp_path, values, show
 
 def test_none_beside_numbers_has_every_figure_and_a_page(tmp_path):
     folder = make(tmp_path, [{NAME: value} for value in (None, 64, 128, 256)])
-    written = {path.name for path in write(folder)}
+    written = {path.name for path in write(open_sweep(folder))}
     assert {"report.html", "axis_effects.svg", "learning_curves.svg", "horizons.svg"} <= written
     assert "None" in (folder / "table.csv").read_text()
     assert "None & 2" in (folder / "table.tex").read_text()
@@ -73,23 +74,27 @@ def test_what_a_setting_does_not_have_is_a_dash_and_no_value(tmp_path):
     lstms = [{"cell.name": "lstm", BIAS: bias} for bias in (1.5, 2.5)]
     folder = make(tmp_path, [*lstms, {"cell": {"name": "gru", "kwargs": {}}}])
     assert column(folder, "forget bias").texts == ["1.5", "2.5", NOTHING]
-    frame, _ = settings(folder)
+    frame = open_sweep(folder).axes
     assert frame[BIAS].dtype == float
-    assert list(dict.fromkeys(setting_names(folder))) == ["lstm, forget_bias 1.5", "lstm, forget_bias 2.5", "gru"]
+    assert list(dict.fromkeys(open_sweep(folder).setting_names)) == [
+        "lstm, forget_bias 1.5",
+        "lstm, forget_bias 2.5",
+        "gru",
+    ]
 
 
 def test_whole_numbers_stay_whole_beside_others(tmp_path):
     overrides = [{"train.steps": 2000000, "optim.learning_rate": rate} for rate in (0.1, 0.2)]
     folder = make(tmp_path, [*overrides, {"train.steps": 1000000, "optim.learning_rate": 0.2}])
-    assert setting_names(folder)["0-0"] == "steps 2000000, learning_rate 0.1"
+    assert open_sweep(folder).setting_names["0-0"] == "steps 2000000, learning_rate 0.1"
     run = RunFolder(folder / "trials" / "2-1")
     run.finish({"status": "failed", "reason": "no"})
-    assert failures(folder) == ["2-1 (steps=1000000, learning_rate=0.2, seed=1): no"]
+    assert failures(open_sweep(folder)) == ["2-1 (steps=1000000, learning_rate=0.2, seed=1): no"]
 
 
 def test_parameters_are_counted_in_every_table(tmp_path):
     folder = make(tmp_path, [{"cell.name": cell} for cell in ("rnn", "gru")])
     assert column(folder, "parameters").texts == ["1000000"] * 2
     console = Console(width=200, record=True, file=io.StringIO())
-    screen.show(summary(folder), console)
+    screen.show(summary(open_sweep(folder)), console)
     assert console.export_text().split().count("1000000") == 2

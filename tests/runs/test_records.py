@@ -6,10 +6,12 @@ import math
 
 import pytest
 
-from rnngen.runs.records import dumps, load, pack, proposals, read_json, runs, sweep, write_json
+from rnngen.runs import load, open_sweep
+from rnngen.runs.export import export
 from rnngen.storage.dotted import describe, flatten, short
 from rnngen.storage.folder import RunFolder
-from rnngen.storage.jsonl import DamagedFile, append_row, loads, read_rows
+from rnngen.storage.jsonl import DamagedFile, append_row, dumps, loads, read_json, read_rows, write_json
+from rnngen.storage.plan import proposals
 from rnngen.storage.provenance import provenance
 
 
@@ -42,7 +44,7 @@ def test_load_a_sweep_in_its_order(tmp_path):
     )
     assert load(tmp_path)["config.seed"].tolist() == [1, 1, 2, 2]
     assert load(tmp_path, "results")["status"].tolist() == ["unfinished", "unfinished"]
-    assert [run.path.name for run in runs(tmp_path)] == ["b", "a"]
+    assert [run.name for run in open_sweep(tmp_path)] == ["b", "a"]
 
 
 def test_labels_of_an_axis_are_columns(tmp_path):
@@ -51,7 +53,7 @@ def test_labels_of_an_axis_are_columns(tmp_path):
         make_run(tmp_path / "trials" / name, status="finished", metrics={"test": {"loss": 0.25}})
     trials = [{"id": name, "overrides": {}, "labels": of} for name, of in labels.items()]
     write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
-    pack(tmp_path, tmp_path / "packed")
+    export(tmp_path, tmp_path / "packed")
     for folder in (tmp_path, tmp_path / "packed"):
         results = load(folder, "results").set_index("trial")
         assert results["label.optim.clip_norm"].dropna().to_dict() == {"a": "clipped", "b": "off"}
@@ -92,7 +94,7 @@ def test_labels_of_older_folders_are_text(tmp_path):
     # As they were written before text was told from numbers.
     trial = '{"id": "a", "overrides": {"optim.clip_norm": 0.0}, "labels": {"optim.clip_norm": "inf", "seed": "nan"}}'
     (tmp_path / "sweep.json").write_text(f'{{"config": {{}}, "trials": [{trial}]}}')
-    assert sweep(tmp_path)["trials"][0]["labels"] == {"optim.clip_norm": "inf", "seed": "nan"}
+    assert open_sweep(tmp_path).plan["trials"][0]["labels"] == {"optim.clip_norm": "inf", "seed": "nan"}
     proposal = '{"numbers": [0], "overrides": {}, "labels": {"seed": "-inf"}, "params": {}}'
     (tmp_path / "trials" / "a").mkdir(parents=True)
     (tmp_path / "trials" / "a" / "trial.json").write_text(proposal)
@@ -138,18 +140,18 @@ def test_packed_records_read_like_the_sweep(tmp_path):
     write_json(
         tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "b", "overrides": {}}, {"id": "a", "overrides": {}}]}
     )
-    path = pack(tmp_path, tmp_path / "small")
+    path = export(tmp_path, tmp_path / "small")
     first = path.read_bytes()
-    assert pack(tmp_path, tmp_path / "small").read_bytes() == first
+    assert export(tmp_path, tmp_path / "small").read_bytes() == first
     metrics, whole = load(tmp_path / "small"), load(tmp_path)
     assert metrics.equals(whole[whole["split"] == "valid"].reset_index(drop=True))
     assert load(tmp_path / "small", "results")["metrics.test.loss"].tolist() == [0.1235, 0.1235]
-    assert sweep(tmp_path / "small") == sweep(tmp_path)
+    assert open_sweep(tmp_path / "small").plan == open_sweep(tmp_path).plan
     # Packed again it is the same, and it says nothing of whose machine it was.
-    assert pack(tmp_path / "small", tmp_path / "again").read_bytes() == first
+    assert export(tmp_path / "small", tmp_path / "again").read_bytes() == first
     assert "command" not in load(tmp_path / "small", "provenance")
     path.write_bytes(first[: len(first) // 2])
-    with pytest.raises(ValueError, match=r"records\.jsonl\.gz: not the records that pack writes"):
+    with pytest.raises(ValueError, match=r"records\.jsonl\.gz: not the records that export writes"):
         load(tmp_path / "small")
 
 
@@ -157,7 +159,7 @@ def test_a_trial_that_is_there_twice_is_refused(tmp_path):
     make_run(tmp_path / "trials" / "a")
     trial = {"id": "a", "overrides": {}}
     write_json(tmp_path / "sweep.json", {"config": {}, "trials": [trial]})
-    path = pack(tmp_path, tmp_path / "small")
+    path = export(tmp_path, tmp_path / "small")
     head, run = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     path.write_bytes(gzip.compress(head + run + run))
     with pytest.raises(DamagedFile, match=r"records\.jsonl\.gz: trial 'a' is there twice"):

@@ -1,6 +1,5 @@
 """A sweep in real processes: results as single runs give them, failures contained, nothing trained twice."""
 
-import copy
 import json
 import os
 import subprocess
@@ -12,7 +11,8 @@ from sweeps import config as small_config
 from rnngen import report
 from rnngen.config import component
 from rnngen.config.check import ConfigError
-from rnngen.runs.records import load
+from rnngen.report import tables
+from rnngen.runs import load, open_sweep
 from rnngen.runs.train import run
 from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain, product
@@ -53,7 +53,7 @@ def test_a_sweep_that_was_planned_before_an_argument_came_is_gone_on_with(tmp_pa
     known = claim(tmp_path, base, trials)
     assert [trial.id for trial in known] == ["old0", "old1"]
     assert [trial.config for trial in known] == [trial.config for trial in trials]
-    old = copy.deepcopy(known[0].config)
+    old = known[0].config.to_dict()
     del old["cell"]["kwargs"]["activation"]
     RunFolder(tmp_path / "trials" / "old0").start(old)
     assert run(known[0].config, tmp_path / "trials" / "old0")["status"] == "finished"
@@ -82,12 +82,12 @@ def test_a_sweep_with_failures(tmp_path):
     assert run_all(tmp_path, trials) == []
     assert {t.id for t in pending(tmp_path, trials, retry_failed=True)} == {t.id for t in trials[-2:]}
 
-    table = report.summary(tmp_path)
+    table = report.summary(open_sweep(tmp_path))
     assert table["cell"].tolist() == ["rnn", "gru", "my_lab:exploding", "my_lab:deadly"]
     assert table["trials"].tolist() == [2, 2, 1, 1]
     assert table["failed"].tolist() == [0, 0, 1, 1]
-    assert len(report.failures(tmp_path)) == 2
-    written = [path.name for path in report.write(tmp_path)]
+    assert len(tables.failures(open_sweep(tmp_path))) == 2
+    written = [path.name for path in report.write(open_sweep(tmp_path))]
     assert {"table.csv", "gradient_norms.png", "learning_curves.svg"} <= set(written)
 
 
@@ -148,7 +148,7 @@ def test_packs_are_even_and_of_one_structure():
     cells = axis("cell.name", ["rnn", "gru"])
     space = product(axis("optim.learning_rate", [0.1, 0.2, 0.3, 0.4, 0.5]), cells)
     packs = group(plan(small_config(), chain(space, product(cells, axis("optim.clip_norm", [0.0])))), 3)
-    assert [(len(pack), {t.config["cell"]["name"] for t in pack}) for pack in packs] == [
+    assert [(len(pack), {t.config.cell.name for t in pack}) for pack in packs] == [
         (2, {"rnn"}), (2, {"gru"}), (3, {"rnn"}), (3, {"gru"}), (1, {"rnn"}), (1, {"gru"})
     ]  # fmt: skip
 

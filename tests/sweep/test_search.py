@@ -11,8 +11,9 @@ from sweeps import config
 
 from rnngen import report
 from rnngen.config.check import ConfigError
-from rnngen.runs.records import load, proposals, sweep
+from rnngen.runs import load, open_sweep
 from rnngen.storage.folder import RunFolder
+from rnngen.storage.plan import proposals, read_plan
 from rnngen.sweep import axis, choice, integers, loguniform, search, uniform
 from rnngen.sweep.campaign import begin
 from rnngen.sweep.launch import resolve_launch
@@ -32,7 +33,7 @@ def importable(monkeypatch):
 
 
 def rate(config):
-    return config["optim"]["learning_rate"]
+    return config.optim.learning_rate
 
 
 class Bowl:
@@ -76,12 +77,12 @@ def test_ranges_are_kept_to_and_drawn_as_they_say():
     assert min(rates) >= 1e-4
     assert max(rates) <= 1.0
     assert 0.35 < sum(r < 1e-2 for r in rates) / len(rates) < 0.65  # the middle of the decades
-    clips = [trial.config["optim"]["clip_norm"] for trial in trials]
+    clips = [trial.config.optim.clip_norm for trial in trials]
     assert 0.35 < sum(c < 1.25 for c in clips) / len(clips) < 0.65
-    dims = [trial.config["cell"]["kwargs"]["hidden_dim"] for trial in trials]
+    dims = [trial.config.cell.kwargs["hidden_dim"] for trial in trials]
     assert 0.35 < sum(d < 11.3 for d in dims) / len(dims) < 0.65
-    assert {trial.config["train"]["batch_size"] for trial in trials} == {4, 8, 12, 16}
-    assert {trial.config["cell"]["name"] for trial in trials} == {"rnn", "gru"}
+    assert {trial.config.train.batch_size for trial in trials} == {4, 8, 12, 16}
+    assert {trial.config.cell.name for trial in trials} == {"rnn", "gru"}
 
 
 def test_the_same_seed_gives_the_same_trials_and_more_of_them_begin_with_these():
@@ -159,9 +160,9 @@ def test_a_search_in_real_workers_with_a_pruner(tmp_path):
     campaign.run(lambda status, trial: events.append(status))
     assert len(events) == 4
     assert set(events) <= {"finished", "pruned"}
-    assert [trial["id"] for trial in sweep(tmp_path)["trials"]] == [p["id"] for p in proposals(tmp_path)]
+    assert [trial["id"] for trial in read_plan(tmp_path)["trials"]] == [p["id"] for p in proposals(tmp_path)]
     assert len(load(tmp_path, "results")) == 4
-    assert report.summary(tmp_path)["trials"].sum() == 4
+    assert report.summary(open_sweep(tmp_path))["trials"].sum() == 4
     assert begin(tmp_path, base(), asked, LAUNCH).left == 0
 
 
@@ -175,7 +176,7 @@ def test_a_search_planned_ahead_is_a_list(tmp_path):
 def test_another_search_in_the_folder_is_refused_and_more_trials_are_not(tmp_path):
     begin(tmp_path, base(), search("tpe", space=SPACE, trials=3), LAUNCH).executor.shutdown()
     begin(tmp_path, base(), search("tpe", space=SPACE, trials=4), LAUNCH).executor.shutdown()
-    assert sweep(tmp_path)["search"]["trials"] == 4
+    assert read_plan(tmp_path)["search"]["trials"] == 4
     with pytest.raises(ConfigError, match=r"different sweep: search.seed is 0 there, 1 here"):
         begin(tmp_path, base(), search("tpe", space=SPACE, trials=3, seed=1), LAUNCH)
     with pytest.raises(ConfigError, match="holds a different sweep"):
@@ -254,7 +255,7 @@ def test_a_search_over_any_labels_goes_on_as_if_undisturbed(tmp_path, values):
     begin(tmp_path / "a", base(), asked, LAUNCH).executor.shutdown()
     Bowl(tmp_path / "a", Study(tmp_path / "a", base(), asked)).run()
     Bowl(tmp_path / "b", Study(tmp_path / "b", base(), asked)).run()
-    assert sweep(tmp_path / "a")["trials"] == proposals(tmp_path / "b")
+    assert read_plan(tmp_path / "a")["trials"] == proposals(tmp_path / "b")
 
 
 def test_a_search_that_began_before_a_key_came_is_gone_on_with(tmp_path):
@@ -281,7 +282,7 @@ def test_ranges_of_numpys_numbers(tmp_path):
     begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()
     plain = {"low": 4, "high": 34, "whole": True, "log": False, "step": 5}
     assert (
-        sweep(tmp_path)["search"]["space"]["cell.kwargs.hidden_dim"]
+        read_plan(tmp_path)["search"]["space"]["cell.kwargs.hidden_dim"]
         == plain
         == asked.space["cell.kwargs.hidden_dim"]._asdict()
     )
@@ -292,4 +293,4 @@ def test_labels_of_choices_reach_the_tables(tmp_path):
     asked = search("tpe", space={"optim.clip_norm": choice({"clipped": 1.0, "free": 0.0})}, trials=6)
     begin(tmp_path, base(), asked, LAUNCH).executor.shutdown()
     Bowl(tmp_path, Study(tmp_path, base(), asked)).run()
-    assert set(report.summary(tmp_path)["clip_norm"]) == {"clipped", "free"}
+    assert set(report.summary(open_sweep(tmp_path))["clip_norm"]) == {"clipped", "free"}

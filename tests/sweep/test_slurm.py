@@ -15,7 +15,7 @@ import pytest
 import sweeps
 
 from rnngen.config import component
-from rnngen.runs.records import load
+from rnngen.runs import load
 from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain
 from rnngen.sweep.executors import slurm_queue

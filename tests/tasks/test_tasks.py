@@ -24,8 +24,8 @@ N = 400
 
 
 def draw(task, split="train", n=N, step=0, seed=1):
-    if task.on_device:
-        return jax.tree.map(np.asarray, task.finish(draw_batch(task, split, n, seed, step)))
+    if task.data.on_device:
+        return jax.tree.map(np.asarray, task.data.finish(draw_batch(task, split, n, seed, step)))
     return jax.tree.map(np.asarray, task.batch(split, jax.random.key(seed), step, n))
 
 
@@ -35,7 +35,7 @@ def loss_program(loss):
 
 
 def loss_of(task, outputs, batch):
-    _, sums = loss_program(task.loss)(jnp.asarray(outputs, jnp.float32), batch)
+    _, sums = loss_program(task.objective.loss)(jnp.asarray(outputs, jnp.float32), batch)
     return {name: float(total) / float(count) for name, (total, count) in sums.items()}
 
 
@@ -77,8 +77,8 @@ def test_adding_counts_an_answer_as_right_below_four_percent_of_the_range():
     task, batch = adding(10), draw(adding(10))
     assert loss_of(task, batch.targets + 0.079, batch)["accuracy"] == 1
     assert loss_of(task, batch.targets + 0.081, batch)["accuracy"] == 0
-    assert task.solved({"accuracy": 0.995})
-    assert not task.solved({"accuracy": 0.99})
+    assert task.objective.solved({"accuracy": 0.995})
+    assert not task.objective.solved({"accuracy": 0.99})
 
 
 @pytest.mark.slow
@@ -112,14 +112,14 @@ def test_copy_memory_baseline_and_metrics(variant):
     task, delay = copy_memory(30, variant=variant), 30
     batch = draw(task)
     blank, lowest = (8, 0) if variant == "arjovsky" else (0, 1)
-    outputs = np.full((delay + 20, N, task.head.num_params), -40.0)
+    outputs = np.full((delay + 20, N, task.objective.head.num_params), -40.0)
     outputs[: delay + 10, :, blank] = 40
     outputs[delay + 10 :, :, lowest : lowest + 8] = 0
     measured = loss_of(task, outputs, batch)
     assert measured["loss"] == pytest.approx(10 * np.log(8) / 50, rel=1e-5)
     assert task.expected_baseline("test") == pytest.approx(measured["loss"], rel=1e-5)
     assert measured["sequence_accuracy"] < 0.01
-    perfect = 40 * np.eye(task.head.num_params)[batch.targets]
+    perfect = 40 * np.eye(task.objective.head.num_params)[batch.targets]
     assert loss_of(task, perfect, batch)["sequence_accuracy"] == 1
     one_wrong = perfect.copy()
     one_wrong[-1] = np.roll(one_wrong[-1], 1, axis=-1)
@@ -204,7 +204,7 @@ def test_digits_splits_are_fixed_and_apart():
 @pytest.mark.parametrize("make", [lambda: digits(), lambda: adding(5, train_size=50)])
 def test_an_epoch_sees_every_training_example_once(make):
     task = make()
-    size = task.sizes["train"]
+    size = task.data.sizes["train"]
     batch_size = 50 if size > 50 else 10
     whole = draw(task, n=size)
     epoch = [draw(task, n=batch_size, step=s).inputs for s in range(size // batch_size)]
@@ -239,7 +239,7 @@ def test_a_task_hands_on_whatever_its_loader_takes(name):
 
 def test_names_are_shuffled_by_the_seed_of_the_task(tmp_path):
     (tmp_path / "own.txt").write_text("\n".join(f"n{chr(97 + i)}" for i in range(20)))
-    rules = [names(str(tmp_path / "own.txt"), seed=seed).facts["split"] for seed in (0, 1)]
+    rules = [names(str(tmp_path / "own.txt"), seed=seed).data.facts["split"] for seed in (0, 1)]
     assert "RandomState(0)" in rules[0]
     assert "RandomState(1)" in rules[1]
 
@@ -253,8 +253,8 @@ def test_every_task(name):
     np.testing.assert_array_equal(batch.inputs, draw(task, n=8).inputs)
     assert not np.array_equal(batch.inputs, draw(task, n=8, step=1).inputs)
     counted = [draw(task, "valid", 300, s).weights for s in range(task.batches("valid", 300))]
-    if task.chunks is None:
-        assert sum(float(weights.max(axis=0).sum()) for weights in counted) == task.sizes["valid"]
+    if task.data.chunks is None:
+        assert sum(float(weights.max(axis=0).sum()) for weights in counted) == task.data.sizes["valid"]
     else:
         corpus = CORPORA[name]()
         unscored = len(corpus.lengths["valid"]) if name == "music" else 0
@@ -263,10 +263,11 @@ def test_every_task(name):
     np.testing.assert_array_equal(with_key[0].inputs, with_key[1].inputs)
     if name != "text":  # whose test split is the valid one, unless it is asked for a share of its own
         assert not np.array_equal(draw(task, "test", 8).inputs, draw(task, "valid", 8).inputs)
-    outputs = jnp.zeros((*batch.weights.shape, task.head.num_params))
-    scalar, sums = loss_program(task.loss)(outputs, batch)
+    outputs = jnp.zeros((*batch.weights.shape, task.objective.head.num_params))
+    scalar, sums = loss_program(task.objective.loss)(outputs, batch)
     assert float(scalar) == pytest.approx(float(sums["loss"][0] / sums["loss"][1]), rel=1e-6)
-    assert not task.solved({"accuracy": 0.5, "sequence_accuracy": 0.5, "loss": task.expected_baseline("test")})
+    metrics = {"accuracy": 0.5, "sequence_accuracy": 0.5, "loss": task.expected_baseline("test")}
+    assert not task.objective.solved(metrics)
 
 
 @pytest.mark.slow
@@ -274,7 +275,7 @@ def test_evaluation_may_use_longer_sequences():
     task = adding(10, min_length=5, eval_length=40, eval_size=4)
     assert draw(task, n=4).inputs.shape[0] == 10
     assert draw(task, "test", 4).inputs.shape[0] == 40
-    assert task.lengths == {"train": (5, 10), "valid": (40, 40), "test": (40, 40)}
+    assert task.data.lengths == {"train": (5, 10), "valid": (40, 40), "test": (40, 40)}
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ LOSSES = {
 LOSSES = {name: (nll_loss(head, bits), head.num_params, targets) for name, (head, targets) in LOSSES.items()}
 LOSSES |= {
     "classification": (classification_loss(categorical(4)), 4, RANDOM.randint(0, 4, (T, B))),
-    "adding": (adding(T).loss, 1, RANDOM.normal(size=(T, B, 1)).astype(np.float32)),
-    "copy_memory": (copy_memory(T).loss, 9, RANDOM.randint(0, 9, (T, B))),
-    "latch": (latch(T).loss, 2, RANDOM.randint(0, 2, (T, B))),
-    "temporal_order": (temporal_order(10, variant="hochreiter").loss, 4, RANDOM.randint(0, 4, (T, B))),
+    "adding": (adding(T).objective.loss, 1, RANDOM.normal(size=(T, B, 1)).astype(np.float32)),
+    "copy_memory": (copy_memory(T).objective.loss, 9, RANDOM.randint(0, 9, (T, B))),
+    "latch": (latch(T).objective.loss, 2, RANDOM.randint(0, 2, (T, B))),
+    "temporal_order": (temporal_order(10, variant="hochreiter").objective.loss, 4, RANDOM.randint(0, 4, (T, B))),
 }
 
 

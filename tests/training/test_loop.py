@@ -1,5 +1,6 @@
 """Training: the steps themselves, what is recorded, resuming to the bit, and that nothing compiles late."""
 
+import dataclasses
 import itertools
 import shutil
 
@@ -10,7 +11,7 @@ import optax
 import pytest
 from conftest import assert_close, make_experiment, make_model
 
-from rnngen.diagnostics.diagnoses import DIAGNOSES
+from rnngen.diagnostics import DIAGNOSES
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks import adding
 from rnngen.training import DiagnosticsConfig, TrainConfig, checkpoint, fit, init_state
@@ -48,7 +49,7 @@ def test_a_step_is_gradient_descent_on_the_tasks_loss():
     state = init_state(model, experiment.optimizer, 0)
     params = state.params
     for step in range(2):
-        batch = task.sample("train", jax.random.fold_in(state.key, 0), jnp.int32(step), 4)
+        batch = task.data.sample("train", jax.random.fold_in(state.key, 0), jnp.int32(step), 4)
         gradient = jax.grad(lambda p: model.loss(p, batch)[0])(params)  # noqa: B023
         shrink = jnp.minimum(1.0, 1.0 / optax.tree.norm(gradient))
         params = jax.tree.map(lambda p, g: p - 1e-2 * shrink * g, params, gradient)  # noqa: B023
@@ -74,7 +75,7 @@ def test_evaluation_covers_the_split_once():
     experiment = make_experiment("rnn")
     model, task = experiment.model, experiment.task
     params = model.init(jax.random.key(0))
-    whole = task.sample("valid", jax.random.key(0), jnp.int32(0), 20)
+    whole = task.data.sample("valid", jax.random.key(0), jnp.int32(0), 20)
     items, batch_of = split_batches(task, "valid", 8)
     found = means(jax.jit(evaluate(model, None, batch_of))(params, items))
     assert found["loss"] == pytest.approx(float(model.loss(params, whole)[0]), rel=1e-5)
@@ -218,9 +219,8 @@ def test_another_seed_is_another_run(tmp_path):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     experiment = make_experiment("rnn", steps=20)
-    poisoned = experiment.model._replace(
-        init=lambda key: jax.tree.map(lambda p: p * jnp.nan, experiment.model.init(key))
-    )
+    nan = lambda key: jax.tree.map(lambda p: p * jnp.nan, experiment.model.init(key))  # noqa: E731
+    poisoned = dataclasses.replace(experiment.model, init=nan)
     folder, result = fitted(tmp_path, experiment._replace(model=poisoned, diagnose=DiagnosticsConfig(examples=4)))
     assert (result["status"], result["step"], result["solved"]) == ("diverged", 2, False)
     assert np.isnan(folder.result()["metrics"]["test"]["loss"])

@@ -1,5 +1,7 @@
 """What is minimised: the loss and a penalty, the penalty alone at first, the loss alone at last."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,7 +48,9 @@ def test_what_counts_when(made, gradient_at, step, of_loss, of_penalty):
 
 def test_a_loss_that_explodes_does_not_reach_what_comes_before_it(made):
     model, task, params, batch, _ = made
-    wild = model._replace(loss=lambda p, b, c, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, c, **o)))
+    wild = dataclasses.replace(
+        model, loss=lambda p, b, c, **o: (lambda s, r: (s * jnp.inf, r))(*model.loss(p, b, c, **o))
+    )
     objective = regularized(wild, task, Regularizer(square, before=1))
     run = jax.jit(loss_and_gradient(wild, mesh_of(1), objective))
     gradient, _, _ = run(params, batch, jax.random.key(2), jnp.int32(0))

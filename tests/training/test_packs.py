@@ -1,11 +1,11 @@
 """Several trials as one program: the bits of single runs, and each its own goal, end, failure and folder."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
-from conftest import make_experiment
 
-from rnngen.cells import CELLS
 from rnngen.config import base_config, build, component, resolve
 from rnngen.runs.train import run, run_pack
 from rnngen.storage.folder import RunFolder
@@ -92,10 +92,10 @@ def test_each_trial_ends_for_itself(tmp_path):
     for folder, each in zip(folders, configs, strict=True):
         folder.start(each)
     experiments = [build(each) for each in configs]
-    eager = experiments[0].schedule._replace(stop_at=0.0)
-    experiments[0] = experiments[0]._replace(schedule=eager)  # met at once
+    eager = experiments[0].train._replace(stop_at=0.0)
+    experiments[0] = experiments[0]._replace(train=eager)  # met at once
     init = experiments[1].model.init
-    nan = experiments[1].model._replace(init=lambda key: jax.tree.map(lambda p: p * np.nan, init(key)))
+    nan = dataclasses.replace(experiments[1].model, init=lambda key: jax.tree.map(lambda p: p * np.nan, init(key)))
     experiments[1] = experiments[1]._replace(model=nan, program="")
     folders[2].request_stop()
     results = fit_pack(experiments, folders, [lambda row: None] * 4)
@@ -124,30 +124,22 @@ def test_a_pack_that_was_stopped_goes_on_to_the_same_bits(tmp_path, one_device):
     assert [timeless(folder) for folder in cut] == [timeless(folder) for folder in whole]
 
 
-@pytest.mark.slow
 def test_numbers_that_are_data_share_a_program_and_those_of_a_step_do_not():
-    of = lambda cell, **kwargs: make_experiment("rnn")._replace(model=_model(cell, **kwargs), program=f"{cell}{kwargs}")  # noqa: E731
-    biased = [of("lstm", forget_bias=bias) for bias in (0.0, 1.0, 5.0)]
-    leaking = [of("my_lab", leak=leak) for leak in (0.5, 0.9)]
-    assert alike(biased) == [[0, 1, 2]]
+    def program(name, **kwargs):
+        return build(config(cell=component(name, hidden_dim=4, **kwargs)))
+
+    scaled = [program("rnn", recurrent_init={"name": "normal", "kwargs": {"stddev": s}}) for s in (0.1, 1.0)]
+    leaking = [program("my_lab:leaky", leak=leak) for leak in (0.5, 0.7)]
+    faster = [build(config(optim__learning_rate=rate, seed=seed)) for rate in (0.1, 0.2) for seed in (0, 1)]
+    assert alike(scaled) == [[0, 1]]
     assert alike(leaking) == [[0], [1]]
-    assert alike([*biased, *leaking, of("rnn")]) == [[0, 1, 2], [3], [4], [5]]
-
-
-def _model(cell, **kwargs):
-    from my_lab import leaky
-
-    from rnngen.datasets import TASKS
-    from rnngen.models.stack import build_model
-
-    task = TASKS["adding"](8, eval_size=20)
-    made = leaky(5, **kwargs) if cell == "my_lab" else CELLS[cell](5, **kwargs)
-    return build_model([made], task.input_spec, task.head, task.loss)
+    assert alike([*faster, *scaled, *leaking]) == [[0, 1, 2, 3], [4, 5], [6], [7]]
+    assert alike([leaking[0]._replace(program="")] * 2) == [[0], [1]]
 
 
 @pytest.mark.slow
 def test_one_that_fails_does_not_take_the_others_with_it(tmp_path):
-    bad = resolve({**config(), "cell": component("my_lab:exploding", hidden_dim=4)})
+    bad = resolve({**config().to_dict(), "cell": component("my_lab:exploding", hidden_dim=4)})
     configs, errors = [config(seed=0), bad, config(seed=1)], []
     paths = [str(tmp_path / str(i)) for i in range(3)]
     run_pack(configs, paths, lambda path, error: errors.append((path, str(error))))

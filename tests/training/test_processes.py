@@ -31,7 +31,7 @@ TOGETHER = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 def train(folder, steps, devices, *more, **environment):
     clean = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", *TOGETHER)}
     given = clean | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)} | environment
-    command = [sys.executable, "-m", "rnngen.cli.main", "train", *ARGUMENTS, f"--config.train.steps={steps}", *more]
+    command = [sys.executable, "-m", "rnngen", "train", *ARGUMENTS, f"--config.train.steps={steps}", *more]
     return subprocess.Popen(
         [*command, f"--workdir={folder}"], env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

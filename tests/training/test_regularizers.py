@@ -15,11 +15,13 @@ from rnngen.training.regularizers import REGULARIZERS, Regularizer, flossing, no
 
 TASK = temporal_order(12, min_length=10, eval_size=4)
 # Its accuracy is a float32, which strict promotion keeps from weights in double precision.
-DOUBLE = TASK._replace(loss=lambda o, batch: mean_loss(-TASK.head.log_prob(o, batch.targets), batch.weights))
+PRECISE = lambda o, batch: mean_loss(-TASK.objective.head.log_prob(o, batch.targets), batch.weights)  # noqa: E731
+DOUBLE = TASK._replace(objective=TASK.objective._replace(loss=PRECISE))
 
 
 def build(*cells, task=TASK):
-    model = build_model(cells, task.input_spec, task.head, task.loss, dtype="float64" if task is DOUBLE else "float32")
+    goal, dtype = task.objective, "float64" if task is DOUBLE else "float32"
+    model = build_model(cells, task.data.input_spec, goal.head, goal.loss, dtype=dtype)
     params, batch = model.init(jax.random.key(0)), draw_batch(task, "train", 3, 1)
     return model, *(double((params, batch)) if task is DOUBLE else (params, batch))
 
@@ -89,7 +91,7 @@ def test_omega_compares_the_gradients_that_enter_and_leave_each_step(name):
     squares = lambda tree: sum(jnp.sum(x**2, axis=-1) for x in jax.tree.leaves(tree))  # noqa: E731
     flow = squares(jax.jit(lambda p: gradient_flow(model, p, batch, task))(params))
     outputs = jax.jit(model.apply)(params, batch.inputs)[1]
-    at_end = jax.grad(lambda o: task.loss(o, batch)[1]["loss"][0])(outputs)[-1] @ params["head"]["kernel"].T
+    at_end = jax.grad(lambda o: task.objective.loss(o, batch)[1]["loss"][0])(outputs)[-1] @ params["head"]["kernel"].T
     ratio = flow / jnp.concatenate([flow[1:], squares(at_end)[None]])
     np.testing.assert_allclose(value, jnp.mean((ratio - 1) ** 2), rtol=1e-4)
 

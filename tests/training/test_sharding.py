@@ -11,8 +11,8 @@ from rnngen.engines.cpu import calibration
 from rnngen.engines.cpu.calibration import Found
 from rnngen.engines.fused import ready
 from rnngen.tasks import adding
-from rnngen.training import init_state, programs
-from rnngen.training.programs import mesh_of_run, place, programs_for
+from rnngen.training import compiled, init_state
+from rnngen.training.compiled import compiled_steps, mesh_of_run, place
 from rnngen.training.regularizers import flossing
 from rnngen.training.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
 from rnngen.training.state import evaluate, means, split_batches, train_steps
@@ -28,7 +28,7 @@ def test_there_are_devices_to_share_between():
 def uneven_batch():
     """Sequences of lengths 2 to 8, more weight on the first half of the batch than on the second."""
     model, task = make_model("lstm", adding(8, min_length=2, eval_size=20))
-    batch = task.sample("train", jax.random.key(1), jnp.int32(0), 6)
+    batch = task.data.sample("train", jax.random.key(1), jnp.int32(0), 6)
     return model, batch._replace(weights=batch.weights * jnp.array([3.0, 1, 1, 1, 0.5, 0]))
 
 
@@ -47,7 +47,7 @@ def test_gradient_and_sums_are_those_of_one_device():
 def test_devices_draw_their_own_noise():
     model, task = make_model("rnn", dropout=0.5)
     params = model.init(jax.random.key(0))
-    one = task.sample("train", jax.random.key(1), jnp.int32(0), 1)
+    one = task.data.sample("train", jax.random.key(1), jnp.int32(0), 1)
     twice = jax.tree.map(lambda x: jnp.concatenate([x, x], axis=1), one)
     per_device = lambda params, batch, key: loss_and_gradient(model, mesh_for(2))(params, batch, key)[1]["loss"][0]  # noqa: E731
     alone = [
@@ -99,7 +99,7 @@ def test_one_device_is_taken_where_its_loops_use_all_cores(monkeypatch, cell, ba
         pytest.skip(why_not)
     # Nothing timed, so that loops are taken where there are some.
     monkeypatch.setattr(calibration, "find", lambda *_: Found("", None if loops else "none", {}, {}, ""))
-    monkeypatch.setattr(programs, "count_cores", lambda: cores)
+    monkeypatch.setattr(compiled, "count_cores", lambda: cores)
     assert mesh_of_run(make_experiment(cell, batch_size=batch_size)).size == devices
 
 
@@ -112,5 +112,5 @@ def test_linear_algebra_runs_on_one_device():
     state = init_state(experiment.model, experiment.optimizer, 0)
     states = place(jax.tree.map(lambda x: x[None], state), experiment)
     assert len(states.step.devices()) == 2
-    found = programs_for(experiment, states).diagnose["lyapunov_spectrum"](state.params)
+    found = compiled_steps(experiment, states).diagnose["lyapunov_spectrum"](state.params)
     assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(found))

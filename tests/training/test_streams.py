@@ -8,6 +8,7 @@ from conftest import assert_close, make_model
 
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.generative import generative
+from rnngen.datasets.text import text_codec
 from rnngen.storage.folder import RunFolder
 from rnngen.training import (
     DiagnosticsConfig,
@@ -30,7 +31,9 @@ def text_task(chunk, lengths=(96,), on_device=True):
     """Random text in one or several documents."""
     values = np.random.RandomState(0).randint(0, 5, sum(lengths)).astype(np.uint8)
     corpus = Corpus(dict.fromkeys(SPLITS, values), {s: np.array(lengths) for s in SPLITS}, {})
-    return generative("text", {"vocabulary": SYMBOLS}, corpus, chunk=chunk, baseline=1.0, on_device=on_device)
+    return generative(
+        "text", text_codec, {"vocabulary": SYMBOLS}, corpus, chunk=chunk, baseline=1.0, on_device=on_device
+    )
 
 
 def streams(chunk, batch_size=4, cell="gru", **options):
@@ -134,8 +137,8 @@ def fitted(path, made):
 
 
 def final_state(folder, made):
-    streams = made.schedule.batch_size
-    like = init_state(made.model, made.optimizer, 0, None, streams, made.schedule.select == "best")
+    streams = made.train.batch_size
+    like = init_state(made.model, made.optimizer, 0, None, streams, made.train.select == "best")
     return checkpoint.load(folder.checkpoints, checkpoint.steps(folder.checkpoints)[-1], like)
 
 
@@ -198,7 +201,7 @@ def test_the_best_parameters_are_those_of_the_best_evaluation(tmp_path):
     assert result["metrics"]["valid"]["loss"] == valid[best]
     # Here the test split is the valid one.
     assert result["metrics"]["test"]["loss"] == pytest.approx(valid[best], rel=1e-6)
-    shorter, _ = fitted(tmp_path / "short", made._replace(schedule=made.schedule._replace(steps=best)))
+    shorter, _ = fitted(tmp_path / "short", made._replace(train=made.train._replace(steps=best)))
     assert bits(final_state(folder, made).best) == bits(final_state(shorter, made).params)
 
 
@@ -226,7 +229,7 @@ def test_streams_that_cannot_be():
     for split in ("valid", "test"):
         made = Corpus({s: np.zeros(96, np.uint8) for s in SPLITS}, {s: np.array([96]) for s in SPLITS}, {})
         made.values[split], made.lengths[split] = np.zeros(5, np.uint8), np.array([5])
-        task = generative("text", {"vocabulary": SYMBOLS}, made, chunk=4, baseline=1.0)
+        task = generative("text", text_codec, {"vocabulary": SYMBOLS}, made, chunk=4, baseline=1.0)
         with pytest.raises(
             ValueError, match=f"^eval_batch_size, on the {split} split: 6 streams are too many for the 5"
         ):

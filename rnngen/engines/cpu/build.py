@@ -83,7 +83,7 @@ def _compiler() -> str | None:
 @functools.cache
 def _digest(compiler: str, march: str, xla_flags: str) -> str:
     # What times a library says whether it is used.
-    timing = [SOURCES.parent / name for name in ("exporting.py", "measuring.py")]
+    timing = [SOURCES.parent / name for name in ("export.py", "measure.py")]
     parts = [path.read_bytes() for path in (*sorted(SOURCES.iterdir()), *timing)]
     facts = (jax.__version__, compiler, _version(compiler), FLAGS, march, xla_flags, processor())
     return hashlib.sha256(b"\0".join([*parts, str(facts).encode()])).hexdigest()[:16]

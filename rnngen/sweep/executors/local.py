@@ -10,7 +10,7 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -189,7 +189,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._slot), daemon=True)
-        with contextlib.closing(theirs):  # or the death of the process would not close the pipe
+        with contextlib.closing(theirs), _without_main():  # or the death of the process would not close the pipe
             process.start()
         return process, ours
 
@@ -198,6 +198,22 @@ def _cause(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return f"killed by {signal.Signals(-exitcode).name}"
     return f"exit status {exitcode}"
+
+
+_STARTING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep a spawned process from running the script again that starts it, or a notebook that has no file to run."""
+    main = sys.modules["__main__"]
+    with _STARTING:
+        held = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+        main.__spec__ = None
+        try:
+            yield
+        finally:
+            main.__dict__.update({"__spec__": None} | held)
 
 
 def _serve(pipe: Connection, slot: Slot) -> None:

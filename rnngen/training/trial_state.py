@@ -9,10 +9,12 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
+from rnngen.models.stack import count_params
 from rnngen.storage.folder import RunFolder
 from rnngen.training import checkpoint
+from rnngen.training.compiled import start_state, ways_of
 from rnngen.training.experiment import Experiment
-from rnngen.training.programs import start_state, ways_of
+from rnngen.training.requests import Trained
 from rnngen.training.state import TrainState
 
 Listener = Callable[[dict], Any]
@@ -22,7 +24,10 @@ LEAST_BACKOFF = 2.0**-5
 class TrialState:
     """One trial.
 
-    result: empty until it has one. going: whether it is being trained. saved: of its newest checkpoint, the step.
+    Attributes:
+      result: empty until it has one.
+      step: the step that it goes on from.
+      saved: the step of its newest checkpoint, None where there is none.
     """
 
     def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Listener):
@@ -34,7 +39,7 @@ class TrialState:
     def rewind(self) -> None:
         """Go back to the newest checkpoint that is good, or to before the first step."""
         self.saved, wrong = checkpoint.newest(self.folder.checkpoints)
-        self.step, self.going = self.saved or 0, False
+        self.step = self.saved or 0
         for line in wrong:
             place = "the start" if self.saved is None else f"step {self.saved}"
             print(f"rnngen: {line}; goes on from {place}", file=sys.stderr, flush=True)
@@ -74,6 +79,15 @@ class TrialState:
             self.flows.append(_flow(row))
         self.on_row(row)
 
+    def write_training(self, step: int, trained: Trained) -> None:
+        """Write the row of some updates, the last of which is at `step`."""
+        self.seconds += trained.seconds
+        pace = {"steps_per_second": trained.steps / trained.seconds}
+        if trained.waited is not None:
+            pace["data_wait"] = trained.waited / trained.seconds
+        row = {"step": step, "split": "train"} | trained.metrics
+        self.write("metrics", row | pace | {"seconds": self.seconds})
+
     def row(self, split: str, step: int) -> dict | None:
         """The latest row of a split at a step; None: there is none."""
         # From the end and no further than the step: it is asked for at every row, and there may be many.
@@ -81,8 +95,8 @@ class TrialState:
         return next((row for row in latest if (row["split"], row["step"]) == (split, step)), None)
 
     def reached_at(self) -> int | None:
-        """The step at which the valid split reached the schedule's goal; None: it has not, or there is none."""
-        return next((row["step"] for row in self.valid if self.experiment.schedule.stops(row)), None)
+        """The step at which the valid split reached the run's goal; None: it has not, or there is none."""
+        return next((row["step"] for row in self.valid if self.experiment.train.stops(row)), None)
 
     def best(self) -> dict:
         """The row of the valid split with the least loss, the first of them; one without a number is no better."""
@@ -91,11 +105,11 @@ class TrialState:
 
     def chosen(self, step: int) -> int:
         """The step whose parameters the run is judged by."""
-        return self.best()["step"] if self.experiment.schedule.select == "best" and self.valid else step
+        return self.best()["step"] if self.experiment.train.select == "best" and self.valid else step
 
     def out_of_patience(self) -> bool:
         """Whether the valid split has not got better for long enough."""
-        patience = self.experiment.schedule.patience
+        patience = self.experiment.train.patience
         return patience > 0 and len(self.valid) - 1 - self.valid.index(self.best()) >= patience
 
     def status(self, step: int) -> str:
@@ -103,26 +117,26 @@ class TrialState:
         valid = self.row("valid", step)
         if self.broken(step):
             return "diverged"
-        schedule = self.experiment.schedule
-        if step == schedule.steps or (valid is not None and (schedule.stops(valid) or self.out_of_patience())):
+        config = self.experiment.train
+        if step == config.steps or (valid is not None and (config.stops(valid) or self.out_of_patience())):
             return "finished"
         return "pruned" if valid is not None and self.folder.stop_requested() else ""
 
     def broken(self, step: int) -> bool:
-        """Whether the loss up to a step, or a parameter at it, is no number."""
+        """Whether the loss up to a step, or a parameter at it, is not finite."""
         train = self.row("train", step)
         return train is not None and not all(math.isfinite(train.get(name, 0.0)) for name in ("loss", "param_norm"))
 
     def goes_back(self, step: int) -> bool:
-        """Whether it has diverged at this step and the schedule has it try again."""
-        may = self.experiment.schedule.on_divergence == "restore" and self.broken(step)
+        """Whether it has diverged at this step and the config has it try again."""
+        may = self.experiment.train.on_divergence == "restore" and self.broken(step)
         return may and self.row("train", step)["backoff"] > LEAST_BACKOFF  # type: ignore[index]
 
     def complete(self, step: int) -> bool:
         """Whether nothing is left to train after this step."""
-        return step == self.experiment.schedule.steps or self.reached_at() is not None or self.out_of_patience()
+        return step == self.experiment.train.steps or self.reached_at() is not None or self.out_of_patience()
 
-    def finish(self, status: str, step: int, parameters: int) -> None:
+    def finish(self, status: str, step: int) -> None:
         """Write the result of a run that is over."""
         task, test, chosen = self.experiment.task, self.row("test", step), self.chosen(step)
         rows = {"train": self.row("train", step), "valid": self.row("valid", chosen), "test": test}
@@ -133,9 +147,9 @@ class TrialState:
             "reached_at": self.reached_at(),
             "metrics": {split: _numbers(row) for split, row in rows.items() if row is not None},
             "baseline": task.expected_baseline("test"),
-            "solved": status == "finished" and test is not None and bool(task.solved(test)),
+            "solved": status == "finished" and test is not None and bool(task.objective.solved(test)),
             "half_life": {"initial": self.flows[0], "final": self.flows[-1]} if self.flows else {},
-            "parameters": parameters,
+            "parameters": count_params(self.experiment.model),
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "save_seconds": self.save_seconds,

@@ -1,19 +1,14 @@
-"""How figures look: one style file, one colour a cell, seeds as a median with a band."""
+"""The look of figures: one style file, one colour a cell, seeds as a median with a band."""
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
+import matplotlib.style
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 STYLE = Path(__file__).with_name("rnngen.mplstyle")
@@ -37,20 +32,15 @@ def colours(labels: Sequence[object]) -> dict[str, str]:
     return known | {name: free[number % len(free)] for number, name in enumerate(rest)}
 
 
-def styled(draw: Callable) -> Callable:
-    """The function with the one style around all that it draws, and nothing else changed."""
-
-    @functools.wraps(draw)
-    def within(*args, **kwargs):
-        with plt.style.context(STYLE):
-            return draw(*args, **kwargs)
-
-    return within
+def literal(text: str) -> str:
+    """Return a text of records as Matplotlib prints it: it would read what stands between dollars as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def panels(rows: int, columns: int, *, width: float = 2.6, height: float = 2.4, **options) -> tuple[Figure, np.ndarray]:
     """A figure of rows x columns axes, each `width` x `height` inches; the axes as a 2-D array."""
-    return plt.subplots(rows, columns, figsize=(0.6 + width * columns, 0.5 + height * rows), squeeze=False, **options)
+    figure = Figure(figsize=(0.6 + width * columns, 0.5 + height * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def band(axes: Axes, label: str, colour: str, middle: pd.Series, low: pd.Series, high: pd.Series, **line) -> None:
@@ -82,6 +72,35 @@ def legend_above(figure: Figure) -> None:
     across = int(np.clip(width / (0.6 + 0.07 * max(map(len, found))), 1, len(found)))
     figure.set_size_inches(width, height + 0.2 * -(-len(found) // across))
     figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=across)
+
+
+def draw_curves(axes: Axes, label: str, colour: str, curves: list[list[float]], reverse: bool = False) -> None:
+    """Draw the median over curves, one a seed, against their index, with the range shaded."""
+    if not curves:
+        return
+    length = max(map(len, curves))
+    stacked = np.array([c + [np.nan] * (length - len(c)) for c in curves], float)
+    x = length - np.arange(length) if reverse else np.arange(length)
+    absent = np.isnan(stacked)
+    # Infinities stand for gradients that are not finite, and count as larger than any other.
+    ordered = pd.DataFrame(np.where(np.isneginf(stacked), np.nan, stacked))
+    middle, low, high = (getattr(ordered, how)().set_axis(x) for how in ("median", "min", "max"))
+    band(axes, label, colour, middle, low, high)
+    wild = np.isposinf(stacked).any(axis=0) & ~absent.all(axis=0)
+    not_finite(axes, colour, list(x[wild][:: max(1, int(wild.sum()) // 12)]))
+
+
+def powers_of_ten(axes: Axes) -> None:
+    """Mark a y axis that holds logarithms to base ten."""
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"$10^{{{y:.0f}}}$"))
+
+
+def unit_circle(axes: Axes) -> None:
+    """Draw the unit circle, with both axes at one scale."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.8)
+    axes.set_aspect("equal", adjustable="datalim")
 
 
 def number_axis(axes: Axes, values: Iterable[float]) -> None:
@@ -120,8 +139,7 @@ def beside(axes: Axes, number: int, of: int) -> Transform:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem.png` and `stem.svg`: the same figure gives the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with plt.style.context(STYLE):
+    with matplotlib.style.context(STYLE):
         for kind, metadata in _BARE.items():
             figure.savefig(stem.with_name(f"{stem.name}.{kind}"), metadata=metadata)
-    plt.close(figure)
     return [stem.with_name(f"{stem.name}.{kind}") for kind in _BARE]

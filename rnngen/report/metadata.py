@@ -1,65 +1,35 @@
 """What was run, from the records: how many trials, what they share, versions, machine, hours, dates."""
 
 import math
-import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import pandas as pd
 
 from rnngen.report.columns import Column, number
-from rnngen.report.labels import setting_names
-from rnngen.report.tables import results, settings
-from rnngen.runs.records import PackedRun, runs, sweep
+from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import flatten
-from rnngen.storage.folder import RunFolder
 
 STATUSES = ("finished", "diverged", "pruned", "failed", "unfinished")
 
 
-class Subject(NamedTuple):
-    """What a page is about, read once: with thousands of trials most of the time goes into reading.
-
-    name: the folder's. sweep: None for a single run. runs: its trials. axes, names: as `settings` gives them.
-    results: a row a trial, as `results` gives them. named: the setting of each trial in words.
-    """
-
-    name: str
-    sweep: dict | None
-    runs: Sequence[RunFolder | PackedRun]
-    axes: pd.DataFrame
-    names: list[str]
-    results: pd.DataFrame
-    named: pd.Series
-
-
-def gather(folder: str | os.PathLike) -> Subject:
-    """The subject of the page of a folder. Raises FileNotFoundError where it holds neither a run nor a sweep."""
-    name = Path(folder).resolve().name
-    return Subject(name, sweep(folder), runs(folder), *settings(folder), results(folder), setting_names(folder))
-
-
-def shared(subject: Subject) -> list[Column]:
-    """The settings that all trials have in common: a column of dotted names, and one of values."""
-    config = subject.sweep["config"] if subject.sweep else subject.runs[0].config() or {}
-    swept, flat = subject.axes.columns if subject.sweep else (), flatten(config)
+def shared(sweep: Sweep) -> list[Column]:
+    """Return the settings that all trials have in common: a column of dotted names, and one of values."""
+    swept, flat = sweep.axes.columns if sweep.plan else (), flatten(sweep.config)
     # An override may stand for a whole part, as `cell` does for `cell.name`.
     left = [key for key in flat if not any(key == name or key.startswith(f"{name}.") for name in swept)]
     values = [str(flat[key]) for key in left]
     return [Column("setting", left, None), Column("value", values, None)]
 
 
-def facts(subject: Subject) -> list[tuple[str, str]]:
-    """Names and values, in the order in which a reader wants them; an empty value where nothing is known."""
-    starts = pd.DataFrame([row for run in subject.runs for row in run.rows("provenance")])
-    search = (subject.sweep or {}).get("search") or {}
+def metadata(sweep: Sweep) -> list[tuple[str, str]]:
+    """Return names and values, in the order in which a reader wants them; an empty value where nothing is known."""
+    starts, search = sweep.provenance, sweep.search
     return [
-        ("Trials", counts(subject.results["status"])),
-        ("Swept", ", ".join(n for n in subject.names if n != "seed") if subject.sweep else ""),
+        ("Trials", counts(sweep.outcomes["status"])),
+        ("Swept", ", ".join(n for n in sweep.settings if n != "seed") if sweep.plan else ""),
         ("Search", ", ".join(f"{key} {search[key]}" for key in ("method", "metric", "mode") if key in search)),
-        ("Seeds", _seeds(subject.axes, starts)),
-        ("Hours", _hours(subject.results)),
+        ("Seeds", _seeds(sweep.axes, starts)),
+        ("Hours", _hours(sweep.outcomes)),
         ("Date", _dates(starts)),
         ("Device", _several(starts.get("device", []))),
         ("Machine", _several(starts.get("platform", []))),

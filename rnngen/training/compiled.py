@@ -5,7 +5,6 @@ another, to the bits that each has alone; `vmap` all at once, which a GPU does i
 """
 
 import functools
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rnngen.diagnostics.diagnoses import Diagnosis
+from rnngen.diagnostics import Diagnosis
 from rnngen.engines.cpu.calibration import LOOPS
 from rnngen.engines.cpu.ffi import count_shares
 from rnngen.engines.telling import listening
@@ -57,33 +56,26 @@ class CompiledSteps(NamedTuple):
 
 def start_state(experiment: Experiment) -> TrainState:
     """The state before the first step."""
-    make = _kept(("init", experiment.program), lambda: jax.jit(functools.partial(init_params, experiment.model)))
+    make = _kept((experiment.program, "init"), lambda: jax.jit(functools.partial(init_params, experiment.model)))
     return _first_state(experiment, make)
 
 
 def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:
-    model, task, optimizer, schedule, _, seed, _, _ = experiment
-    streams = schedule.examples(task) if task.chunks else None
-    best, may_back_off = schedule.select == "best", schedule.on_divergence == "restore"
+    model, task, optimizer, train, _, seed, _, _ = experiment
+    streams = train.examples(task) if task.data.chunks else None
+    best, may_back_off = train.select == "best", train.on_divergence == "restore"
     return init_state(model, optimizer, seed, make, streams, best, may_back_off)
 
 
 def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
-    """Places of the experiments that one program trains, group by group.
-
-    Those that say so by `program` are; for others their programs are traced and compared.
-    """
-    groups: dict[str, list[int]] = {}
-    signatures: dict[str, str] = {}
+    """Return the places of the experiments that one program trains, group by group."""
+    groups: dict[Any, list[int]] = {}
     for place, experiment in enumerate(experiments):
-        name = experiment.program or f"alone {place}"
-        if name not in signatures:
-            signatures[name] = _signature(experiment, name) if len(experiments) > 1 else name
-        groups.setdefault(signatures[name], []).append(place)
+        groups.setdefault(experiment.program or place, []).append(place)
     return list(groups.values())
 
 
-def programs_for(experiment: Experiment, states: TrainState, how: str = "map") -> CompiledSteps:
+def compiled_steps(experiment: Experiment, states: TrainState, how: str = "map") -> CompiledSteps:
     """The programs for stacked states, compiled unless they were before. how: "auto" has both timed."""
     count = states.step.shape[0]
     mesh = mesh_of_run(experiment) if count == 1 else _mesh_of_pack(experiment, count)
@@ -110,8 +102,8 @@ def mesh_of_run(experiment: Experiment) -> Mesh:
     """The devices that divide every batch of a run; one where that uses all cores by itself."""
     if experiment.regularizer.one_device:
         return sharding.mesh_of(1)
-    batch_size = experiment.schedule.examples(experiment.task)
-    mesh = sharding.mesh_for(batch_size, experiment.schedule.eval_batch_size)
+    batch_size = experiment.train.examples(experiment.task)
+    mesh = sharding.mesh_for(batch_size, experiment.train.eval_batch_size)
     alone = mesh.size == 1 or jax.process_count() > 1 or count_shares(batch_size) < count_cores()
     return mesh if alone or set(ways_of(experiment)) != {LOOPS} else sharding.mesh_of(1)
 
@@ -140,8 +132,8 @@ _PROGRAMS, _WAYS = LRUCache(8), LRUCache(64)
 
 
 def _kept(name: tuple, make: Callable[[], Any], keeper: LRUCache = _PROGRAMS) -> Any:
-    """What was made under this name before, or is now; experiments without a `program` have no name."""
-    return make() if "" in name else keeper.get(name, make)
+    """Return what was made under this name before, or make it; experiments without a `program` have no name."""
+    return make() if name[0] is None else keeper.get(name, make)
 
 
 def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> CompiledSteps:
@@ -155,13 +147,13 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
     params = pick(states, 0).params
 
     def training(steps: int) -> Callable:
-        one = _training(experiment, inner, steps)
+        one = _train_program(experiment, inner, steps)
         run = lambda states, active, fed: over(lambda both: one(*both))((states, fed), active)  # noqa: E731
         jitted = jax.jit(run, donate_argnums=0, out_shardings=(everywhere, None))
         return jitted.lower(states, active, feed_shapes(experiment, count, steps)).compile()
 
     return CompiledSteps(
-        {steps: training(steps) for steps in experiment.schedule.lengths()},
+        {steps: training(steps) for steps in experiment.train.lengths()},
         {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
         jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),
@@ -170,10 +162,10 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
     )
 
 
-def _training(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
+def _train_program(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
     """What one trial runs between two rows, so many steps apart."""
-    model, task, optimizer, schedule, _, _, regularizer, _ = experiment
-    size, skip = schedule.examples(task), schedule.on_divergence == "skip_update"
+    model, task, optimizer, train, _, _, regularizer, _ = experiment
+    size, skip = train.examples(task), train.on_divergence == "skip_update"
     return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip)
 
 
@@ -188,9 +180,9 @@ def _evaluating(
     experiment, split: str, over: Callable, inner: Mesh, mesh: Mesh, states: TrainState, active
 ) -> Callable:
     """(params, active) -> sums, compiled."""
-    items, batch_of = split_batches(experiment.task, split, experiment.schedule.eval_batch_size)
+    items, batch_of = split_batches(experiment.task, split, experiment.train.eval_batch_size)
     items = sharding.replicate(items, mesh)
-    streams = experiment.schedule.eval_batch_size if experiment.task.chunks else None
+    streams = experiment.train.eval_batch_size if experiment.task.data.chunks else None
     program = jax.jit(over(evaluate(experiment.model, inner, batch_of, streams)))
     compiled = program.lower(states.params, active, items).compile()
     return lambda params, active: compiled(params, active, items)
@@ -242,33 +234,6 @@ def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, params: Params) ->
     here = lambda params: sharding.replicate(sharding.local(params), mesh)  # noqa: E731
     compiled = program.lower(here(params), batch).compile()
     return lambda params: compiled(here(params), batch)
-
-
-def _signature(experiment: Experiment, name: str) -> str:
-    """`_text`; of one that cannot be traced its name, so that it fails alone."""
-    try:
-        return _text(experiment)
-    except Exception:
-        return name
-
-
-def _text(experiment: Experiment) -> str:
-    """The programs of an experiment as text, constants included: equal where what they compile to is."""
-    state = jax.eval_shape(lambda: _first_state(experiment))
-    task, schedule, mesh = experiment.task, experiment.schedule, sharding.mesh_of(1)
-    steps = schedule.lengths()[0]
-    fed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), feed_shapes(experiment, 1, steps))
-    traced = [jax.make_jaxpr(_training(experiment, mesh, steps))(state, fed)]
-    streams = schedule.eval_batch_size if task.chunks else None
-    for split in ("valid", "test"):
-        items, batch_of = split_batches(task, split, schedule.eval_batch_size)
-        traced.append(jax.make_jaxpr(evaluate(experiment.model, mesh, batch_of, streams))(state.params, items))
-    batch = first_batch(task, "valid", experiment.diagnose.examples)
-    for what in experiment.diagnose.what.values():
-        traced.append(jax.make_jaxpr(experiment.diagnose.program(experiment.model, task, what))(state.params, batch))
-    constants = [jax.device_get(c).tobytes().hex() for closed in traced for c in closed.consts]
-    # Functions within a program are printed with their addresses.
-    return re.sub(r"0x[0-9a-f]+", "", "\n".join([str(closed) for closed in traced] + constants))
 
 
 def _seconds(programs: CompiledSteps, states: TrainState, experiment: Experiment) -> float:

@@ -1,0 +1,56 @@
+"""Train all trials of a sweep, or those that are left.
+
+The trials are those of the file's get_sweep(). The same command finishes what is missing.
+"""
+
+from argparse import Namespace
+
+from rnngen.cli.parser import CONFIG_NOTES, LAUNCH_NOTES, Parser, add_config_arguments, check_needed, whole
+
+EXAMPLE = "rnngen sweep --config=configs/sweeps/demo.py --workdir=runs/demo --workers=2"
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    add_config_arguments(parser, "config|launch", CONFIG_NOTES + LAUNCH_NOTES)
+    parser.add_argument("--workers", metavar="N", type=whole(0), default=0, help="worker processes; 0: one a core")
+    parser.add_argument("--retry_failed", action="store_true", help="train failed trials again")
+    parser.add_argument("--detach", action="store_true", help="submit the jobs to a cluster's queue and return")
+
+
+def run(options: Namespace) -> int:
+    """Train all trials of the file's get_sweep(); 1 where one failed."""
+    check_needed(options)
+    from rnngen import runtime
+    from rnngen.cli.overrides import load_config
+    from rnngen.config import complete
+    from rnngen.config.check import call, error_at
+    from rnngen.sweep.launch import resolve_launch
+
+    loaded = load_config(options.config, options.rest, sweeping=True)
+    base, launch = complete(loaded.config), resolve_launch(loaded.launch, options.workers)
+    with error_at("JAX"):
+        runtime.start(training=True)
+    return _run(options, base, launch, call(options.config, loaded.module, "get_sweep"), loaded.module.__doc__)
+
+
+def _run(options: Namespace, base: dict, launch: dict, space, about: str | None) -> int:
+    from rnngen.cli import report
+    from rnngen.runs.train import check_writable
+    from rnngen.storage import locks, preemption
+    from rnngen.sweep.campaign import begin
+    from rnngen.sweep.progress import Progress
+
+    folder = options.workdir
+    check_writable(folder)
+    # Longer than its workers, which it waits for.
+    with preemption.listening(grace=preemption.GRACE + 8), locks.hold(folder, options.take_over):
+        sweep = begin(folder, base, space, launch, options.retry_failed, options.detach)
+        if sweep.left and about:
+            print(about.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
+        if options.detach:
+            print(f"{sweep.detach()} jobs submitted; rnngen status {folder} tells how they are")
+            return 0
+        with Progress(sweep) as shown:
+            sweep.run(shown.over)
+        return report.show(folder)

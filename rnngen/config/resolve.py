@@ -1,0 +1,159 @@
+"""From what a person writes to a `RunConfig`, strictly: every key, name and argument is checked, defaults filled in."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rnngen.cells import CELLS, INITIALIZERS
+from rnngen.config.check import DEEPEST, ConfigError, check_key, check_kwargs, check_leaf, error_at, merge, shown
+from rnngen.config.defaults import base_config
+from rnngen.config.run_config import RunConfig
+from rnngen.datasets import TASKS
+from rnngen.diagnostics import DIAGNOSES
+from rnngen.engines import ENGINES
+from rnngen.models.vrnn import LATENTS
+from rnngen.registry import find
+from rnngen.storage.jsonl import dumps, loads
+from rnngen.training import OPTIMIZERS, REGULARIZERS, SCHEDULES
+
+DTYPES = ("float32", "bfloat16")
+SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at least, unless a config says otherwise
+# Where each component stands in a config, what it is called, its built-ins, and the arguments of its
+# factory that do not come from the config.
+COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
+    "cell": ("cell", CELLS, ()),
+    "task": ("task", TASKS, ()),
+    "model.head_init": ("initialiser", INITIALIZERS, ()),
+    "model.engine": ("engine", ENGINES, ()),
+    "model.latent": ("latent model", LATENTS, ()),
+    "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
+    "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
+    "optim.regularizer": ("regulariser", REGULARIZERS, ()),
+}
+
+
+def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
+    """Check a config against `base_config` and the factories that it names, and fill in all defaults.
+
+    An `eval_every` of -1 is every 500 steps, and in a shorter run a tenth of it.
+
+    Raises:
+      ConfigError: naming the key and the nearest right one.
+    """
+    if isinstance(config, RunConfig):
+        return config
+    resolved = complete(config)
+    _leave_width_to_budget(resolved)
+    check_components(resolved, tuple(COMPONENTS))
+    if resolved["train"]["eval_every"] == -1:
+        resolved["train"]["eval_every"] = min(SELDOM, max(1, resolved["train"]["steps"] // EVALUATIONS))
+    resolved["diagnose"]["what"] = _diagnoses(resolved["diagnose"]["what"])
+    if resolved["seed"] < 0:
+        raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
+    frozen = RunConfig.from_dict(loads(dumps(resolved)))
+    width = _width(frozen)
+    if width is None:
+        return frozen
+    resolved["cell"]["kwargs"]["hidden_dim"] = width
+    return RunConfig.from_dict(loads(dumps(resolved)))
+
+
+def complete(config: ConfigDict | Mapping) -> dict:
+    """Return the config as plain values with every key of `base_config`; keys and types checked, `kwargs` as given.
+
+    Raises:
+      ConfigError: naming the key and the nearest right one.
+    """
+    return loads(dumps(merge(_defaults(), plain(config), "config")))
+
+
+@functools.cache
+def _defaults() -> dict:
+    """Return `base_config` as a dict; made once, since a sweep may resolve ten thousand configs. Not to be changed."""
+    return base_config().to_dict()
+
+
+def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
+    """Return a value of a config as JSON has it: ConfigDicts as dicts, also within lists, NumPy's numbers as Python's.
+
+    Raises:
+      ConfigError: naming the place of what JSON does not have, or of what is nested more than `depth` deep.
+    """
+    if not depth:
+        raise ConfigError(f"{where[:60]}...: is nested more than {DEEPEST} deep")
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        return {check_key(where, key): plain(v, f"{where}.{key}", depth - 1) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v, f"{where}[{number}]", depth - 1) for number, v in enumerate(value)]
+    return check_leaf(where, value)
+
+
+def check_components(resolved: dict, paths: tuple[str, ...]) -> None:
+    """Check the components at these places and fill in their defaults; and the dtype."""
+    for path in paths:
+        part = functools.reduce(lambda tree, key: tree[key], path.split("."), resolved)
+        _check_component(f"config.{path}", part, *COMPONENTS[path])
+    if resolved["dtype"] not in DTYPES:
+        raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
+
+
+@functools.cache
+def default_model() -> dict:
+    """Return the `model` of a resolved `base_config`."""
+    return resolve(base_config()).to_dict()["model"]
+
+
+def takes_hidden_dim(cell: str) -> bool:
+    """Return True where the factory of a cell of this name, if there is one, takes a `hidden_dim`."""
+    try:
+        return "hidden_dim" in inspect.signature(find(CELLS, cell, "cell")).parameters
+    except ValueError:  # what is wrong with the name, `resolve` says
+        return False
+
+
+def _check_component(where: str, part: Any, what: str, table: Mapping, supplied: tuple[str, ...] = ()) -> None:
+    """Check the name and the arguments of a component, and fill in the defaults."""
+    with error_at(f"{where}.name"):
+        factory = find(table, part["name"], what)
+    if not isinstance(part.get("kwargs", {}), dict):
+        raise ConfigError(f"{where}.kwargs: must be a mapping, got {shown(part['kwargs'])}")
+    part["kwargs"] = check_kwargs(f"{where}.kwargs", part["name"], factory, part.get("kwargs", {}), supplied)
+
+
+def _diagnoses(what: list) -> list[dict]:
+    asked = [{"name": part, "kwargs": {}} if isinstance(part, str) else part for part in what]
+    for number, part in enumerate(asked):
+        where = f"config.diagnose.what[{number}]"
+        if not isinstance(part, dict) or "name" not in part or set(part) - {"name", "kwargs"}:
+            raise ConfigError(f"{where}: needs a name, or name and kwargs, got {shown(part)}")
+        if part["name"] in [earlier["name"] for earlier in asked[:number]]:
+            raise ConfigError(f"{where}: {part['name']} is asked for twice")
+        _check_component(where, part, "diagnosis", DIAGNOSES)
+    return asked
+
+
+def _leave_width_to_budget(resolved: dict) -> None:
+    """Have a cell whose `hidden_dim` a budget decides need no other."""
+    cell = resolved["cell"]
+    if resolved["model"]["param_budget"] > 0 and takes_hidden_dim(cell["name"]) and isinstance(cell["kwargs"], dict):
+        cell["kwargs"] = {"hidden_dim": 1} | cell["kwargs"]
+
+
+def _width(config: RunConfig) -> int | None:
+    """Return the `hidden_dim` that `model.param_budget` allows, None where there is no budget."""
+    budget = config.model.param_budget
+    if budget < 0 or (budget and "hidden_dim" not in config.cell.kwargs):
+        what = f"must not be negative, got {budget}" if budget < 0 else f"{config.cell.name} has no hidden_dim"
+        raise ConfigError(f"config.model.param_budget: {what}")
+    if not budget:
+        return None
+    from rnngen.config.build import width  # here: building needs what is resolved
+
+    with error_at("config.model.param_budget"):
+        return width(config.cell, config.task, config.model, config.dtype)

@@ -1,0 +1,69 @@
+"""The contracts of models: any model, one that runs step by step, and one of layers."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from rnngen.cells import Cell
+from rnngen.heads import Head
+from rnngen.types import InputSpec
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A recurrent model as pure functions, which check their inputs by `InputSpec.check`.
+
+    Attributes:
+      init: (key) -> params.
+      init_carry: (params, batch_shape) -> carry.
+      apply: (params, inputs `[t, *b, ...]`, carry=None, *, mask, resets, key, train, probes)
+        -> (carry, outputs `[t, *b, num_params]`); probes as in `unroll`, one entry per layer.
+      loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
+      input_spec, head: what it was built for.
+    """
+
+    init: Callable
+    init_carry: Callable
+    apply: Callable
+    loss: Callable
+    input_spec: InputSpec
+    head: Head
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StepModel(Model):
+    """A model that reads one way, so that it runs step by step, as generation and most diagnoses need.
+
+    Attributes:
+      step: (params, carry, x `[*b, ...]`) -> (carry, outputs), one step of `apply`.
+      cell: the whole model seen as one cell, so that everything for a cell works on a model.
+      draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values), one step of making a sequence; takes
+        what `cell.prepare` returns, so that it is done once. how: what the head's `sample` takes.
+    """
+
+    step: Callable
+    cell: Cell
+    draw: Callable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LayerModel(StepModel):
+    """A step model whose layers each take the outputs of the layer below.
+
+    Attributes:
+      layers: the cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
+      decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
+    """
+
+    layers: Mapping[str, Cell]
+    decode: Callable
+
+
+def stepwise(model: Model) -> StepModel:
+    """Return the model as one that runs step by step.
+
+    Raises:
+      ValueError: the model is bidirectional.
+    """
+    if not isinstance(model, StepModel):
+        raise ValueError("a model that reads both ways cannot go step by step")
+    return model

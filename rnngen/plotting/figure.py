@@ -1,0 +1,166 @@
+"""What every figure of records takes: axes to draw into; order, labels and colours of its curves; a style."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnngen.plotting import style
+from rnngen.registry import nearest
+
+STYLE = style.STYLE
+MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
+RANGE = "Lines are medians over seeds, bands reach from the least to the greatest seed."
+
+
+class NothingToDraw(ValueError):  # noqa: N818, a page leaves such a figure out
+    """The records hold nothing for a figure; the message says what would give it."""
+
+
+class Caption(NamedTuple):
+    """The heading of a figure, and one or two sentences on what is drawn."""
+
+    heading: str
+    text: str
+
+
+class DrawnFigure(Protocol):
+    """A function that draws a figure, with its caption and its name."""
+
+    caption: Caption
+    __name__: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Figure:
+        """Draw it."""
+
+
+class Look:
+    """What the caller of a figure asked for.
+
+    Attributes:
+      ax: axes to draw into, one or an array; None makes a figure.
+    """
+
+    def __init__(
+        self,
+        ax: Axes | np.ndarray | None = None,
+        order: Sequence[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        colors: Mapping[str, str] | None = None,
+    ):
+        self.ax, self._order, self._labels, self._colors = ax, order, labels or {}, colors or {}
+
+    @property
+    def single(self) -> bool:
+        """True where all goes into one axes of the caller's."""
+        return isinstance(self.ax, Axes)
+
+    def curves(self, rows: pd.DataFrame, column: str = "curve") -> tuple[pd.DataFrame, dict[str, str]]:
+        """Return the rows whose `column` is to be drawn, in its order and as its labels, and the colour of each label.
+
+        Raises:
+          ValueError: the order, labels or colours name a curve that is not there.
+        """
+        there = [str(name) for name in dict.fromkeys(rows[column])]
+        for name in (*(self._order or ()), *self._labels, *self._colors):
+            if name not in there:
+                raise ValueError(f"no curve {name!r}{nearest(name, there)}")
+        names = there if self._order is None else list(self._order)
+        palette = style.colours(there) | dict(self._colors)
+        shown = {name: self._labels.get(name, style.literal(name)) for name in names}
+        kept = rows
+        if self._order is not None:
+            kept = rows[rows[column].isin(names)]
+            kept = kept.iloc[np.argsort(kept[column].map(names.index).to_numpy(), kind="stable")]
+        return kept.assign(**{column: kept[column].map(shown)}), {shown[name]: palette[name] for name in names}
+
+    def moments(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parts that are drawn: of the caller's one axes the last alone."""
+        return dict([list(parts.items())[-1]]) if self.single else dict(parts)
+
+    def panels(self, rows: int, columns: int, **options: Any) -> tuple[Figure, np.ndarray]:
+        """Return a figure and its axes as a 2-D array: the caller's, or new ones as `style.panels` makes them.
+
+        Raises:
+          ValueError: the caller's are not as many.
+        """
+        if self.ax is None:
+            return style.panels(rows, columns, **options)
+        given = np.ravel(np.asarray(self.ax, dtype=object))
+        if given.size != rows * columns:
+            raise ValueError(f"ax: this figure has {rows * columns} panels, got {given.size}")
+        return given[0].figure, given.reshape(rows, columns)
+
+    def legend(self, figure: Figure) -> None:
+        """Put one legend above the panels, or, where they are the caller's, one into the last."""
+        if self.ax is None:
+            style.legend_above(figure)
+        else:
+            style.legend(np.ravel(np.asarray(self.ax, dtype=object))[-1])
+
+
+def figure(heading: str, text: str, name: str = "") -> Callable[[Callable], DrawnFigure]:
+    """Make a public figure of `draw(sweep, look, **options) -> Figure`.
+
+    The figure takes a `Run` or a `Sweep`, and as keywords `ax`, `order` (which curves, in which order), `labels` and
+    `colors` (by the name of the curve), `style` (a Matplotlib style on top of rnngen's) and the options of `draw`. It
+    raises `NothingToDraw` where the records do not have what it shows.
+
+    Args:
+      heading: what the figure is called on a page.
+      text: one or two sentences on what is drawn.
+      name: of its files; default: the function's.
+    """
+
+    def decorate(draw: Callable[..., Figure]) -> DrawnFigure:
+        @functools.wraps(draw)
+        def drawn(
+            records: Any,
+            *,
+            ax: Axes | np.ndarray | None = None,
+            order: Sequence[str] | None = None,
+            labels: Mapping[str, str] | None = None,
+            colors: Mapping[str, str] | None = None,
+            style: Any = None,
+            **options: Any,
+        ) -> Figure:
+            if not hasattr(records, "as_sweep"):
+                raise TypeError(f"a figure takes what rnngen.open(folder) gives, got {records!r:.80}")
+            with matplotlib.style.context([STYLE] if style is None else [STYLE, style]):
+                return draw(records.as_sweep(), Look(ax, order, labels, colors), **options)
+
+        own = list(inspect.signature(draw).parameters.values())[2:]
+        common = [p for p in inspect.signature(drawn, follow_wrapped=False).parameters.values() if p.name != "options"]
+        drawn.__signature__ = inspect.Signature([*common, *own], return_annotation=Figure)  # type: ignore[attr-defined]
+        drawn.caption = Caption(heading, text)  # type: ignore[attr-defined]
+        drawn.__name__ = name or draw.__name__
+        return cast(DrawnFigure, drawn)
+
+    return decorate
+
+
+def captioned(heading: str, text: str) -> Callable[[Callable], DrawnFigure]:
+    """Give a function that draws rnngen's style and a caption."""
+
+    def decorate(draw: Callable) -> DrawnFigure:
+        @functools.wraps(draw)
+        def drawn(*args: Any) -> Any:
+            with matplotlib.style.context(STYLE):
+                return draw(*args)
+
+        drawn.caption = Caption(heading, text)  # type: ignore[attr-defined]
+        return cast(DrawnFigure, drawn)
+
+    return decorate
+
+
+def check_readable(panels: int, curves: int) -> None:
+    """Raise NothingToDraw where there are more panels or curves than anybody could read."""
+    if panels > MOST_PANELS or curves > MOST_CURVES:
+        raise NothingToDraw(f"{panels} panels of {curves} curves are more than anybody could read: give order=")

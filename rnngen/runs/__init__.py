@@ -1,0 +1,73 @@
+"""Runs and sweeps, opened once from a folder or an export; `runs.train` trains them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnngen.runs.export import EXPORT, read_folder
+from rnngen.runs.run import Run
+from rnngen.storage.folder import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rnngen.runs.sweep import Sweep
+
+__all__ = ["EXPORT", "Run", "load", "open_folder", "open_sweep", "record_folders"]
+
+
+def open_folder(folder: str | os.PathLike) -> "Run | Sweep":
+    """Open the records of a folder: of a run's a Run, of a sweep's a Sweep, of an export what was exported.
+
+    Raises:
+      FileNotFoundError: the folder holds none of these.
+      DamagedFile: a file was not written by rnngen.
+    """
+    sweep = open_sweep(folder)
+    return sweep if sweep.plan else sweep.runs[0]
+
+
+def open_sweep(source: "str | os.PathLike | Run | Sweep") -> "Sweep":
+    """Open a folder as a Sweep, also where it holds one run; a Run or a Sweep that is open already may be given too."""
+    from rnngen.runs.sweep import Sweep  # here, since loading pandas takes as long as a small run's start
+
+    if isinstance(source, Run | Sweep):
+        return source.as_sweep()
+    path = Path(source).expanduser()
+    plan, found = read_folder(path)
+    return Sweep(path, plan, [Run(one) for one in found])
+
+
+def record_folders(folder: str | os.PathLike) -> list[Path]:
+    """Return the folders of records to report on: that of a run or a sweep itself; of an export also those within.
+
+    Raises:
+      FileNotFoundError: there are none.
+    """
+    folder = Path(folder).expanduser()
+    if any((folder / name).exists() for name in ("config.json", "sweep.json")):
+        return [folder]
+    found = [path for path in (folder, *sorted(folder.glob("*"))) if (path / EXPORT).exists()]
+    if not found:
+        neither = f"{folder} holds neither a run (config.json) nor a sweep (sweep.json)"
+        raise FileNotFoundError(f"{neither}, nor exported records ({EXPORT}), and no folder in it holds these")
+    return found
+
+
+def load(folder: str | os.PathLike, table: str = "metrics") -> "pd.DataFrame":
+    """Return the records of a run's or a sweep's folder, one row a record.
+
+    Args:
+      folder: of a run, a sweep or an export.
+      table: "metrics", "diagnoses", "provenance", or "results", which has one row a run. Every row has its run's folder
+        name as `trial` and its config as columns `config.task.name` and so on. Where an axis of the sweep has labels,
+        `axis("optim.clip_norm", {"clipped": 1.0, ...})`, they are the column `label.optim.clip_norm`.
+
+    Raises:
+      FileNotFoundError: `folder` holds neither a run nor a sweep.
+      ValueError: the table is unknown.
+      DamagedFile: a file was not written by rnngen.
+    """
+    if table not in ("results", *TABLES):
+        raise ValueError(f"table must be one of results, {', '.join(TABLES)}, got {table!r}")
+    return getattr(open_sweep(folder), table)

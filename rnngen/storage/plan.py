@@ -1,0 +1,31 @@
+"""The plan of a sweep as its folder keeps it: `sweep.json`, or of a search the `trial.json` of each proposal."""
+
+from pathlib import Path
+
+from rnngen.storage import jsonl
+from rnngen.storage.jsonl import read_json
+
+
+def read_plan(folder: Path) -> dict | None:
+    """Return `{"config": ..., "trials": [{"id", "overrides"}, ...]}` of a sweep's folder, None for any other."""
+    plan = read_json(folder / "sweep.json", jsonl.SWEEP)
+    if plan is None:
+        return None
+    return plan | {"trials": proposals(folder)} if "search" in plan else with_text_labels(plan)
+
+
+def proposals(folder: Path) -> list[dict]:
+    """Return the proposals of a search, `{"id", "numbers", "overrides", "labels", "params"}`, in their order."""
+    files = (folder / "trials").glob("*/trial.json")
+    found = [_with_text_labels(read_json(file, jsonl.PROPOSAL)) | {"id": file.parent.name} for file in files]
+    return sorted(found, key=lambda proposal: proposal["numbers"][0])
+
+
+def with_text_labels(plan: dict) -> dict:
+    """Return the plan with labels that are text, also "inf" where an older folder holds the number."""
+    return plan | {"trials": [_with_text_labels(trial) for trial in plan["trials"]]}
+
+
+def _with_text_labels(trial: dict) -> dict:
+    labels = {name: str(label) for name, label in trial.get("labels", {}).items()}
+    return trial | {"labels": labels} if labels else trial

@@ -1,0 +1,68 @@
+"""Which modules a run's config would import, and whether its folder was made by this user.
+
+A folder whose config names modules outside of rnngen is signed with a key of the user's own, so that one that came from
+somebody else, in an archive or over a network, is told apart: it is read, but nothing that it names is imported unless
+its reader says so.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from rnngen.storage.jsonl import replace
+
+SIGNATURE = "signature"
+# Modules of rnngen all of whose functions only compute.
+HARMLESS = ("rnngen.adapters", "rnngen.cells")
+
+
+def named_modules(config: Any) -> list[str]:
+    """Return the modules that components `"package.module:factory"` of a config name, but for harmless ones."""
+    if isinstance(config, dict):
+        name = config.get("name")
+        own = [name.partition(":")[0]] if isinstance(name, str) and ":" in name else []
+        found = own + [module for value in config.values() for module in named_modules(value)]
+    else:
+        found = [module for value in config for module in named_modules(value)] if isinstance(config, list) else []
+    return list(dict.fromkeys(module for module in found if module not in HARMLESS))
+
+
+def sign(folder: Path, config: dict) -> None:
+    """Sign a folder for this user where its config names modules; without a place for the key it stays unsigned."""
+    if named_modules(config):
+        try:
+            replace(folder / SIGNATURE, _digest(folder, _key(make=True)))
+        except OSError:
+            return
+
+
+def is_own(folder: Path) -> bool:
+    """Return True where this user has signed the folder with the config that it holds."""
+    try:
+        signature = (folder / SIGNATURE).read_text(encoding="ascii")
+        return hmac.compare_digest(signature, _digest(folder, _key(make=False)))
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(folder: Path, key: bytes) -> str:
+    return hmac.new(key, (folder / "config.json").read_bytes(), hashlib.sha256).hexdigest()
+
+
+def _key(make: bool) -> bytes:
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    path = state / "rnngen" / "key"
+    if make and not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+        except FileExistsError:  # another process was first
+            pass
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise ValueError(f"{path} is no key")
+    return key

@@ -1,0 +1,51 @@
+"""The contract of a regulariser: a term added to the training loss."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnngen.models import Model
+from rnngen.tasks import Task
+from rnngen.types import Array
+
+
+class Regularizer(NamedTuple):
+    """A term added to the training loss.
+
+    Attributes:
+      penalty: (model, task, params, batch) -> scalar, a mean over examples, differentiable in params; None: no term.
+      before: updates at the start of a run that follow the penalty alone, without the task's loss.
+      until: the update at which the penalty ends; None: never.
+      one_device: its linear algebra must not run on several CPU devices at once.
+    """
+
+    penalty: Callable | None
+    before: int = 0
+    until: int | None = None
+    one_device: bool = False
+
+    def check(self, model: Model, task: Task) -> None:
+        """Raise ValueError where the penalty does not fit the model; by the shapes alone."""
+        if self.penalty is not None:
+            penalty, params = self.penalty, jax.eval_shape(model.init, jax.random.key(0))
+            jax.eval_shape(lambda p, batch: penalty(model, task, p, batch), params, task.example("train"))
+
+
+def none() -> Regularizer:
+    """The task's loss as it is."""
+    return Regularizer(None)
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Raise ValueError naming the first number that is below 0 or not finite."""
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} must be at least 0, got {number}")
+
+
+def at_least_float32(x: Array) -> Array:
+    """Cast a narrower array to float32."""
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
