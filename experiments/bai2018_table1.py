@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, present, spread
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
@@ -53,7 +53,7 @@ def _jsb(results: pd.DataFrame) -> pd.DataFrame:
                 "units": int(group["config.cell.kwargs.hidden_dim"].iloc[0]),
                 "parameters": int(group["parameters"].iloc[0]),
                 "seeds": len(group),
-                "test nats a frame, median [least, greatest]": _spread(test),
+                "test nats a frame, median [least, greatest]": spread(test, 3),
                 "valid, median": f"{group['metrics.valid.loss'].astype(float).median():.3f}",
                 "Bai et al.": f"{BAI['jsb'][name]:.2f}",
                 "tuned": f"{TUNED['jsb'][name]:.2f}" if name in TUNED["jsb"] else "-",
@@ -87,10 +87,6 @@ def _search(results: pd.DataFrame) -> pd.DataFrame:
         row |= {"learning rate": f"{run['config.optim.learning_rate']:.2g}"}
         rows.append(row | {"weight decay": f"{run['config.optim.kwargs.weight_decay']:.2g}"})
     return pd.DataFrame(rows)
-
-
-def _spread(values: pd.Series) -> str:
-    return f"{values.median():.3f} [{values.min():.3f}, {values.max():.3f}]"
 
 
 if __name__ == "__main__":

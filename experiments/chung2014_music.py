@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, present, spread
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
@@ -36,16 +36,12 @@ def table(sweep: Sweep) -> pd.DataFrame:
                 "units": int(group["config.cell.kwargs.hidden_dim"].iloc[0]),
                 "parameters": int(group["parameters"].iloc[0]),
                 "seeds": len(group),
-                "test nats a frame, median [least, greatest]": _spread(test),
+                "test nats a frame, median [least, greatest]": spread(test, 2),
                 "Chung et al. (recalled)": f"{PUBLISHED[str(music)][name]:.2f}",
                 "Markov chain": f"{MARKOV[str(music)]:.2f}",
             }
         )
     return pd.DataFrame(rows)
-
-
-def _spread(values: pd.Series) -> str:
-    return f"{values.median():.2f} [{values.min():.2f}, {values.max():.2f}]"
 
 
 if __name__ == "__main__":

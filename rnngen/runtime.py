@@ -1,6 +1,6 @@
-"""What a process should have before JAX starts: an allocator that keeps its memory, devices made of cores, its share.
+"""Preparation of a process before JAX starts: its allocator, its cores and CPU devices, its GPU, its caches.
 
-Call `prepare` first thing in a program of one's own; `rnngen train` does, and the workers of a sweep `prepare_worker`.
+Call `prepare` first in your own program; `rnngen train` does, and workers of a sweep call `prepare_worker`.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import jax
+import platformdirs
 
 # The numbers of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -21,10 +22,10 @@ CACHE_BYTES = 2**30
 
 
 def prepare(devices: int | None = None) -> None:
-    """Keep freed memory, and make `devices` CPU devices out of the cores (default: one a core).
+    """Keep freed memory, and make `devices` CPU devices of the cores (default: one per core).
 
-    XLA runs a scan of small steps on one core, so a batch is shared between devices instead. The number that
-    JAX_NUM_CPU_DEVICES or XLA_FLAGS ask for stands, and so do the devices of a JAX that has started.
+    XLA runs a scan of small steps on one core, so a batch is divided between devices instead. JAX_NUM_CPU_DEVICES and
+    XLA_FLAGS take precedence, and nothing changes once JAX has started.
     """
     keep_memory()
     flags = os.environ.get("XLA_FLAGS", "")
@@ -36,7 +37,7 @@ def prepare(devices: int | None = None) -> None:
 
 
 def start(training: bool = False) -> None:
-    """`prepare`, and start JAX. Raises ValueError, in one line, where it cannot start, or is to compile no training."""
+    """Do `prepare`, and start JAX. Raises ValueError, in one line, where it cannot start, or JIT is off in training."""
     prepare()
     if training and jax.config.values["jax_disable_jit"]:
         raise ValueError("JAX_DISABLE_JIT is set, and training is compiled: unset it")
@@ -48,28 +49,28 @@ def start(training: bool = False) -> None:
 
 
 def prepare_worker(cores: list[int], devices: int | None = None, gpu: str | None = None) -> None:
-    """Give this process its cores (none: all stay), CPU devices and GPU (None: all stay), and the compiled programs.
+    """Restrict this process to its cores (none: all), CPU devices and GPU (None: all), and set its compilation cache.
 
-    To be called before JAX starts, since XLA sizes its thread pools once.
+    Must be called before JAX starts, since XLA sizes its thread pools once.
     """
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    # Workers may share a GPU, so none takes most of its memory at once.
+    # Workers may share a GPU, so none may preallocate most of its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     prepare(devices)
-    folder = None if os.environ.get("JAX_COMPILATION_CACHE_DIR") else cache_folder()
+    folder = None if os.environ.get("JAX_COMPILATION_CACHE_DIR") else program_folder()
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def join() -> None:
-    """Make this process one of several that train one run, as its launcher says.
+    """Join the processes that train one run, as the launcher configures them.
 
-    SLURM, Open MPI and Kubernetes tell by themselves; elsewhere JAX_COORDINATOR_ADDRESS (host:port),
-    JAX_NUM_PROCESSES and JAX_PROCESS_ID do. To be called before JAX starts. Raises ValueError where nothing tells.
+    SLURM, Open MPI and Kubernetes are detected; elsewhere set JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES
+    and JAX_PROCESS_ID. Must be called before JAX starts. Raises ValueError where there is no configuration.
     """
     said = {name: os.environ.get(name) for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")}
     address, *numbers = said.values()
@@ -82,14 +83,14 @@ def join() -> None:
 
 
 def discard_output() -> None:
-    """Have nobody hear what is still printed, where its reader has gone away."""
+    """Discard further output, since its reader has gone away."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def ended(status: int) -> int:
-    """The exit status of a command that failed; one of several processes that train one run ends with it here.
+    """Return the exit status of a failed command; one of several processes that train a run exits here at once.
 
-    JAX has a process wait for the others before it ends, and these wait for it in the midst of the run.
+    Otherwise JAX would wait for the other processes, which wait for this one in the middle of the run.
     """
     if jax.distributed.is_initialized() and jax.process_count() > 1:
         sys.stderr.flush()
@@ -97,30 +98,36 @@ def ended(status: int) -> int:
     return status
 
 
-def cache_folder() -> Path | None:
-    """Where workers keep compiled programs: a folder of the user's own, one a machine; None where there is none safe.
+def cache_folder() -> Path:
+    """Return the folder of all that is cached: RNNGEN_CACHE, else the system's for caches, such as ~/.cache/rnngen."""
+    return Path(os.environ.get("RNNGEN_CACHE") or platformdirs.user_cache_dir("rnngen")).expanduser()
 
-    Programs are run as they are found, so a folder that others can write, or that is another's, is passed over.
-    The oldest programs go when there is more than `CACHE_BYTES` of them. JAX_COMPILATION_CACHE_DIR overrules it.
+
+def program_folder() -> Path | None:
+    """Return the folder of compiled programs within the cache, one a machine; None where no place is safe.
+
+    Programs are run as they are found, so a folder that others can write, or that is another's, is passed over: where
+    RNNGEN_CACHE is shared, the system's folder takes its place. The programs used longest ago go when there is more
+    than `CACHE_BYTES` of them: JAX 0.10.2 stops caching for good once a process dies in the midst of storing a program,
+    where `jax_compilation_cache_max_size` is set.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "rnngen" / "compiled" / platform.node()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for place in (folder, folder.parent, folder.parent.parent):
-            _check_own(place)
-        trim(folder, CACHE_BYTES)
-    except OSError:
-        return None
-    return folder
+    for home in dict.fromkeys([cache_folder(), Path(platformdirs.user_cache_dir("rnngen"))]):
+        folder = home / "compiled" / platform.node()
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for place in (folder, folder.parent, home):
+                _check_own(place)
+            trim(folder, CACHE_BYTES)
+            return folder
+    return None
 
 
 def run_alone(command: list[str], seconds: float, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """(status, stdout, stderr) of a command, which is ended with all that it has started where it takes longer.
+    """Run a command; return (status, stdout, stderr). After `seconds` it is killed with all its child processes.
 
     Raises OSError where it cannot be started, and TimeoutExpired.
     """
-    # Killed alone, what it has started would hold its pipes open, and be waited for.
+    # If only the command were killed, its children would keep its pipes open.
     both = subprocess.PIPE
     with subprocess.Popen(
         command, env=env, start_new_session=True, stdout=both, stderr=both, text=True, errors="replace"
@@ -153,12 +160,12 @@ def _check_own(folder: Path) -> None:
 
 
 def keep_memory() -> bool:
-    """Have glibc's malloc keep what is freed; returns whether there is one that does.
+    """Make glibc's malloc keep freed memory; return True if that worked.
 
-    By default it maps every array above 32 MB anew and gives it back when freed, and so for the arenas of
-    all threads but the first; the kernel then clears and faults in the same pages at each training step.
-    The price is a process that stays as large as its largest moment. The same from outside a process:
-    MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647.
+    By default it maps every array above 32 MB anew and returns it to the kernel when freed, and likewise the arenas of
+    all threads but the first; the kernel then clears and faults in the same pages at each training step. In exchange,
+    the process never shrinks. The same from outside: MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0
+    MALLOC_TRIM_THRESHOLD_=2147483647.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     settings = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
@@ -166,17 +173,17 @@ def keep_memory() -> bool:
 
 
 def cores() -> list[int]:
-    """The cores that this process may use, by number; empty where the system does not tell."""
+    """Return the numbers of the cores that this process may use; empty if unknown."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def count_cores() -> int:
-    """How many cores this process may use."""
+    """Count the cores that this process may use."""
     return len(cores()) or os.cpu_count() or 1
 
 
 def gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, found without starting JAX."""
+    """Return the NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, without starting JAX."""
     wanted = os.environ.get("JAX_PLATFORMS", "")
     if wanted and not {"cuda", "gpu"} & set(wanted.split(",")):
         return []

@@ -1,4 +1,4 @@
-"""Aliases, the axis legend, and the two records that tasks and models share.
+"""Type aliases, the legend of axes, and the two types that tasks and models share.
 
 Arrays are time-major. One letter names an axis in every docstring:
 
@@ -14,7 +14,7 @@ Arrays are time-major. One letter names an axis in every docstring:
 | `p` | trials in a pack |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -30,12 +30,13 @@ Carry = Any
 
 
 class InputSpec(NamedTuple):
-    """What a task feeds a model: `dim` float features, or tokens out of `dim`.
+    """The inputs of a model: `dim` float features, or tokens out of `dim`.
 
-    feed: (values `[*b, ...]`, drawn or observed) -> inputs `[*b, dim]`, or tokens `[*b]`, of the step after them; None:
-      a model of this task makes no sequences.
-    start: the input of a sequence's first step, `[dim]` or `[]`.
-    end: the token after which another sequence begins; None: there is none.
+    Attributes:
+      feed: (values `[*b, ...]`, drawn or observed) -> inputs `[*b, dim]`, or tokens `[*b]`, of the next step; None for
+        a task without generation.
+      start: the input of a sequence's first step, `[dim]` or `[]`.
+      end: the token that ends a sequence, or None.
     """
 
     dim: int
@@ -47,7 +48,7 @@ class InputSpec(NamedTuple):
     def check(self, name: str, inputs: Any) -> None:
         """Raise ValueError where `inputs`, called `name`, should be tokens and are not whole numbers from 0 to dim - 1.
 
-        While a program is traced, their values are not known, and only their type is looked at.
+        While a program is traced, values are unknown and only the type is checked.
         """
         if not self.tokens:
             return
@@ -65,10 +66,12 @@ class InputSpec(NamedTuple):
 class Batch(NamedTuple):
     """One batch of sequences, padded to a common length.
 
-    inputs: `[t, *b, d]` floats or `[t, *b]` tokens. targets: `[t, *b]` or `[t, *b, d]`.
-    mask: bool `[t, *b]`, which steps exist (goes to `unroll`); None: all do.
-    weights: `[t, *b]`, which steps count in the loss; the targets of others may be anything, also NaN.
-    resets: bool `[t, *b]`, where a new sequence begins; None: nowhere.
+    Attributes:
+      inputs: `[t, *b, d]` floats or `[t, *b]` tokens.
+      targets: `[t, *b]` or `[t, *b, d]`.
+      mask: bool `[t, *b]`, False at padding (as in `unroll`); None: no padding.
+      weights: `[t, *b]`, of the steps in the loss; targets of weight 0 may be anything, also NaN.
+      resets: bool `[t, *b]`, True where a new sequence begins; None: nowhere.
     """
 
     inputs: Array
@@ -78,18 +81,18 @@ class Batch(NamedTuple):
     resets: Array | None = None
 
     def existing(self) -> Array:
-        """The mask `[t, *b]`, all True where there is none; it tells the batch axes, which tokens alone do not."""
+        """Return the mask `[t, *b]`, all True if there is none."""
         return jnp.ones(self.weights.shape, bool) if self.mask is None else self.mask
 
     def counted(self) -> "Batch":
-        """With zeros for the targets of steps without weight: times 0, a NaN in a loss or its gradient stays one."""
+        """Replace targets of weight 0 by zeros: a NaN in a loss or its gradient stays NaN when multiplied by 0."""
         targets = jnp.asarray(self.targets)
         counts = jnp.reshape(self.weights != 0, (*self.weights.shape, *[1] * (targets.ndim - self.weights.ndim)))
         return self._replace(targets=jnp.where(counts, targets, jnp.zeros_like(targets)))
 
 
 def is_whole(number: Any) -> bool:
-    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    """Return True for a whole number of Python or NumPy, but not for a bool."""
     return isinstance(number, Integral) and not isinstance(number, bool)
 
 
@@ -98,3 +101,15 @@ def check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if not is_whole(size) or size < 1:
             raise ValueError(f"{name} must be a positive whole number, got {size!r}")
+
+
+def check_one_of(known: Sequence[str], **words: str) -> None:
+    """Raise ValueError naming the first argument that is none of the known words."""
+    for name, word in words.items():
+        if word not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
+
+
+def at_least_float32(x: Array) -> Array:
+    """Cast an array of a narrower type to float32; others stay as they are."""
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

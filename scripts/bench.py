@@ -1,4 +1,4 @@
-"""Every performance figure of rnngen comes from here.
+"""Measure every performance figure of rnngen.
 
     python scripts/bench.py layers     one recurrent layer, against torch, Flax, Haiku and Equinox
     python scripts/bench.py cells      every cell of the zoo, auto against a plain scan
@@ -8,11 +8,12 @@
     python scripts/bench.py diagnoses  gradients in the carry against a training step, Lyapunov spectra
     python scripts/bench.py sweeps     a whole sweep against plain torch and Flax; the driver at 10,000 trials
     python scripts/bench.py generation characters a second on one core; how long training waits for the host's data
-    python scripts/bench.py saving     how long training stands still to save; how long a finished sweep takes to say so
+    python scripts/bench.py saving     how long a save interrupts training; how fast a finished sweep returns
+    python scripts/bench.py soak       memory, files and threads over 10,000 trials and 500,000 steps: flat or growing
     python scripts/bench.py all        all of these
 
 Contenders are timed interleaved; a ratio is the median over repeats of the ratio within a repeat, its interval the
-bootstrap's 95 % over repeats. `--out FILE.json` keeps every single time, and the machine it was measured on.
+bootstrap's 95 % over repeats. `--out FILE.json` stores every single time, and the machine it was measured on.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import cells, compiling, diagnoses, generation, layers, lengths, machine, saving, steps, sweeps
+from benchmarks import cells, compiling, diagnoses, generation, layers, lengths, machine, saving, soak, steps, sweeps
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -37,6 +38,7 @@ BENCHES: dict[str, Bench] = {
     "sweeps": sweeps.BENCH,
     "generation": generation.BENCH,
     "saving": saving.BENCH,
+    "soak": soak.BENCH,
 }
 
 
@@ -45,7 +47,7 @@ NOISY = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit status: 1 where a contender computes something else, 2 (from argparse) for bad options."""
+    """Run the benches; 1 where a contender computes something else, 2 (from argparse) for bad options."""
     parser = _parser()
     flags = parser.parse_args(arguments)
     options = _options(parser, flags)
@@ -96,7 +98,7 @@ def _options(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Opti
 
 
 def _chosen(parser, flags: argparse.Namespace, options: Options) -> dict[str, list[str]]:
-    """{bench: names of its cases}."""
+    """Return {bench: names of its cases}."""
     benches = list(BENCHES) if flags.bench == "all" else [flags.bench]
     names = {bench: list(BENCHES[bench].cases(options)) for bench in benches}
     chosen = {bench: [name for name in cases if flags.only in name] for bench, cases in names.items()}

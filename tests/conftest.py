@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnngen.cells import CELLS
+from rnngen.cells import CELLS, Cell
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import unroll
 from rnngen.models.stack import build_model
+from rnngen.testing.case import noise
 from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer
 
 # LLVM's optimiser is half of what it takes to compile a small program, and not what is tested: not here, and not in the
@@ -73,14 +74,19 @@ def one_step(cell, params, carry, x):
     return cell.step(prepared, carry, cell.project(prepared, x))
 
 
+def counting_cell(step):
+    """A cell whose carry has two floats and a whole number that counts the steps: `step(h, n, u)` is the next h."""
+    return Cell(
+        init=lambda key, d: {},
+        init_carry=lambda params, batch: {"h": jnp.zeros((*batch, 2)), "n": jnp.zeros(batch, jnp.int32)},
+        step=lambda p, c, u: ({"h": step(c["h"], c["n"][..., None], u), "n": c["n"] + 1}, c["h"]),
+        output_dim=2,
+    )
+
+
 def double(tree):
     """Float leaves as float64."""
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
-
-
-def noise(shape, seed=0, dtype=jnp.float32):
-    """Standard normal numbers, from NumPy: JAX would compile a program for every shape that a test asks for."""
-    return jnp.asarray(np.random.RandomState(seed).normal(size=shape), dtype)
 
 
 def random_params(cell, input_dim, seed=0, scale=0.5):
@@ -98,6 +104,11 @@ def _sampler(sample, split, size):
 def draw_batch(task, split="train", size=4, seed=1, step=0):
     """A task's batch, by one program for all its steps and seeds."""
     return _sampler(task.data.sample, split, size)(jax.random.key(seed), jnp.int32(step))
+
+
+def means(sums):
+    """{metric: mean} from {metric: (sum, count)}."""
+    return {name: float(total) / float(count) for name, (total, count) in sums.items()}
 
 
 def assert_close(actual, expected, tolerance=1e-6):

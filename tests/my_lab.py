@@ -1,4 +1,4 @@
-"""Cells, tasks, remedies, diagnoses and sinks from outside the repository, as a user would write them."""
+"""Cells, tasks, remedies, diagnoses and trackers from outside the repository, as a user would write them."""
 
 import math
 
@@ -109,9 +109,9 @@ def deadly(hidden_dim: int) -> Cell:
 
 
 def collecting(folder, config):
-    """A sink that keeps what it is told in a file, and says when it is closed."""
+    """A tracker that writes what it is told to a file, and says when it is closed."""
 
-    class Sink:
+    class Tracker:
         def __call__(self, row):
             self.write(f"{row['step']} {row.get('split', row.get('what'))}")
 
@@ -122,13 +122,13 @@ def collecting(folder, config):
             with open(folder / "collected.txt", "a") as file:
                 file.write(line + "\n")
 
-    return Sink()
+    return Tracker()
 
 
 def failing(folder, config):
-    """A sink whose server is gone."""
+    """A tracker whose server is gone."""
 
-    def sink(row):
+    def track(row):
         raise ConnectionError("no route to host")
 
-    return sink
+    return track

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rnngen.runtime import cache_folder, cores, count_cores, gpus, trim
+from rnngen.runtime import cache_folder, cores, count_cores, gpus, program_folder, trim
 
 DEVICES = "import jax; from rnngen import runtime; runtime.prepare({}); print(jax.device_count())"
 # A program whose result is larger than what glibc maps anew. A call whose predecessor's result is freed late
@@ -49,7 +49,7 @@ def test_a_jax_that_has_started_keeps_its_devices():
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells glibc's malloc")
 def test_memory_is_kept_so_that_pages_are_not_faulted_in_again():
-    without, kept = run(FAULTS.format("")), run(FAULTS.format("process.keep_memory()"))
+    without, kept = run(FAULTS.format("")), run(FAULTS.format("runtime.keep_memory()"))
     assert kept < 500 < 9000 < without  # 40 MB are 9,766 pages
 
 
@@ -59,19 +59,30 @@ def test_cores_are_those_of_the_process():
 
 
 def test_compiled_programs_are_kept_where_only_their_owner_writes(tmp_path, monkeypatch):
+    monkeypatch.delenv("RNNGEN_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = cache_folder()
+    folder = program_folder()
     assert folder.is_relative_to(tmp_path)
-    assert cache_folder() == folder
+    assert program_folder() == folder
     for place in (folder, folder.parent):
         place.chmod(0o722)
-        assert cache_folder() is None
+        assert program_folder() is None
         place.chmod(0o700)
     monkeypatch.setattr("os.getuid", lambda: 12345)
-    assert cache_folder() is None
+    assert program_folder() is None
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert cache_folder() is None
+    assert program_folder() is None
+
+
+def test_programs_are_not_kept_in_a_cache_that_is_shared(tmp_path, monkeypatch):
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own))
+    monkeypatch.setenv("RNNGEN_CACHE", str(shared))
+    assert program_folder().is_relative_to(shared)
+    shared.chmod(0o777)
+    assert program_folder().is_relative_to(own)
+    assert cache_folder() == shared  # for data, that have checksums
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path):

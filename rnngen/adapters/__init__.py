@@ -1,4 +1,4 @@
-"""Other libraries' cells and weights: Flax's cells both ways, Equinox's as cells here, torch's weights both ways.
+"""Adapters: Flax's cells in both directions, Equinox's as cells of rnngen, torch's weights in both directions.
 
 In a config: `component("rnngen.adapters:nnx_cell", hidden_dim=64, cell="GRUCell")`.
 """

@@ -1,4 +1,4 @@
-"""Equinox's recurrent cells as rnngen's. Needs the extra `equinox`."""
+"""Equinox's recurrent cells as cells of rnngen. Needs the extra `equinox`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from rnngen.types import Array, Carry, Key, Params, check_positive
 
 
 def equinox_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """`eqx.nn.LSTMCell` or `GRUCell` by name, or a `"package.module:Class"` that is made and called as these are.
+    """Adapt `eqx.nn.LSTMCell` or `GRUCell` by name, or a `"package.module:Class"` with the same interface.
 
     Raises ValueError for an unknown class or argument, or without Equinox.
     """
@@ -20,21 +20,21 @@ def equinox_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None
     eqx, options = _equinox(), dict(kwargs or {})
     made = find({"GRUCell": eqx.nn.GRUCell, "LSTMCell": eqx.nn.LSTMCell}, cell, "equinox cell")
     check_arguments(cell, made, options)
-    # An LSTM's hidden state is a pair, whose first is the output.
+    # An LSTM's hidden state is a pair, and its output the first of them.
     zeros = jnp.zeros(hidden_dim)
     start = (zeros, zeros) if cell == "LSTMCell" else zeros
     return from_equinox(lambda input_dim, key: made(input_dim, hidden_dim, **options, key=key), start)
 
 
 def from_equinox(make: Callable[[int, Key], Any], start: Carry) -> Cell:
-    """What `make(input_dim, key)` gives, a `module(x [d], carry) -> carry`, as pure functions of its float arrays.
+    """Adapt the `module(x [d], carry) -> carry` that `make(input_dim, key)` returns; its float arrays are parameters.
 
-    start: an example's first carry; its first leaf is the output, `[h]`. Raises ValueError without Equinox.
+    start: an example's initial carry; its first leaf is the output, `[h]`. Raises ValueError without Equinox.
     """
     eqx = _equinox()
 
     def parts(input_dim: int) -> tuple[list[str], Any]:
-        """(names of the parameters, the module without them)."""
+        """Return (names of the parameters, the module without them)."""
         shapes = eqx.filter_eval_shape(make, input_dim, jax.random.key(0))
         floats, rest = eqx.partition(shapes, _is_float)
         paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(floats)]
@@ -54,7 +54,7 @@ def from_equinox(make: Callable[[int, Key], Any], start: Carry) -> Cell:
 
     def step(params: Params, carry: Carry, u: Array) -> tuple[Carry, Array]:
         one = module(params, u.shape[-1])
-        for _ in range(u.ndim - 1):  # a module knows no batch
+        for _ in range(u.ndim - 1):  # a module takes no batch axes
             one = jax.vmap(one)
         carry = one(u, carry)
         return carry, jax.tree.leaves(carry)[0]

@@ -1,4 +1,4 @@
-"""Flax's recurrent cells as rnngen's, and rnngen's as Flax's, for `nnx.RNN` and `linen.RNN`."""
+"""Flax's recurrent cells as cells of rnngen, and the reverse, for `nnx.RNN` and `linen.RNN`."""
 
 import functools
 from collections.abc import Callable
@@ -17,10 +17,10 @@ LINEN_CELLS = {name: c for name, c in vars(linen).items() if isinstance(c, type)
 
 
 def nnx_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """A cell of `flax.nnx` by the name of its class, or `"package.module:Class"`; kwargs: its further arguments.
+    """Adapt a cell of `flax.nnx` by the name of its class, or `"package.module:Class"`; kwargs: its other arguments.
 
-    It computes in the type of its inputs and parameters, as `dtype=None` has it. Raises ValueError for an unknown class
-    or argument.
+    It computes in the type of its inputs and parameters (`dtype=None`). Raises ValueError for an unknown class or
+    argument.
     """
     check_positive(hidden_dim=hidden_dim)
     made, options = find(NNX_CELLS, cell, "nnx cell"), {"dtype": None} | dict(kwargs or {})
@@ -29,7 +29,7 @@ def nnx_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = N
 
 
 def linen_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """As `nnx_cell`, of `flax.linen`."""
+    """Do as `nnx_cell` for a cell of `flax.linen`."""
     check_positive(hidden_dim=hidden_dim)
     made, options = find(LINEN_CELLS, cell, "linen cell"), dict(kwargs or {})
     check_arguments(cell, made, options)
@@ -37,14 +37,14 @@ def linen_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None =
 
 
 def from_nnx(make: Callable[[int, nnx.Rngs], nnx.RNNCellBase]) -> Cell:
-    """The nnx cell that `make(input_dim, rngs)` gives, as pure functions of its `nnx.Param`s.
+    """Adapt the nnx cell that `make(input_dim, rngs)` returns, as pure functions of its `nnx.Param`s.
 
-    Raises ValueError for a cell with one more kind of state, such as dropout's numbers: a step has no place for it.
+    Raises ValueError for a cell with another kind of state, such as dropout's random numbers.
     """
 
     @functools.lru_cache(maxsize=16)
     def graph_of(input_dim: int) -> Any:
-        """What is left of a module when its parameters are taken out."""
+        """Return a module without its parameters."""
         module = nnx.eval_shape(lambda: make(input_dim, nnx.Rngs(0)))
         parts: Any = nnx.split(module, nnx.Param, ...)
         if jax.tree.leaves(parts[2]):
@@ -66,9 +66,9 @@ def from_nnx(make: Callable[[int, nnx.Rngs], nnx.RNNCellBase]) -> Cell:
 
 
 def from_linen(module: linen.RNNCellBase) -> Cell:
-    """A linen cell as pure functions of its `params`.
+    """Adapt a linen cell as pure functions of its `params`.
 
-    Raises ValueError for a cell with another collection of variables: a step has no place for it.
+    Raises ValueError for a cell with another collection of variables.
     """
 
     def init(key, input_dim):
@@ -88,13 +88,13 @@ def from_linen(module: linen.RNNCellBase) -> Cell:
 
 
 def _typed_as(params: Params, carry: Carry) -> Carry:
-    """The carry in the float type of the parameters: Flax starts every carry in float32."""
+    """Cast the carry to the float type of the parameters: Flax makes every initial carry in float32."""
     dtype = jax.tree.leaves(params)[0].dtype
     return jax.tree.map(lambda c: c.astype(dtype) if jnp.issubdtype(c.dtype, jnp.floating) else c, carry)
 
 
 def _output_dim(init: Callable, init_carry: Callable, step: Callable) -> int:
-    """The features of what a step with one input feature gives."""
+    """Return the number of features of a step's output."""
 
     def output():
         params = init(jax.random.key(0), 1)
@@ -104,7 +104,7 @@ def _output_dim(init: Callable, init_carry: Callable, step: Callable) -> int:
 
 
 class NnxCell(nnx.RNNCellBase):
-    """A rnngen cell for `nnx.RNN`; its parameters are `nnx.Param`s under the names that `init` gives."""
+    """A rnngen cell for `nnx.RNN`; its parameters are `nnx.Param`s with the names of `init`."""
 
     def __init__(self, cell: Cell, in_features: int, *, rngs: nnx.Rngs):
         self.cell = nnx.static(cell)
@@ -126,13 +126,15 @@ class NnxCell(nnx.RNNCellBase):
 
     @property
     def num_feature_axes(self) -> int:
-        """Of an input: one."""
+        """Return 1, the number of feature axes of an input."""
         return 1
 
 
 class LinenCell(linen.RNNCellBase):
-    """A rnngen cell for `linen.RNN`; its parameters are those of `init`, under `cell`. A carry that is learned starts a
-    sequence only where it is given: linen asks for the first carry before there are parameters."""
+    """A rnngen cell for `linen.RNN`; its parameters are those of `init`, under `cell`.
+
+    A learned initial carry has to be passed explicitly, since linen asks for it before there are parameters.
+    """
 
     cell: Any
 
@@ -150,5 +152,5 @@ class LinenCell(linen.RNNCellBase):
 
     @property
     def num_feature_axes(self) -> int:
-        """Of an input: one."""
+        """Return 1, the number of feature axes of an input."""
         return 1

@@ -1,7 +1,7 @@
-"""Weights of torch's `nn.RNN`, `nn.GRU` and `nn.LSTM` as parameters of the same cells here, and back.
+"""Conversion of weights of torch's `nn.RNN`, `nn.GRU` and `nn.LSTM` to parameters of the same cells, and back.
 
-As arrays by torch's names, or in files that hold nothing but arrays: `.safetensors` (extra `safetensors`) and `.npz`.
-torch itself is not needed, and a pickle is never opened.
+Weights are arrays by torch's names, or files of arrays: `.safetensors` (extra `safetensors`) and `.npz`. torch itself
+is not needed, and pickles are never opened.
 """
 
 import re
@@ -22,9 +22,10 @@ NONLINEARITIES = ("tanh", "relu")  # of an `nn.RNN`
 
 
 class Imported(NamedTuple):
-    """cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model.
+    """Imported weights; `CELLS[cell](hidden_dim, **kwargs)` computes the same as torch.
 
-    kwargs: the cell's further arguments, so that `CELLS[cell](hidden_dim, **kwargs)` computes what torch does.
+    cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model. kwargs:
+    the cell's other arguments.
     """
 
     cell: str
@@ -34,15 +35,19 @@ class Imported(NamedTuple):
 
 
 def from_torch(weights: Any, prefix: str = "", nonlinearity: str = "") -> Imported:
-    """A module, or its state dict or named parameters, or those whose names begin with `prefix`, such as `"rnn."`.
+    """Convert the weights of an `nn.RNN`, `nn.GRU` or `nn.LSTM`.
 
-    nonlinearity: of an `nn.RNN`, "tanh" or "relu"; "": the module's own. Weights alone do not say: they are taken for
-    those of tanh, with a warning.
+    Arrays may be NumPy's or tensors on any device, with or without gradients; those below 32 bits become float32.
+    torch's two biases are added where one is enough. A layer of a bidirectional module is `{"forward": parameters,
+    "backward": parameters}`, as in a model.
 
-    Values may be NumPy's or tensors on any device, with gradients or without; those of less than 32 bits come as
-    float32. torch has two biases where one would do: they are added. Of a bidirectional module a layer is `{"forward":
-    parameters, "backward": parameters}`, as in a model. Raises ValueError for names or shapes of anything but an
-    `nn.RNN`, `nn.GRU` or `nn.LSTM` without projection, and for another nonlinearity.
+    Args:
+      weights: a module, its state dict or its named parameters.
+      prefix: take only names with this prefix, such as `"rnn."`.
+      nonlinearity: of an `nn.RNN`, "tanh" or "relu"; "": the module's own, or tanh with a warning for weights alone.
+
+    Raises:
+      ValueError: names or shapes are not those of such a module without projection, or another nonlinearity is given.
     """
     if nonlinearity and nonlinearity not in NONLINEARITIES:
         close = nearest(nonlinearity, NONLINEARITIES)
@@ -79,7 +84,7 @@ def _activation(nonlinearity: str) -> dict[str, str]:
 
 
 def _array(value: Any) -> np.ndarray:
-    """What a name stands for, in 32 bits at least: NumPy has no bfloat16, and parameters are never of less."""
+    """Convert to NumPy, with at least 32 bits: NumPy has no bfloat16, and parameters are never narrower."""
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu()
         value = value.float() if value.dtype.itemsize < 4 else value
@@ -99,13 +104,13 @@ def _layer(number: str, arrays: dict[str, np.ndarray]) -> Params:
     params = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": given + recurrent_bias}
     if CELLS[gates] != "gru":
         return params
-    # A GRU's last block has a bias within the product with its reset gate, which stays apart.
+    # A GRU's last block has a bias inside the product with the reset gate, which stays separate.
     last = 2 * len(recurrent)
     return params | {"bias": np.append(params["bias"][:last], given[last:]), "recurrent_bias": recurrent_bias[last:]}
 
 
 def _gates(name: str, recurrent: np.ndarray) -> int:
-    """How many blocks a recurrent kernel `[h, g*h]` has."""
+    """Return the number g of blocks of a recurrent kernel `[h, g*h]`."""
     rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
     if not rows or columns % rows or columns // rows not in CELLS:
         raise ValueError(f"{name}: expected 1, 3 or 4 blocks of [h, h], got {list(recurrent.T.shape)}")
@@ -113,11 +118,11 @@ def _gates(name: str, recurrent: np.ndarray) -> int:
 
 
 def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.ndarray]:
-    """`{"layer_0": parameters of an rnn, gru or lstm, ...}` as a state dict's arrays: the inverse of `from_torch`.
+    """Convert `{"layer_0": parameters of an rnn, gru or lstm, ...}` to a state dict's arrays; invert `from_torch`.
 
-    Entries of other names, such as a model's head, are left out. Parameters of an rnn do not say its activation: a
-    module that takes them is to have the same `nonlinearity`. All of the bias goes to `bias_ih`, what cannot to
-    `bias_hh`. Raises ValueError for a cell that torch does not have, such as one with peepholes or a learned carry.
+    Other entries, such as a model's head, are left out. The activation of an rnn is not among its parameters: the torch
+    module must have the same `nonlinearity`. Biases go to `bias_ih`, except where they must be in `bias_hh`. Raises
+    ValueError for a cell that torch does not have, such as one with peepholes or a learned carry.
     """
     names = [name for name in layers if re.fullmatch(r"layer_\d+", name)]
     if not names:
@@ -154,9 +159,9 @@ def _state(name: str, params: Params) -> dict[str, np.ndarray]:
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a `.safetensors` or `.npz` file, by name.
+    """Load the arrays of a `.safetensors` or `.npz` file, by name.
 
-    Raises ValueError for a file of another kind, or without safetensors.
+    Raises ValueError for another kind of file, or without safetensors.
     """
     file = Path(path)
     if file.suffix == ".npz":

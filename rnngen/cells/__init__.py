@@ -25,8 +25,10 @@ from rnngen.cells.mingru import mingru
 from rnngen.cells.minlstm import minlstm
 from rnngen.cells.rnn import rnn
 from rnngen.cells.slstm import slstm
-from rnngen.cells.table import CELLS
-from rnngen.cells.wrappers import residual, variational_dropout, zoneout
+from rnngen.cells.table import PLAIN
+from rnngen.cells.wrappers import WRAPPERS, residual, variational_dropout, zoneout
+
+CELLS = dict(sorted((PLAIN | WRAPPERS).items()))
 
 __all__ = [
     "ACTIVATIONS",

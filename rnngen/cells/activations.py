@@ -14,5 +14,5 @@ ACTIVATIONS: dict[str, Callable] = {name: getattr(jax.nn, name) for name in _NAM
 
 
 def get_activation(activation: str | Callable) -> Callable:
-    """The function of that name, or the function itself. Raises ValueError for an unknown name."""
+    """Return the function of that name, or the function itself; raise ValueError for an unknown name."""
     return activation if callable(activation) else find(ACTIVATIONS, activation, "activation")

@@ -15,34 +15,35 @@ from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
 def no_projection(params: Params, xs: PyTree, key: Key | None = None) -> PyTree:
-    """The default `project`: the step sees the input as it is."""
+    """Return the inputs as they are: the default `project`."""
     return xs
 
 
 def no_preparation(params: Params) -> Params:
-    """The default `prepare`: the step sees the parameters as they are."""
+    """Return the parameters as they are: the default `prepare`."""
     return params
 
 
 def no_observation(params: Params, carry: Carry, u: PyTree) -> dict[str, Array]:
-    """The default `observe`: nothing to show."""
+    """Return an empty dict: the default `observe`."""
     return {}
 
 
-KERNEL = "recurrent_kernel"  # what the matrix that multiplies the hidden features is called in the parameters
-MOST_FEATURES = 2**24  # of a cell; what is wider overflows JAX's counts before it does any memory
+KERNEL = "recurrent_kernel"  # the parameter that multiplies the hidden features
+MOST_FEATURES = 2**24  # of a cell; a wider one overflows JAX's counts before it does any memory
 
 
 class Backward(NamedTuple):
-    """The reverse pass of a pointwise `Gated` cell, written by hand for the `fused` engine where it runs in JAX.
+    """Handwritten reverse pass of a pointwise `Gated` cell, for the `fused` engine where it runs in JAX.
 
     All but `pull` work on any leading axes, time among them. W is `recurrent_kernel`, a is `hidden @ W`.
 
-    keep: (params, carry, u, a) -> (carry, y, kept): `combine`, and what the reverse pass will want.
-    local: (params, carry, new_carry, kept) -> J, the local derivatives, for a chunk of steps at once.
-    pull: (J, dcarry, dy, through) -> (dcarry, da, extra): one step back. `through(da)` is `da @ W.T`.
-    inputs: (J, da, extra) -> (du, dparams): gradients in u, and in the parameters that `combine` reads,
-      summed over all leading axes (only those parameters, as a dict).
+    Attributes:
+      keep: (params, carry, u, a) -> (carry, y, residuals): `combine`, with the residuals of the reverse pass.
+      local: (params, carry, new_carry, residuals) -> J, the local derivatives, for a chunk of steps at once.
+      pull: (J, dcarry, dy, through) -> (dcarry, da, extra): one step back. `through(da)` is `da @ W.T`.
+      inputs: (J, da, extra) -> (du, dparams): gradients in u, and in the parameters that `combine` reads,
+        summed over all leading axes (only those parameters, as a dict).
     """
 
     keep: Callable[[Params, Carry, PyTree, Array], tuple[Carry, Array, PyTree]]
@@ -54,11 +55,12 @@ class Backward(NamedTuple):
 class Gated(NamedTuple):
     """A cell whose only recurrent matrix product is `hidden(carry) @ recurrent_kernel`.
 
-    hidden: carry -> `[*b, h]`.
-    combine: (params, carry, u, a) -> (carry, y), with a `[*b, g*h]` that product; it may read
-      the whole carry and any parameter except `recurrent_kernel`.
-    pointwise: feature i of what comes out depends on feature i of what goes in.
-    backward: a reverse pass by hand; None: derived by JAX.
+    Attributes:
+      hidden: carry -> `[*b, h]`.
+      combine: (params, carry, u, a) -> (carry, y), with a `[*b, g*h]` that product; it may read
+        the whole carry and any parameter except `recurrent_kernel`.
+      pointwise: feature i of the results depends on feature i of the arguments only.
+      backward: a handwritten reverse pass; None: derived by JAX.
     """
 
     hidden: Callable[[Carry], Array]
@@ -68,23 +70,25 @@ class Gated(NamedTuple):
 
 
 def multiply_add(element: tuple[Carry, Carry], carry: Carry) -> Carry:
-    """The default `act`: `a * carry + b`, leaf by leaf."""
+    """Compute `a * carry + b`, leaf by leaf: the default `act`."""
     return jax.tree.map(lambda a, b, c: a * c + b, *element, carry)
 
 
 def compose_affine(later: tuple[Carry, Carry], earlier: tuple[Carry, Carry]) -> tuple[Carry, Carry]:
-    """The default `compose`: a_2 (a_1 c + b_1) + b_2, leaf by leaf."""
+    """Compute a_2 (a_1 c + b_1) + b_2, leaf by leaf: the default `compose`."""
     return jax.tree.map(lambda a, e: a * e, later[0], earlier[0]), multiply_add(later, earlier[1])
 
 
 class Affine(NamedTuple):
     """A cell whose carry is moved by an element of a monoid that does not depend on the carry.
 
-    terms: (params, us) -> element; by default a pair (a, b) of trees like the carry, for carry' = a * carry + b.
-    readout: (params, carries, us) -> ys, from the carries that leave the steps.
-    compose: (later, earlier) -> element, associative. act: (element, carry) -> carry.
+    All four functions work on any leading axes, time among them.
 
-    All four work on any leading axes, time among them.
+    Attributes:
+      terms: (params, us) -> element; by default a pair (a, b) of trees like the carry, for carry' = a * carry + b.
+      readout: (params, carries, us) -> ys, from the carries that leave the steps.
+      compose: (later, earlier) -> element, associative.
+      act: (element, carry) -> carry.
     """
 
     terms: Callable[[Params, PyTree], Any]
@@ -96,17 +100,18 @@ class Affine(NamedTuple):
 class Cell(NamedTuple):
     """One recurrent cell.
 
-    init: (key, input_dim) -> params, a nested dict of real arrays under string keys.
-    init_carry: (params, batch_shape) -> carry, any pytree, every leaf starting with batch_shape.
-    step: (params, carry, u) -> (carry, y), u `[*b, ...]`, y `[*b, h]`; keeps the structure,
-      shapes and dtypes of the carry.
-    output_dim: h, the features of y.
-    project: (params, xs `[*t, *b, d]`, key) -> us: the part that needs no carry, for all steps
-      at once; also the only place where noise is drawn.
-    prepare: (params) -> params, once per unroll, differentiable.
-    observe: (params, carry, u) -> {name: `[*b, h]`}, what a reader would want to see: gates in [0, 1].
-    structure: what faster engines may rely on.
-    diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
+    Attributes:
+      init: (key, input_dim) -> params, a nested dict of real arrays under string keys.
+      init_carry: (params, batch_shape) -> carry, any pytree, every leaf starting with batch_shape.
+      step: (params, carry, u) -> (carry, y), u `[*b, ...]`, y `[*b, h]`; keeps the structure,
+        shapes and dtypes of the carry.
+      output_dim: h, the features of y.
+      project: (params, xs `[*t, *b, d]`, key) -> us: the part that needs no carry, for all steps
+        at once; also the only place where noise is drawn.
+      prepare: (params) -> params, once per unroll, differentiable.
+      observe: (params, carry, u) -> {name: `[*b, h]`}, values to show, such as gates in [0, 1].
+      structure: the form of the step that faster engines may rely on.
+      diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
     """
 
     init: Callable[[Key, int], Params]
@@ -130,7 +135,7 @@ def gated_cell(
     prepare=no_preparation,
     observe=no_observation,
 ) -> Cell:
-    """A Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree."""
+    """Make a Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree."""
 
     def step(params, carry, u):
         product = structure.hidden(carry) @ params[KERNEL]
@@ -149,7 +154,7 @@ def affine_cell(
     prepare=no_preparation,
     observe=no_observation,
 ) -> Cell:
-    """A Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree."""
+    """Make a Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree."""
 
     def step(params, carry, u):
         carry = structure.act(structure.terms(params, u), carry)
@@ -160,12 +165,12 @@ def affine_cell(
 
 
 def project_input(params: Params, xs: Array, key: Key | None = None) -> Array:
-    """`xs @ kernel + bias` over all steps at once: xs `[*t, *b, d]` -> `[*t, *b, g*h]`."""
+    """Compute `xs @ kernel + bias` over all steps at once: xs `[*t, *b, d]` -> `[*t, *b, g*h]`."""
     return xs @ params["kernel"] + params["bias"]
 
 
 def initial_state(params: Params, batch_shape: tuple[int, ...], hidden_dim: int, name: str = "h") -> Array:
-    """`[*b, h]`: the learned initial state `params["initial_carry"][name]` if there is one, else zeros."""
+    """Return `[*b, h]`: the learned initial state `params["initial_carry"][name]` if there is one, else zeros."""
     zeros = jnp.zeros(hidden_dim, params["bias"].dtype)
     state = params["initial_carry"][name] if "initial_carry" in params else zeros
     return jnp.broadcast_to(state, (*batch_shape, hidden_dim))

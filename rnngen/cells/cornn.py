@@ -1,4 +1,4 @@
-"""The coupled oscillatory network of Rusch and Mishra 2021: a second-order equation, one explicit step of it.
+"""The coupled oscillatory network of Rusch and Mishra 2021: one explicit step of a second-order equation.
 
 z' = z + dt * (tanh(x W + y U_y + z U_z + b) - gamma * y - epsilon * z)
 y' = y + dt * z'
@@ -21,13 +21,15 @@ def cornn(
     kernel_init="glorot",
     recurrent_init="glorot",
 ) -> Cell:
-    """A coRNN. Carry: `{"y": [*b, h], "z": [*b, h]}`, places and velocities; output: the new `y`.
+    """A coRNN. Carry: `{"y": [*b, h], "z": [*b, h]}`, positions and velocities; output: the new `y`.
 
     Parameters: `kernel [d, h]`, `recurrent_kernel [h, h]` (U_y), `velocity_kernel [h, h]` (U_z), `bias [h]`.
 
-    dt, gamma, epsilon: step, stiffness and damping; the defaults are near what the authors use for sequential MNIST.
+    Args:
+      dt, gamma, epsilon: step, stiffness and damping; the defaults are near the authors' for sequential MNIST.
 
-    Raises ValueError for a non-positive size or step, or an unknown initialiser.
+    Raises:
+      ValueError: a size or the step is not positive, or an initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     if not dt > 0:

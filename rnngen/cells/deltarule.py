@@ -1,4 +1,4 @@
-"""A fast-weight memory that is written by the delta rule (Schlag et al. 2021), gates and sizes as in Yang et al. 2024.
+"""A fast-weight memory written by the delta rule (Schlag et al. 2021), with the gates and sizes of Yang et al. 2024.
 
 k, q = unit vectors along x W_k and x W_q,  v = x W_v,  beta = sigmoid(x w + b)
 S' = S - beta * k (k^T S - v^T)
@@ -14,12 +14,13 @@ from rnngen.types import Array, check_positive
 
 
 def deltarule(hidden_dim: int, *, key_dim: int = 16, kernel_init="glorot") -> Cell:
-    """A memory of `key_dim` places, which `associative` runs with a compose of its own. Carry: `S [*b, k, h]`.
+    """A memory with keys of `key_dim` features, run by `associative` with its own `compose`. Carry: `S [*b, k, h]`.
 
     Parameters: `kernel_k`, `kernel_q [d, k]`, `kernel_v [d, h]`, `kernel_beta [d, 1]`, `bias_beta [1]`.
     Output: `y [*b, h]`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: a size is not positive, or the initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim, key_dim=key_dim)
     draw = get_initializer(kernel_init)
@@ -54,5 +55,5 @@ def deltarule(hidden_dim: int, *, key_dim: int = 16, kernel_init="glorot") -> Ce
 
 
 def _unit(x: Array) -> Array:
-    """`[*b, k]` of length 1, and 0 where x is."""
+    """Scale `[*b, k]` to length 1; zeros stay."""
     return x * jax.lax.rsqrt(jnp.sum(x * x, axis=-1, keepdims=True) + 1e-6)

@@ -16,10 +16,11 @@ from rnngen.types import Array, check_positive
 def exprnn(hidden_dim: int, *, kernel_init="lecun") -> Cell:
     """An expRNN, whose matrix exponential is taken once per unroll, in `prepare`. Carry: `h [*b, h]`, the output.
 
-    Parameters: `kernel [d, h]`, `skew [h, h]` (A, of which only the part above the diagonal is used, and which starts
-    as rotations of planes by angles from U[-pi, pi], after Henaff et al. 2016), `bias [h]`.
+    Parameters: `kernel [d, h]`, `bias [h]`, and `skew [h, h]`: A, of which only the part above the diagonal is used. It
+    starts as rotations of planes by angles from U[-pi, pi] (Henaff et al. 2016).
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: the size is not positive, or the initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     draw = get_initializer(kernel_init)
@@ -55,5 +56,5 @@ def exprnn(hidden_dim: int, *, kernel_init="lecun") -> Cell:
 
 
 def modrelu(z: Array, bias: Array) -> Array:
-    """sign(z) * max(|z| + bias, 0), which at a bias of 0 is the identity."""
+    """Compute sign(z) * max(|z| + bias, 0), which is the identity at a bias of 0."""
     return jnp.sign(z) * jax.nn.relu(jnp.abs(z) + bias)

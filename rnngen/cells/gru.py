@@ -33,13 +33,16 @@ def gru(
     Parameters, gates in the order r, z, n: `kernel [d, 3h]`, `recurrent_kernel [h, 3h]`, `bias [3h]`,
     `recurrent_bias [h]` (c_n above), and with `learned_carry` `initial_carry.h [h]`.
 
-    update_bias: the z block of `bias` starts here; what is kept of h grows with it, so it does for a GRU what the
-      forget bias does for an LSTM. chrono: the longest lag to expect, in steps: that block is then drawn by
-      `chrono_bias` instead (Tallec and Ollivier 2018); 0: not.
-    reset: whether r acts "after" the matrix product or "before" it. Before, there is no `recurrent_bias`, and a step
-      has two products one after the other, so that there is no `Gated` structure.
+    Args:
+      update_bias: initial z block of `bias`. A larger one retains more of h at each step, like the forget bias of an
+        LSTM.
+      chrono: the longest lag to expect, in steps: the z block is then drawn by `chrono_bias` (Tallec and Ollivier
+        2018); 0: it is not.
+      reset: r acts "after" the matrix product or "before" it. With "before" there is no `recurrent_bias`, and a step
+        has two products in sequence, so there is no `Gated` structure.
 
-    Raises ValueError for a non-positive size, an unknown initialiser or reset, or a chrono of 1 or below 0.
+    Raises:
+      ValueError: the size is not positive, an initialiser or reset is unknown, or chrono is 1 or negative.
     """
     check_positive(hidden_dim=hidden_dim)
     check_chrono(chrono)
@@ -51,7 +54,7 @@ def gru(
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         shared = gate_params(key_weights, input_dim, hidden_dim, 3, learned=learned, **inits)
-        update = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, update_bias, jnp.float32)
+        update = chrono_bias(key_bias, hidden_dim, chrono, update_bias)
         bias = shared["bias"].at[hidden_dim : 2 * hidden_dim].set(update)
         after = {"recurrent_bias": jnp.zeros(hidden_dim, jnp.float32)} if reset == "after" else {}
         return shared | {"bias": bias} | after
@@ -96,8 +99,8 @@ def _observe_before(params, h, u):
     return dict(zip("rz", _gates_before(params, h, u), strict=True))
 
 
-class _Kept(NamedTuple):
-    """gates: tanh of half the sums of r and z; q: h U_n + c_n; n: the candidate."""
+class _Residuals(NamedTuple):
+    """Tanh of half the sums of r and z; q = h U_n + c_n; the candidate n."""
 
     gates: Array
     q: Array
@@ -111,7 +114,7 @@ def _keep(params, h, u, a):
     q = a[..., 2 * width :] + params["recurrent_bias"]
     n = jnp.tanh(u[..., 2 * width :] + r * q)
     new = n + z * (h - n)
-    return new, new, _Kept(gates, q, n)
+    return new, new, _Residuals(gates, q, n)
 
 
 def _combine(params, h, u, a):
@@ -131,11 +134,11 @@ class _Local(NamedTuple):
     z: Array
 
 
-def _local(params, h, new, kept: _Kept) -> _Local:
-    t_r, t_z = jnp.split(kept.gates, 2, axis=-1)
+def _local(params, h, new, residuals: _Residuals) -> _Local:
+    t_r, t_z = jnp.split(residuals.gates, 2, axis=-1)
     r, z = t_r * 0.5 + 0.5, t_z * 0.5 + 0.5
-    dn = (1 - z) * (1 - kept.n**2)
-    da = jnp.concatenate([dn * kept.q * (1 - t_r**2) * 0.5, (h - kept.n) * (1 - t_z**2) * 0.5, dn * r], axis=-1)
+    n, dn = residuals.n, (1 - z) * (1 - residuals.n**2)
+    da = jnp.concatenate([dn * residuals.q * (1 - t_r**2) * 0.5, (h - n) * (1 - t_z**2) * 0.5, dn * r], axis=-1)
     return _Local(da, dn, z)
 
 

@@ -17,10 +17,12 @@ def indrnn(hidden_dim: int, *, activation="relu", kernel_init="glorot", longest:
 
     Parameters: `kernel [d, h]`, `recurrent_weight [h]` (u), drawn from U[0, bound], and `bias [h]`.
 
-    longest: steps over which a gradient may grow by no more than 2: |u| stays within the bound 2^(1/longest) (their
-      section 3.1), by clipping where it is used; 0: the bound is 1.
+    Args:
+      longest: steps over which a gradient grows at most twofold: u is clipped to |u| <= 2^(1/longest) where it is used
+        (their section 3.1); 0: to |u| <= 1.
 
-    Raises ValueError for a non-positive size, an unknown activation or initialiser, or a negative `longest`.
+    Raises:
+      ValueError: the size is not positive, an activation or initialiser is unknown, or `longest` is negative.
     """
     check_positive(hidden_dim=hidden_dim)
     if longest < 0:

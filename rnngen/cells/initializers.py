@@ -16,12 +16,12 @@ Initializer = Callable[..., Array]
 
 
 def zeros() -> Initializer:
-    """Every weight 0."""
+    """Zeros."""
     return jax.nn.initializers.zeros
 
 
 def normal(stddev: float = 0.01) -> Initializer:
-    """Gaussian of an absolute standard deviation, whatever the shape."""
+    """Gaussian of this standard deviation, whatever the shape."""
     return jax.nn.initializers.normal(stddev)
 
 
@@ -41,12 +41,12 @@ def lecun(gain: float = 1.0) -> Initializer:
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """gain times a random orthogonal matrix, uniform in the Haar measure (Saxe et al. 2014)."""
+    """Random orthogonal matrix, uniform in the Haar measure (Saxe et al. 2014), times gain."""
     return jax.nn.initializers.orthogonal(gain)
 
 
 def identity(scale: float = 1.0) -> Initializer:
-    """scale times the identity: with relu units and scale 1 this is IRNN (Le, Jaitly and Hinton 2015)."""
+    """Identity matrix times scale: with relu units and scale 1 this is IRNN (Le, Jaitly and Hinton 2015)."""
 
     def init(key: Key, shape, dtype=jnp.float32) -> Array:
         if len(shape) != 2 or shape[0] != shape[1]:
@@ -57,7 +57,7 @@ def identity(scale: float = 1.0) -> Initializer:
 
 
 def sparse(fan_in: int = 15, spectral_radius: float = 0.95) -> Initializer:
-    """`fan_in` Gaussian weights into each unit, the rest 0, scaled to a spectral radius.
+    """Sparse Gaussian: `fan_in` weights into each unit, the rest 0, scaled to a spectral radius.
 
     The "smart tanh" initialisation of Pascanu, Mikolov and Bengio 2013, with its numbers as defaults.
     Square kernels only; a fan_in larger than the kernel gives a dense one.
@@ -83,9 +83,13 @@ def _spectral_radius(kernel: Array) -> Array:
     return jax.pure_callback(radius, jax.ShapeDtypeStruct((), kernel.dtype), kernel, vmap_method="sequential")
 
 
-def chrono_bias(key: Key, hidden_dim: int, longest: int) -> Array:
-    """`[h]` biases of a gate that keeps, log(U[1, longest - 1]): units that forget over 1 to `longest` steps, evenly
-    (Tallec and Ollivier 2018, section 3)."""
+def chrono_bias(key: Key, hidden_dim: int, longest: int, constant: float) -> Array:
+    """Return biases `[h]` of a gate that keeps: units that forget over 1 to `longest` steps, evenly; 0: `constant`.
+
+    log(U[1, longest - 1]), Tallec and Ollivier 2018, section 3.
+    """
+    if not longest:
+        return jnp.full(hidden_dim, constant, jnp.float32)
     return jnp.log(jax.random.uniform(key, (hidden_dim,), jnp.float32, minval=1.0, maxval=float(longest - 1)))
 
 
@@ -108,10 +112,14 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
 
 
 def get_initializer(spec: str | Mapping | Initializer) -> Initializer:
-    """The initialiser that `spec` names: `"orthogonal"`, `{"name": "normal", "kwargs": {"stddev": 0.1}}`,
-    `"package.module:factory"`, or the function `(key, shape, dtype) -> array` itself.
+    """Return the initialiser that `spec` names.
 
-    Raises ValueError for an unknown name or argument.
+    Args:
+      spec: `"orthogonal"`, `{"name": "normal", "kwargs": {"stddev": 0.1}}`, `"package.module:factory"`, or the function
+        `(key, shape, dtype) -> array` itself.
+
+    Raises:
+      ValueError: a name or argument is unknown.
     """
     if isinstance(spec, Mapping):
         extra = set(spec) - {"name", "kwargs"}
@@ -137,8 +145,11 @@ def gate_params(
     recurrent_init: Initializer,
     learned: tuple[str, ...] = (),
 ) -> Params:
-    """The parameters that gated cells share: `kernel [d, g*h]`, `recurrent_kernel [h, g*h]`, `bias [g*h]`, and
-    `initial_carry.<name> [h]` for each name in `learned`, biases and carries at 0."""
+    """Draw the parameters that gated cells share; biases and learned carries start at 0.
+
+    Returns:
+      `kernel [d, g*h]`, `recurrent_kernel [h, g*h]`, `bias [g*h]`, and `initial_carry.<name> [h]` for `learned` names.
+    """
     key_kernel, key_recurrent = jax.random.split(key)
     params = {
         "kernel": gate_kernel(kernel_init, key_kernel, input_dim, hidden_dim, gates),
@@ -150,6 +161,6 @@ def gate_params(
 
 
 def gate_kernel(init: Initializer, key: Key, rows: int, hidden_dim: int, gates: int) -> Array:
-    """`[rows, g*h]`: each gate's block drawn on its own, so that fans and orthogonality are per gate."""
+    """Draw `[rows, g*h]`, each gate's block on its own, so that fans and orthogonality are per gate."""
     blocks = [init(k, (rows, hidden_dim), jnp.float32) for k in jax.random.split(key, gates)]
     return jnp.concatenate(blocks, axis=1)

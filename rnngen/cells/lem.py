@@ -19,7 +19,8 @@ def lem(hidden_dim: int, *, dt: float = 1.0, kernel_init="glorot", recurrent_ini
 
     Parameters, in the order 1, 2, z, y: `kernel [d, 4h]`, `recurrent_kernel [h, 4h]`, `bias [4h]`.
 
-    Raises ValueError for a non-positive size or step, or an unknown initialiser.
+    Raises:
+      ValueError: the size or step is not positive, or an initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     if not dt > 0:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Affine, Cell, affine_cell
-from rnngen.types import Array, check_positive
+from rnngen.types import Array, at_least_float32, check_positive
 
 
 def lru(
@@ -18,12 +18,14 @@ def lru(
 
     Parameters, all real: `nu [n]`, `theta [n]`, the real and imaginary parts `input_real`, `input_imag [d, n]` of B and
     `output_real`, `output_imag [n, h]` of C, and `skip [d, h]` (D). The eigenvalues start uniformly in a ring of radii
-    r_min to r_max, with phases up to max_phase (their lemma 3.2). Nothing in it is nonlinear: stack several, or follow
-    it by what is.
+    r_min to r_max, with phases up to max_phase (their lemma 3.2). The cell is linear: nonlinearity must come from the
+    layers around it.
 
-    state_dim: n; 0: as large as hidden_dim.
+    Args:
+      state_dim: n; 0: as large as hidden_dim.
 
-    Raises ValueError for a non-positive size, or radii that are not 0 <= r_min < r_max <= 1.
+    Raises:
+      ValueError: a size is not positive, or the radii are not 0 <= r_min < r_max <= 1.
     """
     check_positive(hidden_dim=hidden_dim, **({"state_dim": state_dim} if state_dim else {}))
     if not 0 <= r_min < r_max <= 1:
@@ -45,22 +47,22 @@ def lru(
         }
 
     def project(params, xs, key=None):
-        gamma = jnp.sqrt(-jnp.expm1(-2 * jnp.exp(_wide(params["nu"]))))
-        real, imag = _wide(xs @ params["input_real"]), _wide(xs @ params["input_imag"])
+        gamma = jnp.sqrt(-jnp.expm1(-2 * jnp.exp(at_least_float32(params["nu"]))))
+        real, imag = at_least_float32(xs @ params["input_real"]), at_least_float32(xs @ params["input_imag"])
         return {"drive": jax.lax.complex(gamma * real, gamma * imag), "skip": xs @ params["skip"]}
 
     def terms(params, us):
-        decay, phase = jnp.exp(_wide(params["nu"])), jnp.exp(_wide(params["theta"]))
+        decay, phase = jnp.exp(at_least_float32(params["nu"])), jnp.exp(at_least_float32(params["theta"]))
         size = jnp.exp(-decay)
         eigenvalues = jax.lax.complex(size * jnp.cos(phase), size * jnp.sin(phase))
         return jnp.broadcast_to(eigenvalues, us["drive"].shape), us["drive"]
 
     def readout(params, carries, us):
-        real, imag = _wide(params["output_real"]), _wide(params["output_imag"])
+        real, imag = at_least_float32(params["output_real"]), at_least_float32(params["output_imag"])
         return (carries.real @ real - carries.imag @ imag).astype(us["skip"].dtype) + us["skip"]
 
     def init_carry(params, batch_shape):
-        zeros = jnp.zeros((*batch_shape, n), _wide(params["nu"]).dtype)
+        zeros = jnp.zeros((*batch_shape, n), at_least_float32(params["nu"]).dtype)
         return jax.lax.complex(zeros, zeros)
 
     structure = Affine(terms, readout)
@@ -68,14 +70,9 @@ def lru(
 
 
 def _ring(key_radius, key_phase, n: int, r_min: float, r_max: float, max_phase: float) -> tuple[Array, Array]:
-    """(nu, theta) of eigenvalues that are uniform in a ring."""
+    """Draw (nu, theta) of eigenvalues that are uniform in a ring."""
     radius_squared = jax.random.uniform(key_radius, (n,), jnp.float32, minval=r_min**2, maxval=r_max**2)
     # Never exactly 0 or 1, whose logarithms are not finite.
     radius_squared = jnp.clip(radius_squared, 1e-6, 1 - 1e-6)
     phase = jax.random.uniform(key_phase, (n,), jnp.float32, minval=1e-3, maxval=max_phase)
     return jnp.log(-0.5 * jnp.log(radius_squared)), jnp.log(phase)
-
-
-def _wide(x: Array) -> Array:
-    """At least float32: there are no complex numbers of narrower floats."""
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

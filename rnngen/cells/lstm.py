@@ -35,12 +35,15 @@ def lstm(
     with the forget block at `forget_bias` (1 after Jozefowicz et al. 2015), and with `learned_carry`
     `initial_carry.h [h]` and `initial_carry.c [h]`.
 
-    chrono: the longest lag to expect, in steps: the forget block is then drawn by `chrono_bias` instead, and the
-      input block is its negative (Tallec and Ollivier 2018); 0: not.
-    peepholes, coupled, layer_norm: the gates see the carry, the forget gate is 1 - i, the sums are normalised: see
-      `lstm_variants.py`, which has a name for each further parameter. A coupled one has no f block.
+    Args:
+      chrono: the longest lag to expect, in steps: the forget block is then drawn by `chrono_bias`, and the input block
+        is its negative (Tallec and Ollivier 2018); 0: neither.
+      peepholes: the gates read c.
+      coupled: the forget gate is 1 - i, and there is no f block.
+      layer_norm: the gates' sums are normalised. `lstm_variants.py` names the further parameters of these three.
 
-    Raises ValueError for a non-positive size, an unknown initialiser, or a chrono of 1 or below 0.
+    Raises:
+      ValueError: the size is not positive, an initialiser is unknown, or chrono is 1 or negative.
     """
     check_positive(hidden_dim=hidden_dim)
     check_chrono(chrono)
@@ -59,7 +62,7 @@ def lstm(
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         params = gate_params(key_weights, input_dim, hidden_dim, 4, learned=learned, **inits)
-        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias, jnp.float32)
+        forget = chrono_bias(key_bias, hidden_dim, chrono, forget_bias)
         bias = params["bias"].at[hidden_dim : 2 * hidden_dim].set(forget)
         return params | {"bias": bias.at[:hidden_dim].set(-forget) if chrono else bias}
 
@@ -100,7 +103,7 @@ def _observe(params, carry, u):
 
 
 class _Local(NamedTuple):
-    """dz: derivatives of c (i, f, g) and of h (o) in the gates' sums; c_in_h: of h in c; forget: of c in the old c."""
+    """Derivatives of c (i, f, g) and of h (o) in the gates' sums: dz; of h in c: c_in_h; of c in the old c: forget."""
 
     dz: Array
     c_in_h: Array

@@ -18,7 +18,7 @@ from rnngen.types import Array
 
 
 class Variant(NamedTuple):
-    """Which of the three an LSTM is."""
+    """The changes that make an LSTM a variant."""
 
     peepholes: bool = False
     coupled: bool = False
@@ -26,11 +26,11 @@ class Variant(NamedTuple):
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Their order in the kernels."""
+        """The gates in their order in the kernels."""
         return ("i", "g", "o") if self.coupled else ("i", "f", "g", "o")
 
     def own_params(self, hidden_dim: int) -> dict[str, Array]:
-        """What these have beside the parameters of a plain LSTM; peepholes start at 0, scales at 1."""
+        """Return the parameters that a plain LSTM does not have; peepholes start at 0, scales at 1."""
         peeping = [name for name in self.gates if name != "g"] if self.peepholes else []
         params = {f"peephole_{name}": jnp.zeros(hidden_dim, jnp.float32) for name in peeping}
         wide = len(self.gates) * hidden_dim
@@ -38,11 +38,11 @@ class Variant(NamedTuple):
         return params | {name: jnp.ones(width, jnp.float32) for name, width in widths.items()}
 
     def combine(self, params, carry, u, a):
-        """(carry, h) after the recurrent product a `[*b, g*h]`."""
+        """Return (carry, h) after the recurrent product a `[*b, g*h]`."""
         return self._step(params, carry, u, a)[:2]
 
     def observe(self, params, carry, u):
-        """The gates of a step, by name."""
+        """Return the gates of a step, by name."""
         return self._step(params, carry, u, carry["h"] @ params[KERNEL])[2]
 
     def _step(self, params, carry, u, a):
@@ -62,12 +62,12 @@ class Variant(NamedTuple):
 def variant_cell(
     hidden_dim: int, variant: Variant, init_carry, *, forget_bias: float, chrono: int, learned: tuple[str, ...], **inits
 ) -> Cell:
-    """The LSTM of a variant; arguments as in `lstm`. A coupled input gate starts at -forget_bias."""
+    """Make the LSTM of a variant; arguments as in `lstm`. A coupled input gate starts at -forget_bias."""
 
     def init(key, input_dim):
         key_weights, key_bias = jax.random.split(key) if chrono else (key, key)
         params = gate_params(key_weights, input_dim, hidden_dim, len(variant.gates), learned=learned, **inits)
-        forget = chrono_bias(key_bias, hidden_dim, chrono) if chrono else jnp.full(hidden_dim, forget_bias, jnp.float32)
+        forget = chrono_bias(key_bias, hidden_dim, chrono, forget_bias)
         starts = {"i": -forget} if variant.coupled else {"f": forget} | ({"i": -forget} if chrono else {})
         bias = jnp.concatenate([starts.get(name, jnp.zeros(hidden_dim, jnp.float32)) for name in variant.gates])
         return params | {"bias": bias} | variant.own_params(hidden_dim)
@@ -87,6 +87,6 @@ def _normalised_input(params, xs, key=None):
 
 
 def normalise(v: Array, scale: Array) -> Array:
-    """Layer normalisation of the last axis (Ba et al. 2016), without shift."""
+    """Normalise the last axis (layer normalisation, Ba et al. 2016), without shift."""
     centred = v - jnp.mean(v, axis=-1, keepdims=True)
     return scale * centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-5)

@@ -14,12 +14,13 @@ from rnngen.types import check_positive
 
 
 def mgu(hidden_dim: int, *, forget_bias: float = 0.0, kernel_init="glorot", recurrent_init="orthogonal") -> Cell:
-    """An MGU, with two matrix products one after the other in a step. Carry: `h [*b, h]`; output: the new `h`.
+    """An MGU, with two matrix products in sequence in a step. Carry: `h [*b, h]`; output: the new `h`.
 
     Parameters, in the order f, n: `kernel [d, 2h]`, `recurrent_kernel [h, 2h]`, `bias [2h]`, its f block at
     `forget_bias`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: the size is not positive, or an initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     draw, draw_recurrent = get_initializer(kernel_init), get_initializer(recurrent_init)

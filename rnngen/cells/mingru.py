@@ -17,7 +17,8 @@ def mingru(hidden_dim: int, *, kernel_init="glorot", learned_carry: bool = False
 
     Parameters, in the order z, h: `kernel [d, 2h]`, `bias [2h]`, and with `learned_carry` `initial_carry.h [h]`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: the size is not positive, or the initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     draw = get_initializer(kernel_init)

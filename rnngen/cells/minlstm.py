@@ -17,7 +17,8 @@ def minlstm(hidden_dim: int, *, forget_bias: float = 0.0, kernel_init="glorot") 
 
     Parameters, in the order f, i, h: `kernel [d, 3h]`, `bias [3h]`, its f block at `forget_bias`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: the size is not positive, or the initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     draw = get_initializer(kernel_init)
@@ -48,5 +49,5 @@ def minlstm(hidden_dim: int, *, forget_bias: float = 0.0, kernel_init="glorot") 
 
 
 def _share(f, i):
-    """sigmoid(f) / (sigmoid(f) + sigmoid(i)), also where both underflow."""
+    """Compute sigmoid(f) / (sigmoid(f) + sigmoid(i)), also where both underflow."""
     return jax.nn.sigmoid(jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i))

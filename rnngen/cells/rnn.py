@@ -25,7 +25,8 @@ def rnn(
     `kernel_init={"name": "normal", "kwargs": {"stddev": 0.001}}`. Pascanu et al. 2013 start from
     `normal` of 0.01 with sigmoid units, `normal` of 0.1 with tanh, or `sparse` with tanh.
 
-    Raises ValueError for a non-positive size or an unknown activation or initialiser.
+    Raises:
+      ValueError: the size is not positive, or an activation or initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     activate = get_activation(activation)
@@ -57,7 +58,7 @@ def _keep(params, h, u, a):
     return new, new, None
 
 
-def _local(params, h, new, kept):
+def _local(params, h, new, residuals):
     return 1 - new**2
 
 

@@ -23,7 +23,8 @@ def slstm(hidden_dim: int, *, forget_bias: float = 3.0, kernel_init="glorot", re
     Parameters, in the order i, f, z, o: `kernel [d, 4h]`, `recurrent_kernel [h, 4h]`, `bias [4h]`, its f block at
     `forget_bias`.
 
-    Raises ValueError for a non-positive size or an unknown initialiser.
+    Raises:
+      ValueError: the size is not positive, or an initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     draw, draw_recurrent = get_initializer(kernel_init), get_initializer(recurrent_init)
@@ -51,7 +52,7 @@ def slstm(hidden_dim: int, *, forget_bias: float = 3.0, kernel_init="glorot", re
 
 
 def _gates(carry, sums):
-    """(m', i, f, z, o), the exponential gates stabilised."""
+    """Compute (m', i, f, z, o), the exponential gates stabilised."""
     i, f, z, o = jnp.split(sums, 4, axis=-1)
     f = jax.nn.log_sigmoid(f) + carry["m"]
     m = jnp.maximum(f, i)

@@ -1,4 +1,4 @@
-"""Every built-in cell, by the name that a config gives it."""
+"""Every built-in cell but the wrappers, by the name that a config gives it."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,8 @@ from rnngen.cells.mingru import mingru
 from rnngen.cells.minlstm import minlstm
 from rnngen.cells.rnn import rnn
 from rnngen.cells.slstm import slstm
-from rnngen.cells.wrappers import residual, variational_dropout, zoneout
 
-CELLS: dict[str, Callable[..., Cell]] = {
+PLAIN: dict[str, Callable[..., Cell]] = {
     "cornn": cornn,
     "deltarule": deltarule,
     "exprnn": exprnn,
@@ -30,9 +29,6 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "mgu": mgu,
     "mingru": mingru,
     "minlstm": minlstm,
-    "residual": residual,
     "rnn": rnn,
     "slstm": slstm,
-    "variational_dropout": variational_dropout,
-    "zoneout": zoneout,
 }

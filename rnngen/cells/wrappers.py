@@ -1,7 +1,7 @@
 """Cells around cells: residual connections, zoneout, and dropout that is the same at every step.
 
-Each takes the wrapped cell's factory by name, `"package.module:factory"`, or as it is, and `kwargs` for it. Parameters
-and carry are the wrapped cell's, so that what finds its way in those finds it here too.
+Each takes the wrapped cell's factory, or its name as in a config, and `kwargs` for it. Parameters and carry are the
+wrapped cell's, so code that reads those of the wrapped cell reads these too.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import MOST_FEATURES, Affine, Cell, Gated
+from rnngen.cells.table import PLAIN
 from rnngen.registry import check_arguments, find
 from rnngen.types import Array, Carry, Key, PyTree
 
 
 def residual(hidden_dim: int, *, cell: str | Callable = "lstm", kwargs: dict | None = None) -> Cell:
-    """y + x P (He et al. 2016): P is the identity where x is as wide as y, else one more parameter, `skip [d, h]`.
+    """A residual connection, y + x P (He et al. 2016): P is the identity where x is as wide as y, else `skip [d, h]`.
 
     Raises ValueError where the wrapped cell cannot be made.
     """
@@ -46,12 +47,17 @@ def zoneout(
     rate: float = 0.1,
     carry_rate: float = 0.0,
 ) -> Cell:
-    """Each unit keeps its old value with probability `rate` (Krueger et al. 2017); without a key, its expected value.
+    """Zoneout: each unit keeps its old value with probability `rate` (Krueger et al. 2017).
 
-    rate: of the hidden state that is the output. carry_rate: of the rest of the carry, such as an LSTM's c.
+    Without a key, the new value is the expected one.
 
-    Raises ValueError for a rate outside [0, 1), where the wrapped cell cannot be made, and where its carry is neither
-    its output nor a mapping whose "h" is.
+    Args:
+      rate: of the hidden state that is the output.
+      carry_rate: of the rest of the carry, such as an LSTM's c.
+
+    Raises:
+      ValueError: a rate is outside [0, 1), the wrapped cell cannot be made, or its carry is neither its output nor a
+        mapping with the output under "h".
     """
     inner = _inner(cell, hidden_dim, kwargs)
     _check_hidden("zoneout", inner)
@@ -78,10 +84,9 @@ def variational_dropout(
     rate: float = 0.25,
     input_rate: float = 0.0,
 ) -> Cell:
-    """The hidden state that enters a step loses a share of its features, the same at all steps of a sequence (Gal and
-    Ghahramani 2016), and so does the input; what is left is larger by as much. Without a key nothing is lost.
+    """Dropout of input and hidden state by one mask for all steps of a sequence (Gal and Ghahramani 2016).
 
-    Raises ValueError as `zoneout`.
+    The features that remain are scaled up by 1 / (1 - rate). Without a key nothing is dropped. Raises as `zoneout`.
     """
     inner = _inner(cell, hidden_dim, kwargs)
     _check_hidden("variational_dropout", inner)
@@ -89,7 +94,7 @@ def variational_dropout(
 
     def project(params, xs, key=None):
         key_input, key_hidden = (None, None) if key is None else jax.random.split(key)
-        # One mask for all steps: time is the first axis, and what decodes a step at a time has no key.
+        # One mask for all steps: time is the first axis, and stepwise decoding has no key.
         masked = xs * _left(key_input, input_rate, (*xs.shape[1:-1], xs.shape[-1]), xs.dtype)
         left = _left(key_hidden, rate, (*xs.shape[1:-1], inner.output_dim), xs.dtype)
         left = jnp.broadcast_to(left, (*xs.shape[:-1], inner.output_dim))
@@ -103,11 +108,15 @@ def variational_dropout(
     return _observing(inner)._replace(project=project, step=step, diagonal=inner.diagonal)
 
 
-def _inner(cell: str | Callable, hidden_dim: int, kwargs: dict | None) -> Cell:
-    """The cell that is wrapped."""
-    from rnngen.cells.table import CELLS  # which has the wrappers in it
+WRAPPERS: dict[str, Callable[..., Cell]] = {
+    "residual": residual,
+    "variational_dropout": variational_dropout,
+    "zoneout": zoneout,
+}
 
-    factory, known = find(CELLS, cell, "cell") if isinstance(cell, str) else cell, dict(kwargs or {})
+
+def _inner(cell: str | Callable, hidden_dim: int, kwargs: dict | None) -> Cell:
+    factory, known = find(PLAIN | WRAPPERS, cell, "cell") if isinstance(cell, str) else cell, dict(kwargs or {})
     check_arguments(str(cell), factory, known)
     made = factory(hidden_dim, **known)
     if not isinstance(made, Cell):
@@ -118,14 +127,14 @@ def _inner(cell: str | Callable, hidden_dim: int, kwargs: dict | None) -> Cell:
 
 
 def _observing(inner: Cell) -> Cell:
-    """The wrapped cell with nothing claimed of it, and `observe` for a step's input that is within another."""
+    """Return the wrapped cell without its structure, `observe` reading the "u" of a wrapper's input."""
     return inner._replace(
         observe=lambda params, carry, u: inner.observe(params, carry, u["u"]), structure=None, diagonal=False
     )
 
 
 def _with_skip(structure: Gated | Affine | None) -> Gated | Affine | None:
-    """The structure of a cell whose output has `skip` added to it."""
+    """Return the structure of a cell whose output has `skip` added to it."""
     if isinstance(structure, Gated):
         gated = structure
 
@@ -144,12 +153,12 @@ def _with_skip(structure: Gated | Affine | None) -> Gated | Affine | None:
 
 
 def _by_leaf(function: Callable[[str], Any], carry: Carry) -> PyTree:
-    """`function(name)` of each leaf of a carry; the name of a carry that is one array is "h"."""
+    """Map `function(name)` over the leaves of a carry; a carry of one array is named "h"."""
     return jax.tree_util.tree_map_with_path(lambda path, _: function(path[-1].key if path else "h"), carry)
 
 
 def _kept(key: Key | None, rates: PyTree, carry: PyTree) -> PyTree:
-    """1 where an old value is kept and 0 where not, or without a key the rate itself."""
+    """Draw 1 where a unit keeps its old value, else 0; without a key, return the rates."""
     if key is None:
         return jax.tree.map(lambda rate, leaf: jnp.full(leaf.shape, rate, leaf.dtype), rates, carry)
     leaves, structure = jax.tree.flatten(carry)
@@ -161,7 +170,7 @@ def _kept(key: Key | None, rates: PyTree, carry: PyTree) -> PyTree:
 
 
 def _left(key: Key | None, rate: float, shape: tuple[int, ...], dtype) -> Array:
-    """0 at a share `rate` of the places, and 1 / (1 - rate) at the others; 1 everywhere without a key."""
+    """Draw a dropout mask: 0 with probability `rate`, else 1 / (1 - rate); all 1 without a key."""
     if key is None or not rate:
         return jnp.ones(shape, dtype)
     return jax.random.bernoulli(key, 1 - rate, shape).astype(dtype) / (1 - rate)

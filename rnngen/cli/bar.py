@@ -1,4 +1,4 @@
-"""What a person sees of a training: its rows, and on a terminal below them how far it is and how long it takes."""
+"""The terminal's view of a training: its rows, and below them a progress bar with the time left."""
 
 from types import TracebackType
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Bar:
-    """Prints rows. `begin` is for when it is known that there is something to train."""
+    """Prints rows, with a progress bar on a terminal."""
 
     def __init__(self, steps: int):
         self._console, self._training = Console(), False
@@ -23,7 +23,7 @@ class Bar:
         self._bars.stop()
 
     def begin(self) -> None:
-        """Programs are compiled from here to the first row."""
+        """Show that programs are being compiled, until the first row."""
         self._bars.start()
         if not self._console.is_terminal:
             self._say("compiling")
@@ -32,7 +32,7 @@ class Bar:
         """Print a row of the metrics or diagnoses."""
         self._say(_line(row))
         if row.get("split") == "train" and not self._training:
-            # Time is reckoned from the first row on: before it stood the compilation, or what another start trained.
+            # The clock starts at the first row: before it came the compilation, or the steps of an earlier start.
             self._bars.reset(self._task, completed=row["step"], description="training")
             self._training = True
         elif row.get("split") == "train":

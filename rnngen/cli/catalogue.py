@@ -55,7 +55,7 @@ def _print_keys() -> None:
 
 
 def _documentation(factory: Callable, table: Mapping) -> str:
-    """A factory's documentation; for a cell also that of its file (equation and paper) and what it declares."""
+    """Return a factory's documentation; for a cell also that of its file (equation and paper) and its structure."""
     own = inspect.getdoc(factory) or ""
     if table is not CELLS:
         return f"{own}\n"

@@ -56,7 +56,7 @@ def check_installation() -> Iterator[Finding]:
 
 def _cache() -> Iterator[Finding]:
     own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    folder = Path(own) if own else runtime.cache_folder()
+    folder = Path(own) if own else runtime.program_folder()
     if folder is None:
         yield Finding(False, "no folder for compiled programs that is yours alone: workers compile anew each time")
     else:
@@ -86,7 +86,7 @@ def _said(sizes: Mapping[int, Found]) -> str:
 
 
 def _ratio(seconds: dict[str, float]) -> str:
-    """The loops' time over that of the fastest engine in JAX; above 1, JAX runs such layers."""
+    """Return the loops' time over that of the fastest engine in JAX; above 1, JAX runs such layers."""
     others = [spent for way, spent in seconds.items() if way != LOOPS]
     return f"{seconds[LOOPS] / min(others):.2f}" if LOOPS in seconds and others else "not known"
 

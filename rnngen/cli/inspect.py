@@ -6,17 +6,17 @@ Writes RUN/inspect.html: what units tell, which inputs the predictions depend on
 from argparse import Namespace
 from pathlib import Path
 
-from rnngen.cli.parser import Parser, path, whole
+from rnngen.cli.parser import Parser, add_run_arguments, whole
 
 EXAMPLE = "rnngen inspect runs/char_rnn --steps=200"
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("folder", metavar="RUN", type=path, help="folder of the run")
     parser.add_argument("--text", metavar="TEXT", help="input: text, or the name of a file (default: validation data)")
     parser.add_argument("--file", metavar="FILE", help="file that holds the input")
     parser.add_argument("--steps", metavar="N", type=whole(2), help="steps of the input, at most (default: 600)")
+    add_run_arguments(parser)
 
 
 def run(options: Namespace) -> int:
@@ -46,12 +46,13 @@ def run(options: Namespace) -> int:
 
 
 def _about(folder: Path) -> dict:
+    from rnngen.config import Component
     from rnngen.config.check import as_call
     from rnngen.storage.folder import RunFolder
 
     run = RunFolder(folder)
     config, step = run.config() or {}, (run.result() or {}).get("step", 0)
-    return {"cell": as_call(config["cell"]), "task": as_call(config["task"]), "step": step}
+    return {part: as_call(Component.of(config[part])) for part in ("cell", "task")} | {"step": step}
 
 
 def _subject(options: Namespace):
@@ -61,6 +62,6 @@ def _subject(options: Namespace):
 
     steps = STEPS if options.steps is None else options.steps
     if options.text is None and options.file is None:
-        return load_subject(options.folder, steps)
-    generator = load_generator(options.folder)
+        return load_subject(options.folder, steps, options.trust)
+    generator = load_generator(options.folder, options.trust)
     return given_subject(generator, given_text("text", options.text, options.file, generator) or "", steps)

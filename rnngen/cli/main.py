@@ -51,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
       The exit status.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    # As `python -m` does: cells and tasks of one's own are found from where one stands.
+    # Like `python -m`: cells and tasks of the user's own are found in the working directory.
     sys.path.insert(0, os.getcwd())
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what this terminal cannot show is no reason to stop
+        sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks must not raise
     try:
         status = _perform(arguments)
         sys.stdout.flush()
@@ -140,7 +140,7 @@ def _current_name(command: str) -> str:
 
 
 def _underscored(argument: str) -> str:
-    """The name of an option as it is declared: --top-k is --top_k."""
+    """Return the name of an option as it is declared: --top-k is --top_k."""
     name = re.match(r"--\w+(-\w+)+(?==|$)", argument)
     return argument if name is None else f"--{name[0][2:].replace('-', '_')}{argument[name.end() :]}"
 
@@ -159,7 +159,7 @@ def _print_completion(shell: str) -> int:
 
 
 def _config_error() -> type[Exception]:
-    """Import ConfigError when an exception is looked at, since JAX comes with it."""
+    """Import ConfigError only once an exception is handled, since JAX comes with it."""
     from rnngen.config.check import ConfigError
 
     return ConfigError

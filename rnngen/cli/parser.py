@@ -1,4 +1,4 @@
-"""The parser of the command line: one-line errors, defaults in the help, the nearest name of what is unknown."""
+"""The parser of the command line: one-line errors, defaults in the help, the nearest name to an unknown one."""
 
 import argparse
 import math
@@ -70,6 +70,14 @@ def add_config_arguments(parser: Parser, pattern: str, notes: str) -> None:
     )
 
 
+def add_run_arguments(parser: Parser) -> None:
+    """Add what commands on a trained run share: its folder, and whether to trust what it names."""
+    parser.add_argument("folder", metavar="RUN", type=path, help="folder of the run")
+    parser.add_argument(
+        "--trust", action="store_true", help="import the modules that the run names, also of a folder made elsewhere"
+    )
+
+
 def check_needed(options: argparse.Namespace) -> None:
     """Raise UsageError unless --config and --workdir are given."""
     if not options.config:
@@ -79,14 +87,14 @@ def check_needed(options: argparse.Namespace) -> None:
 
 
 def path(text: str) -> Path:
-    """A type of options: a path, in which ~ is the home folder."""
+    """Convert an option to a path, in which ~ is the home folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return Path(text).expanduser()
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A type of options: whole numbers from `least` to `most`."""
+    """Return an option type: whole numbers from `least` to `most`."""
     wanted = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
 
     def convert(text: str) -> int:
@@ -102,7 +110,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def number(least: float) -> Callable[[str], float]:
-    """A type of options: finite numbers of at least `least`."""
+    """Return an option type: finite numbers of at least `least`."""
 
     def convert(text: str) -> float:
         try:

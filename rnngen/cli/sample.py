@@ -6,7 +6,7 @@ Text is shown as it is drawn; text, MIDI, WAV, PNG or SVG files go to RUN/sample
 import sys
 from argparse import Namespace
 
-from rnngen.cli.parser import Parser, path, whole
+from rnngen.cli.parser import Parser, add_run_arguments, path, whole
 
 EXAMPLE = 'rnngen sample runs/char_rnn --prompt="ROMEO:" --length=500 --temperature=0.8'
 SAMPLING = ("temperature", "top_k", "top_p")
@@ -15,7 +15,6 @@ SAMPLING = ("temperature", "top_k", "top_p")
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("folder", metavar="RUN", type=path, help="folder of the run")
     add("--prompt", metavar="TEXT", help="beginning of the sequence: text, or the name of a file")
     add("--prompt_file", metavar="FILE", help="file that holds the prompt")
     add("--length", metavar="N", type=whole(0), default=0, help="steps; 0: the usual length of the data")
@@ -24,6 +23,7 @@ def add_arguments(parser: Parser) -> None:
     add("--top_p", metavar="P", type=float, help="draw from the most probable tokens of this share (default: 1)")
     add("--batch", metavar="N", type=whole(1), default=1, help="number of sequences")
     add("--seed", metavar="N", type=whole(0, 2**32 - 1), default=0, help="seed of the draws")
+    add_run_arguments(parser)
     add(
         "--out", metavar="DIR", type=path, help="folder of the MIDI, WAV, PNG, SVG or text files (default: RUN/samples)"
     )
@@ -42,7 +42,7 @@ def run(options: Namespace) -> int:
     out = options.out or options.folder / "samples"
     with error_at("JAX"):
         runtime.start()
-    generator = load_generator(options.folder)
+    generator = load_generator(options.folder, options.trust)
     check_writable(out)
     prompt = given_text("prompt", options.prompt, options.prompt_file, generator)
     asked = {"prompt": prompt, "length": options.length, "seed": options.seed} | sampling

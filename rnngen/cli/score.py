@@ -3,16 +3,16 @@
 import math
 from argparse import Namespace
 
-from rnngen.cli.parser import Parser, path
+from rnngen.cli.parser import Parser, add_run_arguments
 
 EXAMPLE = 'rnngen score runs/char_rnn --text="To be, or not to be"'
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("folder", metavar="RUN", type=path, help="folder of the run")
     parser.add_argument("--text", metavar="TEXT", help="sequence to score: text, or the name of a file")
     parser.add_argument("--file", metavar="FILE", help="file that holds the sequence")
+    add_run_arguments(parser)
 
 
 def run(options: Namespace) -> int:
@@ -24,7 +24,7 @@ def run(options: Namespace) -> int:
 
     with error_at("JAX"):
         runtime.start()
-    generator = load_generator(options.folder)
+    generator = load_generator(options.folder, options.trust)
     given = given_text("text", options.text, options.file, generator)
     if given is None:
         raise ConfigError(f"score: give --text=TEXT or --file=FILE{'' if generator.codec.show else ' (here a file)'}")

@@ -11,7 +11,7 @@ from rnngen import runtime
 from rnngen.generation.generator import Generator
 
 AT_ONCE = 16  # symbols that are shown together
-CUT = "\ufffd"  # what bytes that are no character yet look like
+CUT = "\ufffd"  # stands for the bytes of an incomplete character
 
 Show = Callable[[np.ndarray], str]
 

@@ -1,6 +1,6 @@
 """Train all trials of a sweep, or those that are left.
 
-The trials are those of the file's get_sweep(). The same command finishes what is missing.
+The trials are those of the file's get_sweep(). The same command continues an unfinished sweep.
 """
 
 from argparse import Namespace
@@ -36,16 +36,11 @@ def run(options: Namespace) -> int:
 
 def _run(options: Namespace, base: dict, launch: dict, space, about: str | None) -> int:
     from rnngen.cli import report
-    from rnngen.runs.train import check_writable
-    from rnngen.storage import locks, preemption
-    from rnngen.sweep.campaign import begin
+    from rnngen.sweep.campaign import held
     from rnngen.sweep.progress import Progress
 
-    folder = options.workdir
-    check_writable(folder)
-    # Longer than its workers, which it waits for.
-    with preemption.listening(grace=preemption.GRACE + 8), locks.hold(folder, options.take_over):
-        sweep = begin(folder, base, space, launch, options.retry_failed, options.detach)
+    folder, given = options.workdir, {name: getattr(options, name) for name in ("take_over", "retry_failed", "detach")}
+    with held(folder, base, space, launch, **given) as sweep:
         if sweep.left and about:
             print(about.strip(), end="\n\n", flush=True)  # what it is, and what it will cost
         if options.detach:

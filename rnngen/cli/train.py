@@ -1,6 +1,6 @@
 """Train one run, or continue one that was stopped.
 
-The same command goes on where it was stopped, and does nothing once the run is over.
+The same command continues a stopped run, and does nothing once the run is over.
 """
 
 from argparse import Namespace
@@ -19,7 +19,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Names between commas."""
+    """Split names at commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -57,7 +57,7 @@ def run(options: Namespace) -> int:
 def _show(result: dict, folder: Path) -> None:
     test = ", ".join(f"{k} {v:.4g}" for k, v in result.get("metrics", {}).get("test", {}).items())
     solved = "solved" if result["solved"] else "not solved"
-    baseline = f"without memory {result['baseline']:.4g}"
+    baseline = f"memoryless baseline {result['baseline']:.4g}"
     print(f"{result['status']} at step {result['step']}: test {test}; {baseline}; {solved}")
     if found := result["half_life"]:
         initial, final = found["initial"], found["final"]

@@ -1,10 +1,11 @@
 """From a config to objects, strictly. Nothing below this package sees a ConfigDict."""
 
-from rnngen.config.build import build, build_cell, build_task, model_for
+from rnngen.config.build import build, build_cell, build_task
 from rnngen.config.defaults import base_config, component
 from rnngen.config.fingerprint import fingerprint
 from rnngen.config.resolve import complete, plain, resolve, takes_hidden_dim
 from rnngen.config.run_config import Component, RunConfig
+from rnngen.config.stored import model_for
 
 __all__ = [
     "Component",

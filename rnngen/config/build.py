@@ -1,4 +1,4 @@
-"""From a `RunConfig` to objects. What trials of a sweep share is made once: frozen parts are the cache's keys."""
+"""From a `RunConfig` to objects. Those shared by trials of a sweep are made once: frozen parts are the cache's keys."""
 
 import dataclasses
 import functools
@@ -8,8 +8,8 @@ from typing import Any
 from rnngen.cells import CELLS, Cell
 from rnngen.cells.cell import MOST_FEATURES
 from rnngen.config.check import ConfigError, error_at
+from rnngen.config.defaults import base_config
 from rnngen.config.fingerprint import program
-from rnngen.config.resolve import check_components, complete, default_model
 from rnngen.config.run_config import (
     Arguments,
     Component,
@@ -56,29 +56,13 @@ def build(config: RunConfig) -> Experiment:
 
 
 def build_cell(cell: Component) -> Cell:
-    """Make the cell that a config names. Raises ConfigError where its factory refuses its arguments."""
+    """Make the cell that a config names; raise ConfigError where its factory refuses its arguments."""
     return _cell(cell)
 
 
 def build_task(task: Component) -> Task:
-    """Make the task that a config names. Raises ConfigError where its factory refuses its arguments."""
+    """Make the task that a config names; raise ConfigError where its factory refuses its arguments."""
     return _task(task)
-
-
-def model_for(config: Mapping, spec: InputSpec, head: Head, loss: Callable) -> Model:
-    """Make the model of a run's config as its folder has it, for a task of this input, head and loss.
-
-    The task is not looked for, since this needs no data.
-
-    Raises:
-      ConfigError: the rest is no resolved config.
-    """
-    resolved = complete(config)
-    check_components(resolved, ("cell", "model.head_init", "model.engine", "model.latent"))
-    resolved |= {"task": {"name": "", "kwargs": {}}, "optim": resolved["optim"] | {"kwargs": {}}}
-    resolved["diagnose"] = resolved["diagnose"] | {"what": []}
-    frozen = RunConfig.from_dict(resolved)
-    return _model(_cell(frozen.cell), frozen.model, frozen.dtype, spec, head, loss)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -89,7 +73,7 @@ def width(cell: Component, task: Component, model: ModelConfig, dtype: str) -> i
     def parameters(hidden_dim: int) -> int:
         wide = dataclasses.replace(cell, kwargs=Arguments({**cell.kwargs, "hidden_dim": hidden_dim}))
         spec, goal = made.data.input_spec, made.objective
-        return count_params(_model(_cell(wide), model, dtype, spec, goal.head, goal.loss))
+        return count_params(make_model(_cell(wide), model, dtype, spec, goal.head, goal.loss))
 
     return widest(parameters, model.param_budget)
 
@@ -98,9 +82,9 @@ def width(cell: Component, task: Component, model: ModelConfig, dtype: str) -> i
 def _parts(
     cell: Component, task: Component, model: ModelConfig, dtype: str, diagnose: DiagnoseConfig, regularizer: Component
 ) -> tuple[Model, Task, DiagnosticsConfig, Regularizer]:
-    """Make what has to fit each other, and check that it does."""
+    """Make the parts that must fit each other, and check that they do."""
     made = _task(task)
-    whole = _model(_cell(cell), model, dtype, made.data.input_spec, made.objective.head, made.objective.loss)
+    whole = make_model(_cell(cell), model, dtype, made.data.input_spec, made.objective.head, made.objective.loss)
     penalty = _of_kind(Regularizer, "config.optim.regularizer", REGULARIZERS, regularizer, "regulariser")
     what = {part.name: _diagnosis(number, part) for number, part in enumerate(diagnose.what)}
     diagnostics = DiagnosticsConfig(diagnose.every, what, diagnose.examples)
@@ -118,7 +102,8 @@ def _optimizer(optim: OptimConfig, steps: int) -> Optimizer:
         return build_optimizer(steps=steps, schedule=schedule["name"], schedule_kwargs=schedule["kwargs"], **given)
 
 
-def _model(cell: Cell, model: ModelConfig, dtype: str, spec: InputSpec, head: Head, loss: Callable) -> Model:
+def make_model(cell: Cell, model: ModelConfig, dtype: str, spec: InputSpec, head: Head, loss: Callable) -> Model:
+    """Make the model of a config for an input, a head and a loss; raise ConfigError where they do not fit."""
     if cell.output_dim > MOST_FEATURES:
         raise ConfigError(f"config.cell: has {cell.output_dim} features, and {MOST_FEATURES} are the most")
     options = plain_values(model) | {"dtype": dtype}
@@ -139,9 +124,11 @@ def _model(cell: Cell, model: ModelConfig, dtype: str, spec: InputSpec, head: He
 
 def _check_no_other(latent: str, options: dict) -> None:
     """Raise ConfigError where an option that a latent model does not have is set."""
+    usual = base_config().to_dict()["model"]
+    name_of = lambda value: value["name"] if isinstance(value, dict) else value  # noqa: E731
     for name, value in options.items():
-        if name not in ("dtype", "engine") and value != default_model()[name]:
-            raise ConfigError(f"config.model.{name}: {latent} has no such thing; leave it at {default_model()[name]!r}")
+        if name not in ("dtype", "engine") and name_of(value) != name_of(usual[name]):
+            raise ConfigError(f"config.model.{name}: {latent} has no such thing; leave it at {usual[name]!r}")
 
 
 def _call(table: Mapping, part: Component, what: str) -> Any:
@@ -159,7 +146,7 @@ def _diagnosis(number: int, part: Component) -> Diagnosis:
 
 
 def _of_kind(kind: type, where: str, table: Mapping, part: Component, what: str) -> Any:
-    """Make a component. Raises ConfigError where its factory makes something of another kind."""
+    """Make a component; raise ConfigError where its factory makes something of another kind."""
     with error_at(f"{where}.kwargs"):
         made = _call(table, part, what)
     if not isinstance(made, kind):

@@ -1,4 +1,4 @@
-"""What a config may hold: keys, types and arguments checked, each complaint one line that names the place."""
+"""Checks of a config's keys, types and arguments; each error is one line that names the place."""
 
 import contextlib
 import difflib
@@ -15,24 +15,23 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rnngen.registry import nearest
-from rnngen.storage.jsonl import one_line
+from rnngen.registry import nearest, one_line
 
 DEEPEST = 50  # a value of a config within others
 LARGEST, LARGEST_FLOAT = 2**31 - 1, 3.4e38  # as far as JAX counts, and computes
 
 
 class ConfigError(ValueError):
-    """A config, or a folder that was made for another one, is wrong; the message is one line for a person."""
+    """An error in a config, or a folder that holds another config; the message is one line for a person."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
 
 
 def load_module(path: str) -> types.ModuleType:
-    """The config file as a module, which can import what lies beside it as a script can.
+    """Load a config file as a module, which can import modules beside it as a script can.
 
-    Raises ConfigError naming the file, and the line where it fails.
+    Raises ConfigError that names the file, and the line where it fails.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -42,13 +41,13 @@ def load_module(path: str) -> types.ModuleType:
     if spec is None or loader is None:
         raise ConfigError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and pickle look for what it defines
+    sys.modules[spec.name] = module  # dataclasses and pickle look there for its classes
     folder = str(file.resolve().parent)
     sys.path.insert(0, folder)
     try:
         _calling(path, lambda: loader.exec_module(module))
     finally:
-        # Found to the end, by workers too, but no longer in place of what others import.
+        # Moved to the end: workers still find it, but it shadows no other import.
         sys.path.remove(folder)
         sys.path += [] if folder in sys.path else [folder]
     if not callable(getattr(module, "get_config", None)):
@@ -57,17 +56,17 @@ def load_module(path: str) -> types.ModuleType:
 
 
 def call(path: str, module: types.ModuleType, function: str) -> Any:
-    """`module.function()`; raises ConfigError naming the file, and the line where it fails."""
+    """Return `module.function()`; raise ConfigError naming the file, and the line where it fails."""
     if not callable(getattr(module, function, None)):
         raise ConfigError(f"{path}: has no {function}(){nearest(function, _functions(module))}")
     return _calling(path, getattr(module, function))
 
 
 def set_override(config: dict, name: str, value: Any, base: Mapping | None = None) -> None:
-    """Set a dotted name in a plain config; a mapping changes of a group, or of its kwargs, what it names.
+    """Set a dotted name in a plain config; a mapping changes only the keys of a group, or of its kwargs, that it holds.
 
-    The kwargs of another component than that of `base`, which is being changed, start anew. Raises ConfigError where no
-    such key can be.
+    A component of another name than in `base`, the config that is being changed, starts without the old one's kwargs.
+    Raises ConfigError for a key that cannot be there.
     """
     check_name(config, name)
     *groups, last = check_key("overrides", name).split(".")
@@ -87,7 +86,7 @@ def set_override(config: dict, name: str, value: Any, base: Mapping | None = Non
 
 
 def _anew(group: Mapping, given: Mapping) -> dict:
-    """What is given, with no kwargs rather than another component's where none are."""
+    """Return a copy of `given` in which a component of another name than in `group` has its own kwargs, or none."""
     groups = [key for key in given if key != "kwargs" and all(isinstance(g.get(key), Mapping) for g in (group, given))]
     filled = dict(given) | {key: _anew(group[key], given[key]) for key in groups}
     another = "name" in given and given["name"] != group.get("name")
@@ -108,7 +107,7 @@ def check_name(config: Mapping, name: str) -> None:
 
 
 def merge(base: dict, given: Mapping, where: str) -> dict:
-    """`base` with the values of `given`, each of a known key and of the type that `base` has there."""
+    """Return `base` with the values of `given`: each of a known key, and of the type of the value in `base`."""
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where}: must be a mapping with {', '.join(base)}, got {shown(given)}")
     merged = dict(base)
@@ -130,7 +129,7 @@ def merge(base: dict, given: Mapping, where: str) -> dict:
 
 
 def check_leaf(where: str, value: Any) -> Any:
-    """`value`, if it is one that a JSON file gives back as it was; raises ConfigError for another."""
+    """Return a value that survives a round trip through JSON; raise ConfigError for any other."""
     if _not_finite(value) and re.search(r"\.kwargs\.[^.[]+$", where):
         return value  # a factory may have such a default: `check_kwargs` judges
     if isinstance(value, float | int):
@@ -142,41 +141,40 @@ def check_leaf(where: str, value: Any) -> Any:
 
 
 def check_key(where: str, key: Any) -> str:
-    """`key`, if it can be one of a config; raises ConfigError for another."""
+    """Return a key that a config can have; raise ConfigError for any other."""
     if not isinstance(key, str) or not _is_text(key):
         raise ConfigError(f"{where}: keys must be text, got {shown(key)}")
     return key
 
 
 def _is_text(value: str) -> bool:
-    """Whether a file can hold it: half of a surrogate pair has no UTF-8."""
+    """Return True where a file can hold the text: half of a surrogate pair has no UTF-8."""
     return not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
-def shown(value: Any, most: int = 200) -> str:
-    """A value as it is written in Python, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]}..."
+def shown(value: Any) -> str:
+    """Return a value as it is written in Python, cut where it is long."""
+    return one_line(repr(value), 200)
 
 
 def as_call(part: Any) -> str:
-    """A component as it would be called: `lstm(hidden_dim=8)`."""
+    """Format a component as a call: `lstm(hidden_dim=8)`."""
     return f"{part.name}({', '.join(f'{name}={value!r}' for name, value in part.kwargs.items())})"
 
 
 @functools.lru_cache(maxsize=256)
 def _arguments(factory: Callable) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
-    """A factory's parameters and their types, by name."""
+    """Return a factory's parameters and their types, by name."""
     try:
         hints = typing.get_type_hints(factory)
-    except Exception:  # annotations of a user's factory may name what is not there at run time
+    except Exception:  # annotations of a user's factory may name modules that are missing at run time
         hints = {}
     return dict(inspect.signature(factory).parameters), hints
 
 
 def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplied: tuple[str, ...]) -> dict:
-    """`kwargs` checked against the factory's signature, with its defaults filled in."""
-    # LRUCache, since a sweep may check ten thousand configs; a factory that cannot be looked up is looked at anew.
+    """Check `kwargs` against the factory's signature, and return them with its defaults filled in."""
+    # Cached, since a sweep may check ten thousand configs; a factory that cannot be hashed is inspected each time.
     known, hints = (_arguments if isinstance(factory, Hashable) else _arguments.__wrapped__)(factory)
     parameters = {key: p for key, p in known.items() if key not in supplied}
     checked: dict[str, Any] = {
@@ -198,7 +196,7 @@ def check_kwargs(where: str, name: str, factory: Callable, kwargs: dict, supplie
 
 
 def _typed(path: str, value: Any, hint: Any) -> Any:
-    """`value` as the type that `hint` asks for: whole numbers pass for floats, lists for tuples."""
+    """Return `value` as the type of `hint`: whole numbers pass for floats, lists for tuples."""
     allowed = (
         typing.get_args(hint)
         if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
@@ -227,7 +225,7 @@ def _not_finite(value: Any) -> bool:
 
 @contextlib.contextmanager
 def error_at(where: str) -> Iterator[None]:
-    """Head complaints about values with the place in the config, as ConfigError."""
+    """Turn errors about values into ConfigErrors that begin with the place in the config."""
     try:
         yield
     except ConfigError:

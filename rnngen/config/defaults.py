@@ -1,4 +1,4 @@
-"""Every key of a config: its default, and what it means; `kwargs` are the arguments of what stands beside them."""
+"""Every key of a config, with its default and its meaning; `kwargs` are the arguments of the component beside them."""
 
 from typing import Any
 
@@ -15,52 +15,52 @@ MEANINGS = {
     "task.kwargs.*": "arguments of the task",
     "model.num_layers": "recurrent layers, one above another",
     "model.param_budget": "above 0: the cell gets the largest hidden_dim with which the model has no more parameters",
-    "model.embed_dim": "numbers that stand for a token; 0: tokens enter one-hot",
+    "model.embed_dim": "width of the token embedding; 0: tokens enter one-hot",
     "model.dropout": "rate, of every layer's output",
     "model.input_dropout": "rate, of what enters the first layer",
     "model.recurrent_dropout": "rate, of the recurrent kernel's weights, the same for all steps of a batch",
-    "model.locked_dropout": "whether a sequence loses the same features at every step",
-    "model.bidirectional": "whether every layer reads from both ends",
-    "model.head_init.name": "how the output layer's weights begin",
+    "model.locked_dropout": "one dropout mask for all steps of a sequence",
+    "model.bidirectional": "every layer reads from both ends",
+    "model.head_init.name": "initialiser of the output layer's weights",
     "model.head_init.kwargs.*": "arguments of the initialiser",
     "model.latent.name": "a latent model, for sequences with noise of their own; none: the plain one",
     "model.latent.kwargs.*": "arguments of the latent model",
-    "model.engine.name": "how a cell is run through time",
+    "model.engine.name": "engine that runs a cell through time",
     "model.engine.kwargs.*": "arguments of the engine",
-    "optim.name": "the update's rule",
+    "optim.name": "an optimiser of this list, or package.module:factory",
     "optim.kwargs.*": "arguments of the optimiser",
-    "optim.learning_rate": "at the start; the schedule says what becomes of it",
+    "optim.learning_rate": "at the start; the schedule changes it",
     "optim.clip_norm": "gradients of a larger norm are scaled down to it; 0: none are",
-    "optim.clip_value": "each number of the gradient is held within plus and minus this; 0: none is",
+    "optim.clip_value": "each entry of the gradient is clipped to plus and minus this; 0: none is",
     "optim.schedule.name": "of the learning rate over the run",
     "optim.schedule.kwargs.*": "arguments of the schedule",
-    "optim.regularizer.name": "what is added to the task's loss",
+    "optim.regularizer.name": "penalty that is added to the task's loss",
     "optim.regularizer.kwargs.*": "arguments of the regulariser",
     "train.steps": "updates of the run, at most",
     "train.batch_size": "examples, or streams, of an update",
-    "train.full_batch": "whether each update takes the whole training set",
+    "train.full_batch": "each update takes the whole training set",
     "train.log_every": "updates between rows of the train split; the nearest that divides the other intervals is taken",
     "train.eval_every": "updates between evaluations of valid; -1: 500, or a tenth of steps if that is less; 0: none",
     "train.eval_batch_size": "examples, or streams, that are evaluated together",
     "train.save_every": "updates between checkpoints; 0: the last alone is saved",
     "train.stop_metric": "a metric of the valid split that ends the training when it reaches stop_at; empty: none does",
-    "train.stop_at": "where: the loss from above, any other from below",
+    "train.stop_at": "value to reach: the loss from above, any other from below",
     "train.select": "the parameters that the run is judged by: last, or best on the valid split",
     "train.patience": "evaluations without a better loss after which training ends; 0: it does not",
-    "train.on_divergence": "what follows a loss or parameter that is not finite: stop, skip_update or restore",
+    "train.on_divergence": "action on a loss or parameter that is not finite: stop, skip_update or restore",
     "diagnose.every": "updates between diagnoses; 0: before the first and after the last alone",
     "diagnose.what": "names of diagnoses, or components with arguments",
-    "diagnose.examples": "of the valid split, that diagnoses look at",
+    "diagnose.examples": "examples of the valid split that are diagnosed",
 }
 
 
 def component(name: str, /, **kwargs: Any) -> ConfigDict:
-    """`{"name": name, "kwargs": kwargs}`: how a config names a cell, a task, an initialiser."""
+    """Return `{"name": name, "kwargs": kwargs}`, by which a config names a cell, a task, an initialiser."""
     return ConfigDict({"name": name, "kwargs": kwargs})
 
 
 def base_config() -> ConfigDict:
-    """Every key that a config may have, with its default."""
+    """Return a config of every key, with its default."""
     return ConfigDict(
         {
             "seed": 0,

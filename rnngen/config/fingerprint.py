@@ -1,4 +1,4 @@
-"""What two runs have in common: all, or the programs that train them; else where they differ."""
+"""Comparison of configs: a fingerprint of one, the part that decides its compiled programs, the difference of two."""
 
 import dataclasses
 import hashlib
@@ -17,11 +17,11 @@ def fingerprint(config: RunConfig) -> str:
 
 
 def program(config: RunConfig) -> RunConfig:
-    """Return the config without what is data to the compiled programs: equal where the same programs serve two runs.
+    """Return the part of a config that decides the compiled programs: equal where the same programs serve two runs.
 
-    This is the only notion of "the same program": by it compiled programs are kept, trials packed together, and jobs
-    dealt to the worker that has compiled theirs. Data are the seed; the fractional numbers of initialisers, which are
-    in the parameters; and those of the optimiser, which are in its state, unless a schedule computes with them. All
+    This is the only notion of "the same program": by it compiled programs are cached, trials packed together, and jobs
+    dealt to the worker that has compiled theirs. Left out are the seed; the fractional numbers of initialisers, which
+    are in the parameters; and those of the optimiser, which are in its state, unless a schedule computes with them. All
     other numbers may be constants of a program, such as those of a cell's step.
     """
     optim = config.optim
@@ -42,7 +42,7 @@ def program(config: RunConfig) -> RunConfig:
 
 
 def difference(there: dict, here: dict) -> str:
-    """Return what differs between two configs, in one line."""
+    """Describe the difference between two configs, in one line."""
     old, new = flatten(there), flatten(here)
     keys = [k for k in sorted(old | new) if old.get(k) != new.get(k)]
     shown = [f"{k} is {old.get(k)!r:.80} there, {new.get(k)!r:.80} here" for k in keys[:3]]

@@ -1,4 +1,4 @@
-"""From what a person writes to a `RunConfig`, strictly: every key, name and argument is checked, defaults filled in."""
+"""From a config as written to a `RunConfig`, strictly: every key, name and argument is checked, defaults filled in."""
 
 import functools
 import inspect
@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS
+from rnngen.config.build import width
 from rnngen.config.check import DEEPEST, ConfigError, check_key, check_kwargs, check_leaf, error_at, merge, shown
 from rnngen.config.defaults import base_config
 from rnngen.config.run_config import RunConfig
@@ -21,7 +22,7 @@ from rnngen.training import OPTIMIZERS, REGULARIZERS, SCHEDULES
 
 DTYPES = ("float32", "bfloat16")
 SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at least, unless a config says otherwise
-# Where each component stands in a config, what it is called, its built-ins, and the arguments of its
+# Each component's place in a config, its name in messages, its built-ins, and the arguments of its
 # factory that do not come from the config.
 COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "cell": ("cell", CELLS, ()),
@@ -80,7 +81,7 @@ def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
     """Return a value of a config as JSON has it: ConfigDicts as dicts, also within lists, NumPy's numbers as Python's.
 
     Raises:
-      ConfigError: naming the place of what JSON does not have, or of what is nested more than `depth` deep.
+      ConfigError: naming the place of a value that JSON does not have, or that is nested more than `depth` deep.
     """
     if not depth:
         raise ConfigError(f"{where[:60]}...: is nested more than {DEEPEST} deep")
@@ -103,17 +104,11 @@ def check_components(resolved: dict, paths: tuple[str, ...]) -> None:
         raise ConfigError(f"config.dtype: {resolved['dtype']!r} is not one of {', '.join(DTYPES)}")
 
 
-@functools.cache
-def default_model() -> dict:
-    """Return the `model` of a resolved `base_config`."""
-    return resolve(base_config()).to_dict()["model"]
-
-
 def takes_hidden_dim(cell: str) -> bool:
     """Return True where the factory of a cell of this name, if there is one, takes a `hidden_dim`."""
     try:
         return "hidden_dim" in inspect.signature(find(CELLS, cell, "cell")).parameters
-    except ValueError:  # what is wrong with the name, `resolve` says
+    except ValueError:  # `resolve` reports a wrong name
         return False
 
 
@@ -139,7 +134,7 @@ def _diagnoses(what: list) -> list[dict]:
 
 
 def _leave_width_to_budget(resolved: dict) -> None:
-    """Have a cell whose `hidden_dim` a budget decides need no other."""
+    """Fill in a `hidden_dim` where a budget will decide it."""
     cell = resolved["cell"]
     if resolved["model"]["param_budget"] > 0 and takes_hidden_dim(cell["name"]) and isinstance(cell["kwargs"], dict):
         cell["kwargs"] = {"hidden_dim": 1} | cell["kwargs"]
@@ -153,7 +148,5 @@ def _width(config: RunConfig) -> int | None:
         raise ConfigError(f"config.model.param_budget: {what}")
     if not budget:
         return None
-    from rnngen.config.build import width  # here: building needs what is resolved
-
     with error_at("config.model.param_budget"):
         return width(config.cell, config.task, config.model, config.dtype)

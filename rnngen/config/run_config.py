@@ -72,7 +72,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """The optimiser and what goes with it; see `base_config`."""
+    """The optimiser, its schedule, clipping and regulariser; see `base_config`."""
 
     name: str
     kwargs: Arguments
@@ -107,7 +107,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, resolved: Mapping[str, Any]) -> "RunConfig":
-        """Freeze a resolved config; its keys are all there."""
+        """Freeze a resolved config, which has every key."""
         model, optim, diagnose = (dict(resolved[name]) for name in ("model", "optim", "diagnose"))
         model |= {name: Component.of(model[name]) for name in ("head_init", "latent", "engine")}
         optim |= {name: Component.of(optim[name]) for name in ("schedule", "regularizer")}

@@ -1,7 +1,7 @@
-"""Real sequences, one file a set: loader, codec and task together.
+"""Data sets of real sequences, one file each, with loader, codec and task.
 
-`DATASETS` is every task on real data by the name a config gives it, `CODECS` every codec by the name that a run folder
-stores, `TASKS` every task, synthetic or real.
+`DATASETS` lists all tasks on real data by their name in a config, `CODECS` all codecs by their name in a run folder,
+and `TASKS` all tasks, synthetic or real.
 """
 
 from collections.abc import Callable

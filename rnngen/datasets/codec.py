@@ -1,4 +1,4 @@
-"""The contract of a codec: a kind of sequence, and how a person gives and gets one."""
+"""The contract of a codec: a kind of sequence, and its conversion from and to files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,15 @@ from rnngen.types import InputSpec
 
 
 class Codec(NamedTuple):
-    """A kind of sequence that a model makes: text, music, pixels, pen strokes, sound, trajectories.
+    """A kind of sequence that a model generates: text, music, pixels, pen strokes, sound, trajectories.
 
-    input_spec: what a model is fed, and how what was drawn becomes its next input.
-    head: the distribution of a value; values `[t, ...]` are shaped as its targets.
-    read: (prompt) -> values `[t, ...]`; text itself, else the name of a file. Raises ValueError naming what it cannot
-      read.
-    write: (sequences, each of values `[t, ...]`, a path without suffix) -> the files written.
-    show: (values) -> text for the terminal, where values can be read there as they are drawn; None: they cannot.
+    Attributes:
+      input_spec: the inputs of a model, and the conversion of a drawn value to the next input.
+      head: the distribution of a value; values `[t, ...]` have the shape of its targets.
+      read: (prompt) -> values `[t, ...]`; a prompt is text itself, else the name of a file. Raises ValueError naming
+        anything that it cannot read.
+      write: (sequences, each of values `[t, ...]`, a path without suffix) -> the files written.
+      show: (values) -> text for the terminal, while they are drawn; None where they cannot be shown as text.
     """
 
     input_spec: InputSpec

@@ -1,4 +1,4 @@
-"""Scanned digits read pixel by pixel: sequential (and permuted) MNIST in small (Le et al. 2015)."""
+"""Scanned digits read pixel by pixel: a small version of sequential (and permuted) MNIST (Le et al. 2015)."""
 
 import math
 
@@ -13,12 +13,12 @@ SPLIT_SIZES = {"train": 1297, "valid": 250, "test": 250}
 
 
 def load_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """split -> (pixels in [0, 1] `[n, 64]` float32, classes `[n]` int32).
+    """Return split -> (pixels in [0, 1] `[n, 64]` float32, classes `[n]` int32).
 
-    The split is fixed: one shuffle by `RandomState(0)`, whose stream NumPy keeps for ever, then the
-    first 1297 images train, the next 250 are valid, the last 250 test.
+    The split is fixed: one shuffle by `RandomState(0)`, whose stream NumPy never changes; then the first 1297 images
+    are train, the next 250 valid, the last 250 test.
     """
-    from sklearn import datasets  # here: the import takes half a second that nothing else needs
+    from sklearn import datasets  # here, since only this needs it and the import takes half a second
 
     digits = datasets.load_digits()
     order = np.random.RandomState(0).permutation(len(digits.target))
@@ -35,11 +35,12 @@ STEPS = 64
 def digits(*, permuted: bool = False, permutation_seed: int = 0) -> Task:
     """Classify an 8x8 image after reading its 64 pixels one at a time. Inputs `[64, b, 1]` in [0, 1].
 
-    permuted: put the pixels in one fixed random order, the same for every image.
-    Splits are fixed: 1297 train, 250 valid, 250 test (see `load_digits`).
+    Splits are fixed: 1297 train, 250 valid, 250 test (see `load_digits`). Loss: cross-entropy at the last step.
+    Baseline: ln 10. Solved at 95 % accuracy, about that of a linear classifier of the whole image; the literature has
+    no threshold for this set.
 
-    Loss: cross-entropy at the last step. Baseline: ln 10. Solved at 95 % accuracy, about what a linear
-    classifier of the whole image reaches; the literature has no threshold for this set.
+    Args:
+      permuted: put the pixels in one fixed random order, the same for every image.
     """
     order = np.random.RandomState(permutation_seed).permutation(STEPS) if permuted else np.arange(STEPS)
     data = {split: (jnp.asarray(x[:, order]), jnp.asarray(y)) for split, (x, y) in load_digits().items()}

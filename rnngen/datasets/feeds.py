@@ -1,4 +1,4 @@
-"""How what was drawn becomes the next input: tokens, floats, and levels such as grey values or amplitudes."""
+"""Conversions of drawn values to the next input: tokens, floats, and levels such as grey values or amplitudes."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,17 @@ from rnngen.types import Array
 
 
 def level_feed(levels: int) -> Callable[[Array], Array]:
-    """Levels `[*b]` in 0..levels - 1 to inputs `[*b, 1]` in [-1, 1]."""
+    """Return the conversion of levels `[*b]` in 0..levels - 1 to inputs `[*b, 1]` in [-1, 1]."""
     return lambda values: jnp.asarray(values)[..., None].astype(jnp.float32) * (2 / (levels - 1)) - 1
 
 
 def float_feed(values: Array) -> Array:
-    """Values `[*b, d]` as they are, in float32."""
+    """Return values `[*b, d]` in float32."""
     return jnp.asarray(values).astype(jnp.float32)
 
 
 def token_feed(values: Array) -> Array:
-    """Values `[*b]` as tokens."""
+    """Return values `[*b]` as tokens."""
     return jnp.asarray(values).astype(jnp.int32)
 
 

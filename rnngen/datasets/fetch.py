@@ -1,16 +1,17 @@
-"""Corpora with a public address: fetched once, held to a checksum, kept in a cache folder.
+"""Downloads of corpora with a public address: checked against a checksum and cached.
 
 The checksums are those of the files at the stated commits. Sets whose only public form is a pickle, or thousands of
-files, have no address here: `rnngen.datasets.paths` knows the other ways to a file.
+files, have no address here; `rnngen.datasets.paths` finds files in other ways too.
 """
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from rnngen.runtime import cache_folder
+
 
 class Address(NamedTuple):
-    """Where a file is, and what it must hash to."""
+    """The address of a file, and its checksum."""
 
     url: str
     sha256: str
@@ -66,23 +67,16 @@ ADDRESSES: dict[str, dict[str, Address]] = {
 }
 
 
-def cache_folder() -> Path:
-    """Where fetched, unpacked and encoded files are kept: RNNGEN_CACHE, else the system's place for caches."""
+def fetch(name: str, file: str) -> Path:
+    """Return the cached copy of a file of the set `name`, downloaded if it is missing or damaged.
+
+    A download has a temporary name until its checksum is verified, so an interrupted one is never used. Raises
+    ValueError where the download fails, or the file has another checksum; both checksums are named.
+    """
     import pooch  # here: its import takes longer than all else of this package's
 
-    return Path(os.environ.get("RNNGEN_CACHE") or pooch.os_cache("rnngen")).expanduser()
-
-
-def fetch(name: str, file: str) -> Path:
-    """The cached copy of a file of the set `name`, downloaded where there is none or a damaged one.
-
-    A download goes to a temporary name and is renamed once its checksum is right, so a broken one is never taken for
-    whole. Raises ValueError where it cannot be had, or is not the file that it was; then both sums are named.
-    """
-    import pooch
-
     url, sha256 = ADDRESSES[name][file]
-    # Not streamed: pooch leaves the connection of a stream open where the server answers with an error.
+    # Not streamed, since pooch leaves the connection of a stream open after an error of the server.
     downloader = pooch.HTTPDownloader(stream=False)
     try:
         return Path(pooch.retrieve(url, sha256, fname=file, path=cache_folder() / name, downloader=downloader))
@@ -91,5 +85,5 @@ def fetch(name: str, file: str) -> Path:
 
 
 def _cause(error: BaseException) -> str:
-    """What is at the bottom of an error: the ones above it wrap it in a paragraph."""
+    """Return the innermost cause of an error, since the outer ones are long."""
     return _cause(error.__context__) if error.__context__ else str(error).rstrip(".")

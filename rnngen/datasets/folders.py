@@ -1,4 +1,4 @@
-"""A folder or an archive of files, each one sequence, as a corpus."""
+"""A corpus from a folder or an archive of files, each of them one sequence."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -17,13 +17,18 @@ SHARE = 0.1
 def load_folder(
     place: Path, suffixes: tuple[str, ...], read: Callable[[list[Path]], Iterable[np.ndarray]], shortest: int = 1
 ) -> Corpus:
-    """Every file under `place` whose name ends in one of `suffixes`. read: (all files) -> `[n, ...]` of each.
+    """Load every file under `place` whose name ends in one of `suffixes`.
 
     Where `place` has the folders train, valid and test, they are the splits. Otherwise the files, ordered by name, are
-    shuffled by `RandomState(0)`, and the last 20 % are, half and half, valid and test.
+    shuffled by `RandomState(0)`; the last 20 % are valid and test, half each. The sha256 of a folder is that of the
+    lines `<sha256> <name>` of its files.
 
-    The sha256 of a folder is that of the lines `<sha256> <name>` of its files.
-    Raises ValueError where a split has no file, and naming the file where a sequence is below `shortest`.
+    Args:
+      read: (all files) -> `[n, ...]` of each.
+      shortest: the smallest length of a sequence.
+
+    Raises:
+      ValueError: a split has no file, or a sequence is too short; the message names its file.
     """
     folder = _top(unpacked(place) if is_archive(place) else place)
     splits, rule = _split(place, folder, suffixes)
@@ -32,15 +37,13 @@ def load_folder(
     for file, sequence in sequences.items():
         if len(sequence) < shortest:
             raise ValueError(f"{file} has length {len(sequence)}, and {shortest} is the least")
-    values, lengths = {}, {}
-    for split in SPLITS:
-        values[split], lengths[split] = join([sequences[file] for file in splits[split]])
+    parts = {split: join([sequences[file] for file in splits[split]]) for split in SPLITS}
     total = sha256_of(place) if place.is_file() else _digest(folder, files)
-    return Corpus(values, lengths, {"files": {place.name: total}, "split": rule})
+    return Corpus.of(parts, {"files": {place.name: total}, "split": rule})
 
 
 def _top(folder: Path) -> Path:
-    """The folder itself, or the only one in it: archives are often made of one."""
+    """Return the folder, or the only one in it: archives often hold a single folder."""
     inside = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
     return _top(inside[0]) if len(inside) == 1 and inside[0].is_dir() else folder
 
@@ -67,7 +70,7 @@ def _words(suffixes: tuple[str, ...]) -> str:
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Those beginning with a dot are left out: on macOS they hold another file's attributes under its name."""
+    """List the files, except those with a leading dot, which on macOS hold attributes of another file."""
     found = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.name[0] != ".")
     return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
 

@@ -1,4 +1,4 @@
-"""Cross-validation: another part of the training data as valid, the test split as it was."""
+"""Cross-validation: different parts of the training data as the valid split, with an unchanged test split."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from rnngen.datasets.sequences import select
 
 
 def fold_of(corpus: Corpus, folds: int, fold: int) -> Corpus:
-    """Train and valid together, shuffled by `RandomState(0)` and cut into `folds`, of which number `fold` is valid.
+    """Shuffle train and valid by `RandomState(0)`, cut them into `folds`, and make number `fold` the valid split.
 
-    folds 0: the corpus as it is. Raises ValueError for a fold that is not one of `folds`, or more folds than sequences.
+    folds 0: the corpus unchanged. Raises ValueError for a fold out of range, or more folds than sequences.
     """
     if not folds and not fold:
         return corpus
@@ -21,10 +21,7 @@ def fold_of(corpus: Corpus, folds: int, fold: int) -> Corpus:
         raise ValueError(f"{folds} folds are too many for {len(lengths)} sequences")
     parts = np.array_split(np.random.RandomState(0).permutation(len(lengths)), folds)
     chosen = {"train": np.concatenate(parts[:fold] + parts[fold + 1 :]), "valid": parts[fold]}
-    cut = {split: select(values, lengths, indices) for split, indices in chosen.items()}
+    cut = Corpus.of({split: select(values, lengths, indices) for split, indices in chosen.items()}, corpus.facts)
     rule = f"{corpus.facts['split']}; of train and valid together fold {fold} of {folds} is valid"
-    return Corpus(
-        corpus.values | {split: v for split, (v, _) in cut.items()},
-        corpus.lengths | {split: n for split, (_, n) in cut.items()},
-        corpus.facts | {"split": rule, "fold": fold, "folds": folds},
-    )
+    facts = corpus.facts | {"split": rule, "fold": fold, "folds": folds}
+    return Corpus(corpus.values | cut.values, corpus.lengths | cut.lengths, facts)

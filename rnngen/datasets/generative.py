@@ -1,4 +1,4 @@
-"""What the tasks of real sequences share: predict each value from those before it, whatever the codec."""
+"""The common part of tasks on real sequences: predict each value from those before it, for any codec."""
 
 import functools
 import math
@@ -34,13 +34,19 @@ def generative(
 ) -> Task:
     """Predict every value of a corpus from those before it in its sequence.
 
-    name, codec, codec_kwargs: of the codec: its name in `CODECS`, its factory and the arguments of that.
-    chunk: steps of a chunk of the streams that training goes through (truncated back-propagation through time); 0:
-      whole sequences, padded. first_counts: whether evaluation scores the first value of a sequence. more_metrics: (nll
-      `[t, *b]`, batch) -> {metric: (sum, count)}. on_device: default by the size of the corpus.
+    Loss: nats per step. Solved where it is at most `solved_below`.
 
-    Loss: nats a step. Solved where it is at most `solved_below`. Raises ValueError for a negative chunk, or an
-    empty split.
+    Args:
+      name: of the codec in `CODECS`.
+      chunk: steps in a chunk of the training streams (truncated back-propagation through time); 0: whole sequences,
+        padded.
+      solved_below: the literature's threshold.
+      first_counts: evaluation scores the first value of a sequence too.
+      more_metrics: (nll `[t, *b]`, batch) -> {metric: (sum, count)}.
+      on_device: sample on the device; default: by the size of the corpus.
+
+    Raises:
+      ValueError: chunk is negative, or a split is empty.
     """
     if chunk < 0:
         raise ValueError(f"chunk must be positive, or 0 for whole sequences, got {chunk}")
@@ -75,7 +81,7 @@ def generative(
 
 
 def nll_loss(head: Head, more_metrics: Callable = lambda nll, batch: {}) -> Callable:
-    """Negative log-likelihood in nats a step."""
+    """Return the loss: negative log-likelihood in nats per step."""
 
     def loss(outputs, batch):
         batch = batch.counted()
@@ -87,15 +93,15 @@ def nll_loss(head: Head, more_metrics: Callable = lambda nll, batch: {}) -> Call
 
 
 def bits(nll: jax.Array, batch: Batch) -> dict:
-    """The loss in bits a step."""
+    """Return the loss in bits per step."""
     _, (total, count) = mean_loss(nll, batch.weights)
     return {"bits": (total / float(np.log(2)), count)}
 
 
 def to_batch(codec: Codec, window: Window) -> Batch:
-    """What a model is fed and asked for at the steps of a window."""
+    """Make the batch of inputs and targets of a window."""
     spec = codec.input_spec
-    assert spec.feed is not None, "media make sequences"
+    assert spec.feed is not None, "codecs generate"
     values, previous = (_as_drawn(codec.head, jnp.asarray(x)) for x in (window.values, window.previous))
     fed = spec.feed(previous)
     begins = window.begins.reshape(*window.begins.shape, *[1] * (fed.ndim - window.begins.ndim))
@@ -104,15 +110,15 @@ def to_batch(codec: Codec, window: Window) -> Batch:
 
 
 def _as_drawn(head: Head, values: jax.Array) -> jax.Array:
-    """Values in the type that the head's samples have."""
+    """Cast values to the type of the head's samples."""
     outputs = jax.ShapeDtypeStruct((head.num_params,), jnp.float32)
     return values.astype(jax.eval_shape(lambda key, x: head.sample(key, x), jax.random.key(0), outputs).dtype)
 
 
 def marginal_baseline(values: np.ndarray, test: np.ndarray, classes: int = 0) -> float:
-    """Nats a step of the test values under what is known without memory: add-one frequencies of the training values.
+    """Return the memoryless baseline: nats per step of the test values under add-one frequencies in training.
 
-    classes: how many values there are; 0: `[n, d]` independent bits.
+    classes: the number of possible values; 0: `[n, d]` independent bits.
     """
     if classes:
         counts = np.bincount(values, minlength=classes) + 1
@@ -123,7 +129,7 @@ def marginal_baseline(values: np.ndarray, test: np.ndarray, classes: int = 0) ->
 
 
 def scored(corpus: Corpus, split: str, first_counts: bool = True) -> np.ndarray:
-    """The values of a split that evaluation scores: all, or all but the first of each sequence."""
+    """Return the values of a split that evaluation scores: all, or all but the first of each sequence."""
     if first_counts:
         return corpus.values[split]
     starts = np.cumsum(corpus.lengths[split]) - corpus.lengths[split]
@@ -131,7 +137,7 @@ def scored(corpus: Corpus, split: str, first_counts: bool = True) -> np.ndarray:
 
 
 def gaussian_baseline(values: np.ndarray, test: np.ndarray) -> float:
-    """Nats a step of the test values `[n, d]` under independent Gaussians fitted to the training values."""
+    """Return nats per step of the test values `[n, d]` under independent Gaussians fitted to the training values."""
     mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
     return float(np.mean(np.sum(0.5 * (test - mean) ** 2 / variance + 0.5 * np.log(2 * np.pi * variance), axis=1)))
 

@@ -1,4 +1,4 @@
-"""MNIST a pixel at a time: digits to tell apart (Le et al. 2015), binarised ones to make (Larochelle, Murray 2011)."""
+"""MNIST pixel by pixel: classification (Le et al. 2015) and generation (Larochelle and Murray 2011) of digits."""
 
 import gzip
 import math
@@ -37,8 +37,7 @@ AMAT = tuple(f"binarized_mnist_{split}.amat" for split in SPLITS)
 class Images(NamedTuple):
     """Images of 28x28 pixels, row by row.
 
-    pixels: split -> uint8 `[n, 784]`. labels: split -> uint8 `[n]`; {} where the set has none.
-    facts: what a record should say, as in `Corpus`.
+    pixels: split -> uint8 `[n, 784]`. labels: split -> uint8 `[n]`; {} if the set has none. facts: as in `Corpus`.
     """
 
     pixels: dict[str, np.ndarray]
@@ -47,10 +46,9 @@ class Images(NamedTuple):
 
 
 def load_mnist(path: str = "") -> Images:
-    """Pixels from 0 to 255: 55,000 train, 5,000 valid (the last of the 60,000 training images), 10,000 test.
+    """Load pixels from 0 to 255: 55,000 train, 5,000 valid (the last of the 60,000 training images), 10,000 test.
 
-    path: the folder of the four gzipped idx files; "": the set `mnist`.
-    Raises ValueError for a file that is not what it should be.
+    path: the folder of the four gzipped idx files; "": the set `mnist`. Raises ValueError for an invalid file.
     """
     files = find_files("mnist", path, IDX)
     images, labels, test_images, test_labels = (_idx(file) for file in files)
@@ -67,7 +65,7 @@ def load_mnist(path: str = "") -> Images:
 
 
 def _idx(file: Path) -> np.ndarray:
-    """The uint8 array of a gzipped idx file: bytes 0, 0, 8 (the type), the number of axes; their sizes; the values."""
+    """Read a gzipped idx file of uint8: bytes 0, 0, 8 (the type) and the number of axes; their sizes; the values."""
     try:
         with gzip.open(file) as opened:
             raw = opened.read(MOST_BYTES + 1)
@@ -88,12 +86,12 @@ def _idx(file: Path) -> np.ndarray:
 
 
 def load_binarised_mnist(path: str = "") -> Images:
-    """Pixels 0 or 1, drawn once and for all: 50,000 train, 10,000 valid, 10,000 test, without labels.
+    """Load pixels 0 or 1, of a fixed draw: 50,000 train, 10,000 valid, 10,000 test, without labels.
 
-    The test images are sorted by digit: never take the first few of them for the whole.
+    The test images are sorted by digit, so the first few do not represent the set.
+
     path: `binarized_mnist_packed.npz` (train, valid and test, packed bits, uint8 `[n, 98]`), or the folder of the three
-      MATLAB files; "": the set `binarized_mnist`.
-    Raises ValueError for a file that is not what it should be.
+      MATLAB files; "": the set `binarized_mnist`. Raises ValueError for an invalid file.
     """
     files = find_files("binarized_mnist", path, (PACKED,), AMAT)
     pixels = _packed(files[0]) if len(files) == 1 else {s: _amat(f) for s, f in zip(SPLITS, files, strict=True)}
@@ -124,15 +122,15 @@ def _facts(files: list[Path], rule: str) -> dict[str, Any]:
 
 ZOOM = 3
 BORDER = 2
-BACKGROUND = 96  # neither black nor white: what was not drawn shows as such
+BACKGROUND = 96  # grey, neither black nor white, for pixels that were not drawn
 
 
 def pixel_codec(side: int = 28, levels: int = 2) -> Codec:
-    """Square images of grey levels. Values: 0 and 1, float32 `[t, 1]`; of more than 2 levels, ints `[t]`.
+    """Make the codec of square images. Values: 0 and 1, float32 `[t, 1]`; for more than 2 levels, ints `[t]`.
 
-    A prompt is a PNG file of the image's upper rows, `side` pixels wide; for 2 levels half is where white begins.
-    All sequences are written as one PNG sheet. A sequence begins as if after an input of 0: black, or of more than 2
-    levels the middle grey.
+    A prompt is a PNG file of the image's upper rows, `side` pixels wide; for 2 levels, white begins at half. All
+    sequences are written as one PNG sheet. The first input of a sequence is 0: black, or for more than 2 levels the
+    middle grey.
 
     Raises ValueError where side is not positive, or levels is not from 2 to 256.
     """
@@ -160,7 +158,7 @@ def pixel_codec(side: int = 28, levels: int = 2) -> Codec:
 
 
 def _grey(name: str) -> np.ndarray:
-    """uint8 `[rows, columns]`."""
+    """Read an image as uint8 `[rows, columns]`."""
     try:
         with Image.open(name) as image:
             if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
@@ -173,7 +171,7 @@ def _grey(name: str) -> np.ndarray:
 
 
 def _rows(grey: np.ndarray, side: int) -> np.ndarray:
-    """uint8 `[rows, side]` from `[t]`: `side` rows, or more where there are more pixels; the missing ones are grey."""
+    """Reshape pixels `[t]` to uint8 `[rows, side]`, at least `side` rows; missing pixels are grey."""
     rows = max(side, -(-len(grey) // side))
     image = np.full(rows * side, BACKGROUND, np.uint8)
     image[: len(grey)] = np.rint(grey)
@@ -181,7 +179,7 @@ def _rows(grey: np.ndarray, side: int) -> np.ndarray:
 
 
 def _sheet(images: list[np.ndarray]) -> np.ndarray:
-    """All images on one, in rows about as many as columns, each pixel a square of ZOOM, a border around each image."""
+    """Arrange all images, each with a border, in a roughly square sheet with pixels of ZOOM x ZOOM."""
     columns = int(np.ceil(len(images) ** 0.5))
     height, width = (ZOOM * max(image.shape[axis] for image in images) + BORDER for axis in (0, 1))
     sheet = np.full((-(-len(images) // columns) * height + BORDER, columns * width + BORDER), BACKGROUND, np.uint8)
@@ -199,11 +197,15 @@ SOLVED = {False: 0.962, True: 0.873}
 def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, pixels_per_step: int = 1) -> Task:
     """Classify a digit after reading its 784 pixels one after another. Inputs `[784, b, 1]` in [0, 1].
 
-    path: see `load_mnist`, which says how it is split. permuted: put the pixels in one fixed random order,
-    the same for every image. pixels_per_step: how many are read at a time; 28 reads row by row.
-
     Loss: cross-entropy at the last step. Baseline: ln 10. Solved at the accuracy of a GRU in Bai et al. 2018.
-    Raises ValueError where the pixels do not divide into steps.
+
+    Args:
+      path: see `load_mnist`.
+      permuted: put the pixels in one fixed random order, the same for every image.
+      pixels_per_step: number of pixels read at a time; 28 reads row by row.
+
+    Raises:
+      ValueError: the pixels do not divide into steps.
     """
     if pixels_per_step < 1 or PIXELS % pixels_per_step:
         raise ValueError(f"pixels_per_step must divide {PIXELS}, got {pixels_per_step}")
@@ -245,8 +247,8 @@ def binarised_mnist(path: str = "", *, chunk: int = 0) -> Task:
 
     path: see `load_binarised_mnist`. chunk: see `generative`; 0 reads whole images.
 
-    Loss: nats a pixel; `nats_per_image` is the published measure. Baseline: each pixel's value as often as in training,
-    wherever it stands. Solved at 84 nats an image, about what NADE and its kin reach.
+    Loss: nats per pixel; `nats_per_image` is the published measure. Baseline: the overall frequency of white pixels
+    in training. Solved at 84 nats per image, about that of NADE and similar models.
     """
     images = load_binarised_mnist(path)
     corpus = Corpus(

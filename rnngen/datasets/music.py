@@ -1,4 +1,4 @@
-"""Polyphonic music as piano rolls: the four sets of Boulanger-Lewandowski et al. 2012, or one's own."""
+"""Polyphonic music as piano rolls: the four sets of Boulanger-Lewandowski et al. 2012, or your own files."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from rnngen.datasets.formats.archives import is_archive
 from rnngen.datasets.formats.arrays import check_sequences, open_mat, open_npz
 from rnngen.datasets.formats.midi import KEYS, read_midi, write_midi
 from rnngen.datasets.formats.synthesis import RATE, synthesise
-from rnngen.datasets.formats.text_files import numbered
+from rnngen.datasets.formats.text_files import writer
 from rnngen.datasets.formats.wav import write_wav
 from rnngen.datasets.generative import generative, marginal_baseline, scored
 from rnngen.datasets.paths import Choice, existing, find_files
@@ -28,9 +28,9 @@ from rnngen.storage.provenance import sha256_of
 from rnngen.tasks.task import Task
 from rnngen.types import InputSpec, check_positive
 
-SHORTEST = 2  # the first frame is given and the others predicted
+SHORTEST = 2  # frames: one is given, and one predicted
 MIDI = (".mid", ".midi")
-# name -> the file of the original, whose frames and splits the npz of that name holds too.
+# name -> the original file; the npz of that name holds the same frames and splits.
 SETS = {
     "jsb_chorales": "JSB_Chorales.mat",
     "musedata": "MuseData.mat",
@@ -47,17 +47,20 @@ def load_music(
     folds: int = 0,
     strict: bool = False,
 ) -> Corpus:
-    """Piano rolls. Values: uint8 `[n, 88]` of 0 and 1, key j the MIDI pitch 21 + j.
+    """Load piano rolls. Values: uint8 `[n, 88]` of 0 and 1; key j is the MIDI pitch 21 + j.
 
-    path: an npz (`train_frames`, `train_lengths` and so on), a .mat of the originals, a folder that holds one of them,
-      or a folder or an archive of MIDI files, split as `rnngen.datasets.folders` says; "": the set `name`.
-    steps_per_beat: the grid on which MIDI files are read; 0: the fewest of 1, 2 and 4 on which all files hold the same
-      notes as at 4, which facts["steps_per_beat"] and a line on stderr name.
-    strict: whether a MIDI file with an invalid event is refused; else such events are left out, and
-      facts["invalid_events"] and a line on stderr say how many.
-    fold, folds: which of how many folds is valid (`rnngen.datasets.folds`); folds 0: the set's own valid split.
+    Args:
+      path: an npz (`train_frames`, `train_lengths` and so on), an original .mat, a folder that holds one of them, or a
+        folder or an archive of MIDI files, split as in `rnngen.datasets.folders`; "": the set `name`.
+      steps_per_beat: the grid on which MIDI files are read; 0: the smallest of 1, 2 and 4 on which all files hold the
+        same notes as at 4, named in facts["steps_per_beat"] and on stderr.
+      fold: the number of the fold that is valid (`rnngen.datasets.folds`).
+      folds: the number of folds; 0: the set's own valid split.
+      strict: refuse a MIDI file with an invalid event; else such events are skipped, and counted in
+        facts["invalid_events"] and on stderr.
 
-    Raises ValueError for a bad argument, a file that is none of these, or a sequence below two frames.
+    Raises:
+      ValueError: an argument is wrong, a file has none of these formats, or a sequence is shorter than two frames.
     """
     if not path and name not in SETS:
         raise ValueError(f"unknown music {name!r}{nearest(name, SETS)}")
@@ -122,10 +125,10 @@ def _mat(file: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def music_codec(keys: int = KEYS, seconds_per_step: float = 0.25, steps_per_beat: int = 1) -> Codec:
-    """The lowest `keys` keys of a piano, on or off. Values: 0 and 1, float32 `[t, keys]`.
+    """Make the codec of the lowest `keys` keys of a piano, on or off. Values: 0 and 1, float32 `[t, keys]`.
 
-    A prompt is a MIDI file, read at `steps_per_beat`. Sequences are written as MIDI at as many and as sound (WAV), a
-    step every `seconds_per_step`. A sequence begins as if after silence.
+    A prompt is a MIDI file, read at `steps_per_beat`. Sequences are written as MIDI, at the same, and as sound (WAV),
+    one step every `seconds_per_step`. The first input of a sequence is silence.
 
     Raises ValueError where keys is not from 1 to 88, or steps_per_beat not positive.
     """
@@ -139,19 +142,16 @@ def music_codec(keys: int = KEYS, seconds_per_step: float = 0.25, steps_per_beat
             raise ValueError(f"{prompt} has notes above the {keys} lowest keys of the piano, all that the model has")
         return roll[:, :keys].astype(np.float32)
 
-    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
-        scores, sounds = (numbered(path, len(sequences), suffix) for suffix in (".mid", ".wav"))
-        for score, sound, values in zip(scores, sounds, sequences, strict=True):
-            roll = np.pad(values, ((0, 0), (0, KEYS - keys)))
-            write_midi(roll, score, seconds_per_step, steps_per_beat)
-            write_wav(synthesise(roll, seconds_per_step), sound, RATE)
-        return scores + sounds
+    def write(values: np.ndarray, score: Path, sound: Path) -> None:
+        roll = np.pad(values, ((0, 0), (0, KEYS - keys)))
+        write_midi(roll, score, seconds_per_step, steps_per_beat)
+        write_wav(synthesise(roll, seconds_per_step), sound, RATE)
 
     spec = InputSpec(keys, feed=float_feed, start=np.zeros(keys, np.float32))
-    return Codec(spec, bernoulli(keys), read, write)
+    return Codec(spec, bernoulli(keys), read, writer(write, ".mid", ".wav"))
 
 
-# Test nats a frame of the GRU of Bai et al. 2018, Table 1, which names two of the sets; Chung et al. 2014 the others.
+# Test nats per frame of a GRU: for two of the sets by Bai et al. 2018, Table 1; for the others by Chung et al. 2014.
 SOLVED = {"jsb_chorales": 8.43, "nottingham": 3.46, "musedata": 5.99, "piano_midi": 8.82}
 SECONDS_PER_BEAT = 0.5  # of a MIDI file that names no tempo
 
@@ -169,11 +169,10 @@ def music(
 ) -> Task:
     """Predict which of 88 keys sound in each frame from the frames before it. Inputs and targets `[t, b, 88]`.
 
-    path, name, steps_per_beat, strict: see `load_music`. chunk: see `generative`. score_first: whether
-    evaluation scores the first frame of a piece; Bai et al. 2018 do not. folds, fold: cross-validation, see
-    `rnngen.datasets.fold_of`.
+    path, name, folds, fold, steps_per_beat, strict: see `load_music`. chunk: see `generative`. score_first: evaluation
+    scores the first frame of a piece, which Bai et al. 2018 do not.
 
-    Loss: nats a frame, summed over the keys. Baseline: each key's own frequency. Solved at the published loss of a GRU,
+    Loss: nats per frame, summed over the keys. Baseline: each key's frequency. Solved at the published loss of a GRU,
     where there is one.
     """
     corpus = load_music(path, name, steps_per_beat, fold, folds, strict)
@@ -182,7 +181,7 @@ def music(
     return generative(
         "music",
         music_codec,
-        # What the model makes is read and written on the grid of its data, at the usual tempo of MIDI.
+        # Sequences are read and written on the grid of the data, at MIDI's default tempo.
         {"steps_per_beat": steps, "seconds_per_step": SECONDS_PER_BEAT / steps} if steps else {},
         corpus,
         chunk=chunk,

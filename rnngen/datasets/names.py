@@ -1,4 +1,4 @@
-"""Names, a character at a time: many short sequences, each of which says itself where it ends."""
+"""Names, character by character: many short sequences, each with a symbol for its end."""
 
 from rnngen.datasets.corpus import Corpus
 from rnngen.datasets.formats.symbols import Encoder, code_points, decoded
@@ -11,13 +11,13 @@ from rnngen.tasks.task import Task
 
 
 def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Corpus:
-    """Distinct names, shuffled and split. Values: tokens `[n]`; a sequence is a name and the newline that ends it.
+    """Load distinct names, shuffled and split. Values: tokens `[n]`; a sequence is a name and a final newline.
 
-    path: a UTF-8 file with a name to a line; "": the set `names`. valid, test: shares. seed: of the shuffle.
-    The vocabulary is the newline and then every character of the file, sorted. A name that the file has more than once
-    is taken once, so that valid and test are never seen in training.
+    The vocabulary is the newline and then every character of the file, sorted. Duplicates are removed, so that no name
+    of valid or test occurs in training.
 
-    Raises ValueError where the file is not UTF-8, or has too few names for the shares.
+    path: a UTF-8 file with one name per line; "": the set `names`. valid, test: shares. seed: of the shuffle. Raises
+    ValueError where the file is not UTF-8, or has too few names for the shares.
     """
     (file,) = find_files("names", path, ("names.txt",))
     lines = [line.strip() for line in decoded(file.read_bytes(), str(file)).split("\n")]
@@ -37,7 +37,7 @@ def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int 
         "distinct": len(names),
         "split": rule,
     }
-    return Corpus({split: v for split, (v, _) in parts.items()}, {split: n for split, (_, n) in parts.items()}, facts)
+    return Corpus.of(parts, facts)
 
 
 def names(path: str = "", *, chunk: int = 64, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Task:
@@ -45,7 +45,7 @@ def names(path: str = "", *, chunk: int = 64, valid: float = 0.1, test: float = 
 
     path, valid, test, seed: see `load_names`. chunk: see `generative`.
 
-    Loss: nats a character, the newline counted; `bits` likewise. Baseline: each character's own frequency. The
+    Loss: nats per character, including the newline; `bits` likewise. Baseline: each character's frequency. The
     literature has no threshold for these splits.
     """
     corpus = load_names(path, valid, test, seed)

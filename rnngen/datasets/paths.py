@@ -1,4 +1,4 @@
-"""Where the files of a set are: a path, a folder of sets, or a public address."""
+"""Look-up of a data set's files: by a path, in a folder of sets, or at a public address."""
 
 import difflib
 import os
@@ -11,15 +11,15 @@ Choice = tuple[str, ...]
 
 
 def find_files(name: str, path: str, *choices: Choice) -> list[Path]:
-    """The files of the set `name`: those of the first of `choices`, each the names of all files of one form of it.
+    """Find the files of the set `name`, for the first of `choices`, each the names of all files of one format.
 
     They are looked for in this order:
 
-    1. `path`, where it is given: a folder that holds them, or the file itself where one file is the set.
-    2. `<RNNGEN_DATA>/<name>/`, where that environment variable names a folder of sets.
-    3. The public address, for sets that `rnngen.datasets.fetch` has one of.
+    1. `path`, if given: a folder that holds them, or the file itself for a set of one file.
+    2. `<RNNGEN_DATA>/<name>/`, if that environment variable names a folder of sets.
+    3. The public address, if `rnngen.datasets.fetch` has one.
 
-    Raises ValueError where they are in none of these, where `path` is wrong, and where a file is empty.
+    Raises ValueError where none of these has them, `path` is wrong, or a file is empty.
     """
     files = _given(existing(path), choices) if path else _in_data_folder(name, choices) or _fetched(name, choices)
     for file in files:
@@ -29,7 +29,7 @@ def find_files(name: str, path: str, *choices: Choice) -> list[Path]:
 
 
 def existing(path: str) -> Path:
-    """The path of what exists. Raises ValueError with the nearest name beside it."""
+    """Return the path if it exists. Raises ValueError with the nearest existing name."""
     place = Path(path).expanduser()
     if place.exists():
         return place
@@ -39,7 +39,7 @@ def existing(path: str) -> Path:
 
 
 def _near(name: str, folder: Path, few: int = 8) -> str:
-    """The nearest names of a folder, in words; of a large one no more than those."""
+    """Name the nearest names in a folder, or all of a small one."""
     names = sorted(os.listdir(folder))
     return nearest(name, names if len(names) <= few else difflib.get_close_matches(name, names))
 
@@ -72,7 +72,7 @@ def _in_data_folder(name: str, choices: tuple[Choice, ...]) -> list[Path]:
 
 
 def data_folder() -> Path | None:
-    """RNNGEN_DATA, None where it is not set. Raises ValueError where it names no folder."""
+    """Return RNNGEN_DATA, or None if it is not set. Raises ValueError where it is not a folder."""
     value = os.environ.get("RNNGEN_DATA")
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""Sequences joined one after another: joining, choosing some, and splitting by a fixed shuffle."""
+"""Concatenated sequences: joining, selecting, and splitting by a fixed shuffle."""
 
 from collections.abc import Sequence
 
@@ -8,23 +8,23 @@ from rnngen.datasets.corpus import SPLITS
 
 
 def join(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(values `[sum of lengths, ...]`, lengths `[sequences]`) of at least one sequence."""
+    """Concatenate at least one sequence to (values `[sum of lengths, ...]`, lengths `[sequences]`)."""
     return np.concatenate(sequences), np.array([len(s) for s in sequences])
 
 
 def select(values: np.ndarray, lengths: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(values, lengths) of the sequences numbered `chosen`, in that order."""
+    """Return (values, lengths) of the sequences with the numbers `chosen`, in that order."""
     lengths = lengths.astype(np.int64)
     taken = lengths[chosen]
-    # Where each chosen sequence begins, less where it will begin, is what to add to the place of each of its values.
+    # The index of each value moves by the old start of its sequence minus the new one.
     shift = (np.cumsum(lengths) - lengths)[chosen] - (np.cumsum(taken) - taken)
     return values[np.arange(taken.sum()) + np.repeat(shift, taken)], taken
 
 
 def split_indices(count: int, valid: float, test: float, seed: int, what: str = "sequences") -> dict[str, np.ndarray]:
-    """split -> which of `count`: one shuffle by `RandomState(seed)`, whose stream NumPy keeps for ever; train is first.
+    """Return split -> indices: one shuffle by `RandomState(seed)`, whose stream NumPy never changes; train is first.
 
-    A share above 0 gets at least one. Raises ValueError where a share is no share or nothing is left to train on.
+    A share above 0 gets at least one. Raises ValueError where a share is out of range or no training data are left.
     """
     for name, share in {"valid": valid, "test": test}.items():
         if not 0 <= share < 1:

@@ -1,4 +1,4 @@
-"""Drawings, a pen movement at a time (Graves 2013, section 4; Ha and Eck 2017)."""
+"""Drawings, pen movement by pen movement (Graves 2013, section 4; Ha and Eck 2017)."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.feeds import float_feed
 from rnngen.datasets.formats.arrays import check_sequences, open_npz
 from rnngen.datasets.formats.svg import write_svg
-from rnngen.datasets.formats.text_files import numbered, read_table, write_table
+from rnngen.datasets.formats.text_files import read_table, write_table, writer
 from rnngen.datasets.generative import gaussian_baseline, generative, marginal_baseline
 from rnngen.datasets.paths import find_files
 from rnngen.heads import mixture_density
@@ -21,14 +21,13 @@ from rnngen.types import InputSpec
 
 
 def load_strokes(path: str = "", name: str = "kanji_short") -> Corpus:
-    """Pen movements. Values: float32 `[n, 3]`: dx, dy, and 1 where the pen is lifted after the movement, else 0.
+    """Load pen movements. Values: float32 `[n, 3]`: dx, dy, and 1 if the pen is lifted after the movement, else 0.
 
-    dx and dy are divided by their standard deviation in train, of both together: facts["scale"]. A density's nats
-    depend on it: in the file's own units they are higher by 2 ln scale a movement.
+    dx and dy are divided by their common standard deviation in train, facts["scale"]. The nats of a density depend on
+    it: in the file's units they are higher by 2 ln scale per movement.
+
     path: an npz with `train_strokes` `[n, 3]`, `train_lengths` and so on; "": `<name>.npz` of the set `strokes`, which
-      has no public address: the originals are pickles, and those are never loaded.
-
-    Raises ValueError for a file that is not what it should be.
+      has no public address: the originals are pickles, which are never loaded. Raises ValueError for an invalid file.
     """
     (file,) = find_files("strokes", path, (f"{name}.npz",))
     arrays = open_npz(file, tuple(f"{split}_{what}" for split in SPLITS for what in ("strokes", "lengths")))
@@ -48,11 +47,11 @@ WIDTH = 0.015
 
 
 def stroke_codec(scale: float = 1.0, components: int = 20) -> Codec:
-    """Movements of a pen. Values: float32 `[t, 3]`: dx and dy, divided by `scale`, and 1 where the pen is then lifted.
+    """Make the codec of pen movements. Values: float32 `[t, 3]`: dx / scale, dy / scale, and 1 for a lift after it.
 
-    A prompt is a text file with a movement a line, `dx dy lifted` in the data's own units; a sequence is written as
-    such a file and as an SVG in the same units, y downwards. A sequence begins as if after a lifted pen that did not
-    move: its first movement is not drawn, as none is that follows a lift.
+    A prompt is a text file with one movement per line, `dx dy lifted` in the data's units; a sequence is written as
+    such a file and as an SVG in the same units, y downwards. The first input of a sequence is a lifted pen that does
+    not move, so its first movement is not drawn, like any after a lift.
     components: of the mixture that a movement is drawn from.
 
     Raises ValueError where an argument is not positive.
@@ -69,21 +68,18 @@ def stroke_codec(scale: float = 1.0, components: int = 20) -> Codec:
             raise ValueError(f"{prompt}: the third number of movement {at + 1} must be 0 or 1, got {values[at, 2]:g}")
         return (values / units).astype(np.float32)
 
-    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
-        pictures, tables = (numbered(path, len(sequences), suffix) for suffix in (".svg", ".txt"))
-        for picture, table, values in zip(pictures, tables, sequences, strict=True):
-            movements = values * units
-            write_table(table, movements, " ")
-            lines = pen_lines(movements)
-            write_svg(picture, lines, np.full(len(lines), WIDTH))
-        return pictures + tables
+    def write(values: np.ndarray, picture: Path, table: Path) -> None:
+        movements = values * units
+        write_table(table, movements, " ")
+        lines = pen_lines(movements)
+        write_svg(picture, lines, np.full(len(lines), WIDTH))
 
-    start = np.array([0, 0, 1], np.float32)
-    return Codec(InputSpec(3, feed=float_feed, start=start), mixture_density(components), read, write)
+    spec = InputSpec(3, feed=float_feed, start=np.array([0, 0, 1], np.float32))
+    return Codec(spec, mixture_density(components), read, writer(write, ".svg", ".txt"))
 
 
 def pen_lines(movements: np.ndarray) -> list[np.ndarray]:
-    """The lines that movements `[t, 3]` draw, from one lift of the pen to the next: points `[n, 2]` each."""
+    """Return the lines that movements `[t, 3]` draw between lifts of the pen, each as points `[n, 2]`."""
     points = np.cumsum(movements[:, :2], axis=0)
     ends = np.flatnonzero(movements[:, 2]) + 1
     return [line for line in np.split(points, ends) if len(line)]
@@ -94,8 +90,8 @@ def strokes(path: str = "", name: str = "kanji_short", *, chunk: int = 100, comp
 
     path, name: see `load_strokes`. chunk: see `generative`. components: of the mixture of Gaussians.
 
-    Loss: nats a movement, of offsets in units of their standard deviation. Baseline: independent
-    Gaussians, and the share of lifted pens. The literature has no threshold for these files.
+    Loss: nats per movement, of offsets in units of their standard deviation. Baseline: independent Gaussians, and the
+    frequency of lifts. The literature has no threshold for these files.
     """
     corpus = load_strokes(path, name)
     train, test = corpus.values["train"], corpus.values["test"]

@@ -1,4 +1,4 @@
-"""Text, a character or a byte at a time (Graves 2013, section 3; Karpathy 2015)."""
+"""Text, by characters or bytes (Graves 2013, section 3; Karpathy 2015)."""
 
 import hashlib
 import io
@@ -14,22 +14,22 @@ import numpy as np
 from rnngen.datasets.codec import Codec
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.feeds import FIRST_TOKEN, token_feed
-from rnngen.datasets.fetch import cache_folder
 from rnngen.datasets.formats.symbols import BYTE_ORDER_MARK, Encoder, Open, code_points, survey
-from rnngen.datasets.formats.text_files import numbered
+from rnngen.datasets.formats.text_files import writer
 from rnngen.datasets.generative import bits, generative, marginal_baseline
 from rnngen.datasets.paths import find_files
 from rnngen.heads import categorical
 from rnngen.registry import nearest
+from rnngen.runtime import cache_folder
 from rnngen.storage.provenance import sha256_of
 from rnngen.tasks.task import Task
 from rnngen.types import InputSpec, check_positive
 
 SOURCES = ("shakespeare", "python")
 ENCODINGS = ("characters", "bytes")
-# Bytes; the tokens of a larger file are kept in a file and mapped into memory from there.
+# Bytes; the tokens of a larger text are written to a file and memory-mapped.
 LARGE = 64 << 20
-FORM = 2  # of such files: counted up where the same text gives other tokens
+FORM = 2  # version of such files, to be increased where the same text gives other tokens
 
 
 def load_text(
@@ -40,20 +40,23 @@ def load_text(
     vocabulary: str = "",
     source: str = "shakespeare",
 ) -> Corpus:
-    """A text cut into train, valid and test, in that order and each in one piece. Values: tokens `[n]`.
+    """Load a text, cut into contiguous train, valid and test splits, in that order. Values: tokens `[n]`.
 
-    path: a UTF-8 file of one's own; "": the text that `source` names: `shakespeare`, the set `text` (Karpathy's
-      `input.txt`), or `python`, the language reference that this Python carries, for which no file is needed.
-    encoding: tokens are `characters`, as their places in the vocabulary, or `bytes`. A byte order mark before the text
-      is no character; as bytes it stays.
-    splits: shares of train, valid and test; a test share of 0 makes test the same as valid.
-    vocabulary: the characters in the order of their tokens; "": those of the whole text, sorted, so that valid and test
-      hold no unknown one.
+    A file above 64 MB is memory-mapped: its bytes directly, its characters from a file of tokens in the cache.
 
-    A file above 64 MB is never held in memory: its bytes are mapped, its characters encoded into a file of the cache,
-    which is made once and mapped.
-    Raises ValueError for a bad argument, text that is not UTF-8, a character outside `vocabulary`, or a split of fewer
-    than two symbols.
+    Args:
+      path: your own UTF-8 file; "": the text of `source`.
+      encoding: tokens are `characters`, as their indices in the vocabulary, or `bytes`. An initial byte order mark is
+        not a character, but stays as bytes.
+      splits: shares of train, valid and test; with a test share of 0, test is the same as valid.
+      vocabulary: the characters in the order of their tokens; "": those of the whole text, sorted, so that valid and
+        test have no unknown ones.
+      source: `shakespeare`, the set `text` (Karpathy's `input.txt`), or `python`, the language reference that comes
+        with Python, which needs no file.
+
+    Raises:
+      ValueError: an argument is wrong, the text is not UTF-8 or has a character outside `vocabulary`, or a split has
+        fewer than two symbols.
     """
     check_splits(splits)
     _check_names(path, encoding, vocabulary, source)
@@ -67,7 +70,7 @@ def load_text(
 
 
 class _Text(NamedTuple):
-    """name: for messages; path: None where the text is in memory."""
+    """A text. name: for messages; path: None if it is in memory."""
 
     name: str
     path: Path | None
@@ -100,7 +103,7 @@ def _bytes(text: _Text) -> np.ndarray:
 
 
 def _characters(text: _Text, vocabulary: str) -> tuple[np.ndarray, str]:
-    """(tokens, vocabulary)."""
+    """Return (tokens, vocabulary)."""
     if text.size > LARGE:
         return _encoded_file(text, vocabulary)
     vocabulary = vocabulary or survey(text.open, text.name)[1]
@@ -108,19 +111,19 @@ def _characters(text: _Text, vocabulary: str) -> tuple[np.ndarray, str]:
 
 
 def _encoded_file(text: _Text, vocabulary: str) -> tuple[np.ndarray, str]:
-    """The same from files in the cache, written where they are not there yet."""
+    """Return the same from files in the cache, written if they are missing."""
     key = hashlib.sha256(f"{text.sha256} {vocabulary} {FORM}".encode()).hexdigest()
     tokens = cache_folder() / "text" / f"{key}.npy"
     symbols = tokens.with_suffix(".txt")
     if not (tokens.exists() and symbols.exists()):
         count, found = survey(text.open, text.name)
         _write_whole(symbols, [(vocabulary or found).encode()])
-        _write_whole(tokens, _token_file(text, Encoder(vocabulary or found), count))  # last: what is there is whole
+        _write_whole(tokens, _token_file(text, Encoder(vocabulary or found), count))  # last, so that both are complete
     return np.load(tokens, mmap_mode="r"), symbols.read_bytes().decode()
 
 
 def _token_file(text: _Text, encoder: Encoder, count: int):
-    """The pieces of an npy file. Not written through a map, whose pages would count as ours until they are on disk."""
+    """Yield the pieces of an npy file; pages of a memory map would count as this process's until written to disk."""
     header = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(encoder.dtype)
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": (count,)})
@@ -129,7 +132,7 @@ def _token_file(text: _Text, encoder: Encoder, count: int):
 
 
 def _write_whole(path: Path, parts) -> None:
-    """Write the file whole or not at all."""
+    """Write the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -142,7 +145,7 @@ def _write_whole(path: Path, parts) -> None:
 
 def _split(name: str, values: np.ndarray, splits: Sequence[float], facts: dict[str, Any]) -> Corpus:
     shares = dict(zip(SPLITS, splits, strict=True))
-    # Rounded first: 0.7 + 0.2 is a little less than 0.9, and would cut the text one symbol too early.
+    # Rounded first: 0.7 + 0.2 is a little less than 0.9, and would cut one symbol too early.
     ends = [int(round(len(values) * share, 6)) for share in np.cumsum(splits)[:-1]]
     if not splits[2]:
         ends[1] = len(values)
@@ -160,7 +163,7 @@ def _split(name: str, values: np.ndarray, splits: Sequence[float], facts: dict[s
 
 
 def check_splits(splits: Sequence[float]) -> None:
-    """Raise ValueError unless these are shares of train, valid and test that sum to 1; only test may have none."""
+    """Raise ValueError unless these are shares of train, valid and test that sum to 1; only that of test may be 0."""
     if len(splits) != 3 or min(splits[:2]) <= 0 or splits[2] < 0 or abs(sum(splits) - 1) > 1e-6:
         raise ValueError(f"splits must be three shares that sum to 1, of which test may be 0, got {tuple(splits)}")
 
@@ -177,18 +180,17 @@ def _check_names(path: str, encoding: str, vocabulary: str, source: str) -> None
 
 
 def text_codec(vocabulary: str, end: str = "") -> Codec:
-    """Text of the characters of `vocabulary`, each of which stands in it once. Values: places in it, ints `[t]`.
+    """Make the codec of text in the distinct characters of `vocabulary`. Values: indices in it, ints `[t]`.
 
-    end: the character that ends a sequence, after which another begins; "": none does.
+    The first input of a sequence is the first symbol: in most texts newline, which sorts before visible characters.
 
-    A sequence begins as if after the first symbol: in most texts newline, which sorts before what can be seen.
-
-    Raises ValueError where the vocabulary is empty, has a character twice, or does not have `end`.
+    end: the character that ends a sequence; "": none does. Raises ValueError where the vocabulary is empty, has a
+    character twice, or does not have `end`.
     """
     if not vocabulary:
         raise ValueError("vocabulary must hold at least one character")
     encoder = Encoder(vocabulary)
-    mark = "" if BYTE_ORDER_MARK in vocabulary else BYTE_ORDER_MARK  # which a prompt from a file may begin with
+    mark = "" if BYTE_ORDER_MARK in vocabulary else BYTE_ORDER_MARK  # a prompt from a file may begin with one
 
     def read(prompt: str) -> np.ndarray:
         try:
@@ -199,44 +201,38 @@ def text_codec(vocabulary: str, end: str = "") -> Codec:
     def show(values: np.ndarray) -> str:
         return "".join(vocabulary[i] for i in values)
 
-    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
-        files = numbered(path, len(sequences), ".txt")
-        for file, values in zip(files, sequences, strict=True):
-            file.write_text(show(values), encoding="utf-8", newline="")  # line ends are symbols like others
-        return files
+    def write(values: np.ndarray, file: Path) -> None:
+        file.write_text(show(values), encoding="utf-8", newline="")  # line ends are symbols too
 
     if end and end not in vocabulary:
         raise ValueError(f"end must be a character of the vocabulary, got {end!r}")
     last = vocabulary.index(end) if end else None
     spec = InputSpec(len(vocabulary), tokens=True, feed=token_feed, start=FIRST_TOKEN, end=last)
-    return Codec(spec, categorical(len(vocabulary)), read, write, show)
+    return Codec(spec, categorical(len(vocabulary)), read, writer(write, ".txt"), show)
 
 
 BYTES = 256
 
 
 def byte_codec() -> Codec:
-    """Text as the bytes of its UTF-8. Values: ints `[t]` in 0..255.
+    """Make the codec of text as the bytes of its UTF-8. Values: ints `[t]` in 0..255.
 
-    A sequence begins as if after byte 0, which no text holds. What is written are the bytes as they are; what is shown
-    has a replacement character where they are not UTF-8, as where a character of several bytes is cut.
+    The first input of a sequence is byte 0, which does not occur in text. The bytes are written unchanged; text on the
+    terminal has a replacement character for invalid UTF-8, such as an incomplete character.
     """
 
     def read(prompt: str) -> np.ndarray:
-        # A terminal hands over bytes that are not UTF-8 as lone surrogates.
+        # A terminal passes bytes that are not UTF-8 as lone surrogates.
         return np.frombuffer(prompt.encode("utf-8", "surrogateescape"), np.uint8).astype(np.int32)
 
     def show(values: np.ndarray) -> str:
         return _raw(values).decode("utf-8", "replace")
 
-    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
-        files = numbered(path, len(sequences), ".txt")
-        for file, values in zip(files, sequences, strict=True):
-            file.write_bytes(_raw(values))
-        return files
+    def write(values: np.ndarray, file: Path) -> None:
+        file.write_bytes(_raw(values))
 
     spec = InputSpec(BYTES, tokens=True, feed=token_feed, start=FIRST_TOKEN)
-    return Codec(spec, categorical(BYTES), read, write, show)
+    return Codec(spec, categorical(BYTES), read, writer(write, ".txt"), show)
 
 
 def _raw(values: np.ndarray) -> bytes:
@@ -255,11 +251,11 @@ def text(
 ) -> Task:
     """Predict each symbol of a text from those before it. Inputs and targets: tokens `[t, b]`.
 
-    path, source, encoding, splits, vocabulary: see `load_text`. chunk: see `generative`.
-    eval_steps: evaluation reads at most so many symbols of a split, from its beginning.
+    path, source, encoding, splits, vocabulary: see `load_text`. chunk: see `generative`. eval_steps: evaluation reads
+    at most this many symbols from the beginning of a split.
 
-    Loss: nats a symbol; `bits` are bits a symbol. Baseline: each symbol's own frequency. Solved, on tiny Shakespeare,
-    at 1.50 nats, which transformers of ten times the size get little below.
+    Loss: nats per symbol; `bits` are bits per symbol. Baseline: each symbol's frequency. Solved, on tiny Shakespeare,
+    at 1.50 nats; transformers of ten times the size do little better.
     """
     check_positive(eval_steps=eval_steps)
     corpus = load_text(path, encoding=encoding, splits=splits, vocabulary=vocabulary, source=source)
@@ -269,7 +265,7 @@ def text(
     )
     known = corpus.facts.get("vocabulary", "")
     name, codec, kwargs = ("text", text_codec, {"vocabulary": known}) if known else ("bytes", byte_codec, {})
-    train = corpus.values["train"][: 2**24]  # of a text larger than memory, enough to count symbols
+    train = corpus.values["train"][: 2**24]  # enough to count the symbols of a text larger than memory
     return generative(
         name,
         codec,

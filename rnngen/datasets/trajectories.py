@@ -1,4 +1,4 @@
-"""Handwritten letters as the velocity of a pen and the change of its force (Williams, Toussaint and Storkey 2006)."""
+"""Handwritten letters as a pen's velocity and change of force (Williams, Toussaint and Storkey 2006)."""
 
 import math
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from rnngen.datasets.codec import Codec
-from rnngen.datasets.corpus import SPLITS, Corpus
+from rnngen.datasets.corpus import Corpus
 from rnngen.datasets.feeds import float_feed
 from rnngen.datasets.formats.arrays import check_sequences, open_mat, open_npz
 from rnngen.datasets.formats.svg import write_svg
-from rnngen.datasets.formats.text_files import numbered, read_table, write_table
+from rnngen.datasets.formats.text_files import read_table, write_table, writer
 from rnngen.datasets.generative import gaussian_baseline, generative
 from rnngen.datasets.paths import find_files
 from rnngen.datasets.sequences import join, select, split_indices
@@ -24,28 +24,28 @@ Sequences = tuple[np.ndarray, np.ndarray]
 
 
 def load_trajectories(path: str = "", valid: float = 0.1) -> Corpus:
-    """Pen velocities. Values: float32 `[n, 3]`: the changes of x, of y and of the force on the pen's tip.
+    """Load pen velocities. Values: float32 `[n, 3]`: the changes of x, of y and of the force on the pen's tip.
 
-    All three are derivatives: UCI's page says that x, y and force were differentiated numerically, smoothed by a
-    Gaussian (sigma 2) and normalised, at 200 samples a second.
+    According to UCI's page, x, y and force were differentiated numerically, smoothed by a Gaussian (sigma 2) and
+    normalised, at 200 samples per second.
 
-    path: an npz with `train_x` `[n, 3]`, `train_lengths`, `test_x`, `test_lengths`, or the folder of the two
-      original .mat; "": the set `trajectories`. valid: the share of the set's training half that is held out.
+    Args:
+      path: an npz with `train_x` `[n, 3]`, `train_lengths`, `test_x`, `test_lengths`, or the folder of the two original
+        .mat; "": the set `trajectories`.
+      valid: the share of the set's training half that is held out.
 
-    Raises ValueError for a file that is not what it should be, or a valid that is no share above 0.
+    Raises:
+      ValueError: a file is invalid, or `valid` is not a share above 0.
     """
     if not 0 < valid < 1:
         raise ValueError(f"valid must be a share between 0 and 1, got {valid!r}")
     files = find_files("trajectories", path, ("chartraj.npz",), ORIGINALS)
     train, test = _npz(files[0]) if len(files) == 1 else (_mat(files[0], "xtrain"), _mat(files[1], "xtest"))
     chosen = split_indices(len(train[1]), valid, 0.0, seed=0)
-    parts = {split: select(*train, chosen[split]) for split in ("train", "valid")} | {"test": test}
+    parts = {split: select(*train, indices) for split, indices in chosen.items() if split != "test"} | {"test": test}
     rule = f"test the set's own; of the rest, shuffled by RandomState(0), {valid:g} is valid"
-    return Corpus(
-        {split: parts[split][0].astype(np.float32) for split in SPLITS},
-        {split: parts[split][1] for split in SPLITS},
-        {"files": {file.name: sha256_of(file) for file in files}, "split": rule},
-    )
+    facts = {"files": {file.name: sha256_of(file) for file in files}, "split": rule}
+    return Corpus.of({split: (values.astype(np.float32), n) for split, (values, n) in parts.items()}, facts)
 
 
 def _npz(file: Path) -> tuple[Sequences, Sequences]:
@@ -57,7 +57,7 @@ def _npz(file: Path) -> tuple[Sequences, Sequences]:
 
 
 def _mat(file: Path, name: str) -> Sequences:
-    """MATLAB's cells hold one sequence each, `[3, t]`."""
+    """Read MATLAB's cells, each of which holds one sequence `[3, t]`."""
     cells = open_mat(file, (name,))[name].ravel()
     if cells.dtype != object or any(cell.ndim != 2 for cell in cells):
         raise ValueError(f"{file}: {name} must be cells with a matrix each")
@@ -70,12 +70,11 @@ THIN, THICK = 0.006, 0.03
 
 
 def trajectory_codec(channels: int = 3, rate: float = 200.0) -> Codec:
-    """Velocities, `rate` a second. Values: float32 `[t, channels]`, the first two along x to the right and y upwards.
+    """Make the codec of velocities at `rate` per second. Values: float32 `[t, channels]`; x is to the right, y upwards.
 
-    A prompt is a CSV file without a header, a line a step; a sequence is written as such a file and as an SVG of the
-    way it goes from (0, 0). A third channel is the change of the force on the pen's tip (all channels of UCI's
-    Character Trajectories are derivatives), and the line is wide where its sum is high. A sequence begins as if after
-    standing still.
+    A prompt is a CSV file without a header, one line per step; a sequence is written as such a file and as an SVG of
+    its path from (0, 0). A third channel is the change of the force on the pen's tip (all channels of UCI's Character
+    Trajectories are derivatives), and the line is wide where its sum is large. The first input of a sequence is 0.
 
     Raises ValueError where there are fewer than two channels or the rate is not positive.
     """
@@ -88,19 +87,16 @@ def trajectory_codec(channels: int = 3, rate: float = 200.0) -> Codec:
     def read(prompt: str) -> np.ndarray:
         return read_table(prompt, channels, ",").astype(np.float32)
 
-    def write(sequences: list[np.ndarray], path: Path) -> list[Path]:
-        pictures, tables = (numbered(path, len(sequences), suffix) for suffix in (".svg", ".csv"))
-        for picture, table, values in zip(pictures, tables, sequences, strict=True):
-            write_table(table, values, ",")
-            write_svg(picture, *_segments(np.cumsum(values, axis=0, dtype=np.float64) / rate))
-        return pictures + tables
+    def write(values: np.ndarray, picture: Path, table: Path) -> None:
+        write_table(table, values, ",")
+        write_svg(picture, *_segments(np.cumsum(values, axis=0, dtype=np.float64) / rate))
 
     spec = InputSpec(channels, feed=float_feed, start=np.zeros(channels, np.float32))
-    return Codec(spec, gaussian(channels, learned=True), read, write)
+    return Codec(spec, gaussian(channels, learned=True), read, writer(write, ".svg", ".csv"))
 
 
 def _segments(way: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Lines between neighbouring points of positions `[t, channels]`, and how wide they are."""
+    """Return the lines between neighbouring positions `[t, channels]`, and their widths."""
     way = np.concatenate([np.zeros_like(way[:1]), way])
     points = way[:, :2] * (1, -1)
     lines = [points[i : i + 2] for i in range(len(points) - 1)]
@@ -111,11 +107,11 @@ def _segments(way: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def trajectories(path: str = "", *, chunk: int = 100, valid: float = 0.1) -> Task:
-    """Predict how a pen's x, y and force change from how they did before. Inputs and targets `[t, b, 3]`.
+    """Predict the changes of a pen's x, y and force from those before. Inputs and targets `[t, b, 3]`.
 
     path, valid: see `load_trajectories`. chunk: see `generative`.
 
-    Loss: nats a step, of a density, so it may be negative. Baseline: independent Gaussians. The literature has no
+    Loss: nats per step, of a density, so it may be negative. Baseline: independent Gaussians. The literature has no
     threshold for this.
     """
     corpus = load_trajectories(path, valid)

@@ -1,7 +1,7 @@
-"""Windows on a corpus: which of its values a batch is made of, in streams of chunks or in whole sequences.
+"""Windows on a corpus: the values of a batch, in chunks of streams or in whole sequences.
 
-A corpus is all sequences of a split, one after another. A stream reads them without a gap, in a new order every epoch;
-`resets` mark where a sequence begins. Written once for NumPy and for JAX: `xp` is which.
+A split is a concatenation of sequences. A stream reads them without gaps, in a new order every epoch; `resets` mark
+where a sequence begins. `xp` is NumPy or JAX's NumPy.
 """
 
 import functools
@@ -15,17 +15,21 @@ import numpy as np
 
 from rnngen.datasets.corpus import Corpus
 
-# Steps that warm the carry of a row which begins within a sequence. An LSTM of 128 units trained on text then has the
-# loss of one row to 3e-6 nats a symbol, in 8 rows or 1000.
+# Steps that warm up the carry of a row that begins within a sequence. With them an LSTM of 128 units, trained on text,
+# has the loss of a single row to 3e-6 nats per symbol, in 8 rows or 1000.
 WARMUP = 256
 
 
 class Window(NamedTuple):
-    """Values as they stand in the corpus, before the device makes a batch of them; all `[t, b]` and more axes.
+    """Values of the corpus, before the device makes a batch of them; all `[t, b]` and more axes.
 
-    previous: the values one step before, of no meaning where `begins`. values: what is to be predicted.
-    begins: the first step of a sequence. resets: where the carry starts anew, None: nowhere.
-    exists: False in padding; None: all do. counts: weights of the steps.
+    Attributes:
+      previous: the values one step before, meaningless where `begins`.
+      values: the targets.
+      begins: the first step of a sequence.
+      resets: True where the carry is reset; None: nowhere.
+      exists: False at padding; None: no padding.
+      counts: weights of the steps.
     """
 
     previous: Any
@@ -37,7 +41,7 @@ class Window(NamedTuple):
 
 
 def stream_steps(lengths: np.ndarray, batch_size: int, chunk: int) -> int:
-    """How many chunks one epoch of `batch_size` streams has. Raises ValueError where there is none."""
+    """Return the number of chunks in an epoch of `batch_size` streams. Raises ValueError where there is none."""
     chunks = int(np.sum(lengths)) // (batch_size * chunk)
     if chunks == 0:
         raise ValueError(
@@ -48,9 +52,9 @@ def stream_steps(lengths: np.ndarray, batch_size: int, chunk: int) -> int:
 
 
 def stream_places(xp, lengths: np.ndarray, order, batch_size: int, chunk: int, number):
-    """(places in the corpus `[t, b]`, whether a sequence begins there, whether a stream does) of chunk `number`.
+    """Return (places in the corpus `[t, b]`, starts of sequences, starts of streams) of chunk `number`.
 
-    order: of the sequences. Stream r reads the r-th of `batch_size` equal parts of them all.
+    order: of the sequences. Stream r reads the r-th of `batch_size` equal parts of the corpus.
     """
     chunks = stream_steps(lengths, batch_size, chunk)
     starts = _starts(lengths)
@@ -63,9 +67,9 @@ def stream_places(xp, lengths: np.ndarray, order, batch_size: int, chunk: int, n
 
 
 class Rows(NamedTuple):
-    """A split laid out in rows for evaluation: places `[t, b]` (-1: padding), and where sequences and rows begin.
+    """A split arranged in rows for evaluation: places `[t, b]` (-1: padding), and starts of sequences and rows.
 
-    warmup: of the steps, how many at the start repeat what stands before a row, to warm its carry.
+    warmup: the number of initial steps that repeat the ones before a row, to warm up its carry.
     """
 
     places: np.ndarray
@@ -75,11 +79,10 @@ class Rows(NamedTuple):
 
 
 def rows(lengths: np.ndarray, count: int, chunk: int) -> Rows:
-    """Every step of a split once, in `count` rows padded to a multiple of `chunk`.
+    """Arrange every step of a split once, in `count` rows padded to a multiple of `chunk`.
 
-    Whole sequences fill the rows evenly. A single sequence is cut into as many parts, and before each stand the
-    `WARMUP` steps that come before it there, or more to make up a chunk. Raises ValueError where there are more rows
-    than steps.
+    Whole sequences fill the rows evenly. A single sequence is cut into `count` parts, each after the `WARMUP` steps
+    before it, or more to fill a chunk. Raises ValueError where there are more rows than steps.
     """
     if count > int(np.sum(lengths)):
         raise ValueError(
@@ -87,7 +90,7 @@ def rows(lengths: np.ndarray, count: int, chunk: int) -> Rows:
         )
     parts = _cut(int(lengths[0]), count) if len(lengths) == 1 else _deal_out(lengths, count)
     longest = max(sum(stop - start for start, stop in row) for row in parts)
-    # No more than the last part has before it, and none for whole sequences: they begin where their rows do.
+    # At most the steps before the last part, and none for whole sequences, which begin with their rows.
     warmup = -(-min(WARMUP, parts[-1][0][0]) // chunk) * chunk if len(lengths) == 1 else 0
     steps = warmup - (-longest // chunk) * chunk
     places, opens = np.full((steps, count), -1), np.zeros((steps, count), bool)
@@ -105,7 +108,7 @@ def _cut(length: int, count: int) -> list[list[tuple[int, int]]]:
 
 
 def _deal_out(lengths: np.ndarray, count: int) -> list[list[tuple[int, int]]]:
-    """Each sequence, the longest first, to the row that has least."""
+    """Assign each sequence, the longest first, to the row with the fewest steps."""
     starts, dealt = _starts(lengths), [[] for _ in range(count)]  # type: ignore[var-annotated]
     heap = [(0, row) for row in range(count)]
     for sequence in np.argsort(-lengths, kind="stable"):
@@ -121,7 +124,7 @@ def _starts(lengths: np.ndarray) -> np.ndarray:
 
 
 def window_at(xp, values, places, begins, resets=None, exists=None, first_counts: bool = True) -> Window:
-    """The window on `values` at places `[t, b]`; the first step of a sequence counts or does not."""
+    """Return the window on `values` at places `[t, b]`; first_counts: the first step of a sequence has weight."""
     within = xp.maximum(places, 0)
     counts = xp.ones(places.shape, np.float32) if exists is None else exists.astype(np.float32)
     if not first_counts:
@@ -130,7 +133,7 @@ def window_at(xp, values, places, begins, resets=None, exists=None, first_counts
 
 
 def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callable, first_counts: bool) -> Callable:
-    """A `TaskData.sample` of chunks. shuffle: (key, epoch, count) -> an order of the training sequences."""
+    """Return a `TaskData.sample` of chunks. shuffle: (key, epoch, count) -> an order of the training sequences."""
     laid_out = functools.lru_cache(maxsize=8)(lambda split, count: rows(corpus.lengths[split], count, chunk))
 
     def sample(split, key, step, batch_size):
@@ -153,7 +156,7 @@ def stream_sample(xp, corpus: Corpus, values: dict, chunk: int, shuffle: Callabl
 
 
 def chunks_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
-    """`TaskData.chunks` of such a sample."""
+    """Return `TaskData.chunks` of such a sample."""
 
     @functools.cache
     def chunks(split, batch_size):
@@ -166,12 +169,12 @@ def chunks_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
 
 
 def warmup_of(corpus: Corpus, chunk: int) -> Callable[[str, int], int]:
-    """`TaskData.warmup` of such a sample."""
+    """Return `TaskData.warmup` of such a sample."""
     return functools.cache(lambda split, batch_size: rows(corpus.lengths[split], batch_size, chunk).warmup // chunk)
 
 
 def whole_sample(xp, corpus: Corpus, values: dict, indices: Callable, first_counts: bool) -> Callable:
-    """A `TaskData.sample` of whole sequences, padded to the longest of the split. indices: as `finite_indices`."""
+    """Return a `TaskData.sample` of whole sequences, padded to the split's longest. indices: as `finite_indices`."""
 
     def sample(split, key, step, batch_size):
         lengths = corpus.lengths[split]

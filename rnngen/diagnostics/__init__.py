@@ -1,10 +1,10 @@
 """Pure diagnoses of gradients and dynamics of a cell or model, and `DIAGNOSES`, those that a config can name.
 
-What a function calls `log` is a natural logarithm. Its arrays go by the step t, from the first; `lag_norms` goes by the
-lag, 0 at the step of the loss, and that is what `half_life` takes: of `log_gradient_norms`, `norms[::-1]`.
+A name with `log` means natural logarithms. Arrays are indexed by the step t from the first, but `lag_norms` by the lag,
+0 at the step of the loss, which is what `half_life` takes: of `log_gradient_norms`, `norms[::-1]`.
 
-Records, in `diagnoses.jsonl`, have logarithms to base ten by lag: the `curves` of `gradient_flow`, and all that is
-called `log10_`. The `curves` of `carry_norms` are norms themselves, by t.
+Records, in `diagnoses.jsonl`, have logarithms to base ten by lag: the `curves` of `gradient_flow`, and every name with
+`log10_`. The `curves` of `carry_norms` are norms themselves, by t.
 """
 
 import importlib

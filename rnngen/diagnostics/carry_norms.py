@@ -1,9 +1,8 @@
 """Norm of the carry along a sequence, and its distance from where it ends (Arjovsky et al. 2016, figure 4)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags, spread
@@ -13,8 +12,10 @@ from rnngen.engines.trees import is_float
 from rnngen.models import stepwise
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import CURVE, diagnosed
-from rnngen.plotting.style import draw_curves
 from rnngen.types import Array, Carry, Params, PyTree
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def carry_norms_diagnosis() -> Diagnosis:
@@ -59,7 +60,7 @@ def carry_norms(
 
 
 def _norm(leaf: Array, batch: tuple[int, ...]) -> Array:
-    """`[t, *b, ...]` -> `[t, *b]`."""
+    """Compute norms: `[t, *b, ...]` -> `[t, *b]`."""
     return jnp.linalg.norm(leaf.reshape(leaf.shape[0], *batch, -1).astype(jnp.float32), axis=-1)
 
 
@@ -72,8 +73,10 @@ SHAPE = {"curves": {"norm": {...: CURVE}, "to_last": {...: CURVE}}}
     "to the greatest seed.",
     name="carry_norms",
 )
-def plot_carry_norms(sweep: Any, look: Look, *, leaf: str = "layer_0/h") -> Figure:
+def plot_carry_norms(sweep: Any, look: Look, *, leaf: str = "layer_0/h") -> "Figure":
     """Draw the norm of the carry at each step, and of its difference from the last."""
+    from rnngen.plotting.style import draw_curves
+
     rows, colour = look.curves(diagnosed(sweep, "carry_norms", SHAPE))
     name = leaf.split("/")[-1]
     labels = {"norm": rf"$\|{name}_t\|$", "to_last": rf"$\|{name}_t - {name}_T\|$"}
@@ -91,7 +94,7 @@ def plot_carry_norms(sweep: Any, look: Look, *, leaf: str = "layer_0/h") -> Figu
 
 
 def _leaf(of: dict, leaf: str) -> dict | None:
-    """Return a leaf's curve, None where there is no such leaf; a cell whose carry is one array calls its layer so."""
+    """Return a leaf's curve, None where it is absent; a cell whose carry is one array has its layer's name."""
     return of.get(leaf) or of.get(leaf.split("/")[0])
 
 

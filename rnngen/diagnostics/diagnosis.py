@@ -1,4 +1,4 @@
-"""The contract of a diagnosis, and what records share.
+"""The contract of a diagnosis, and helpers for records.
 
 A diagnosis is one file: its measure, its record, its check, and a factory of its `Diagnosis`, whose arguments a config
 may give. The whole model is seen as one cell, so that stacked layers need nothing of their own. `DIAGNOSES` in the

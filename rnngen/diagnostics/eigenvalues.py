@@ -3,12 +3,11 @@
 XLA has eigenvalues of general matrices on the CPU only, so the matrices are computed in JAX, the rest in NumPy.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnngen.cells import Cell
 from rnngen.cells.cell import KERNEL
@@ -19,8 +18,10 @@ from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.models import stepwise
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import diagnosed, is_numbers, pairs
-from rnngen.plotting.style import unit_circle
 from rnngen.types import Array, Carry, Params, PyTree, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class RecurrentEigenvalues(NamedTuple):
@@ -156,11 +157,13 @@ def eigenvalues(matrices: Array | np.ndarray) -> np.ndarray:
     "of the recorded steps; grey: the unit circle.",
     name="recurrent_eigenvalues",
 )
-def plot_eigenvalues(sweep: Any, look: Look) -> Figure:
+def plot_eigenvalues(sweep: Any, look: Look) -> "Figure":
     """Draw eigenvalues of the step's Jacobian in the complex plane with the unit circle, before and after training.
 
     One panel a cell, of its first trial, at the middle one of the recorded steps.
     """
+    from rnngen.plotting.style import unit_circle
+
     rows = diagnosed(sweep, "recurrent_eigenvalues", {"jacobian": [pairs("real", "imag", is_numbers, np.size)]})
     rows, colour = look.curves(rows[rows["trial"].isin(rows.groupby("curve", sort=False)["trial"].first())])
     figure, grid = look.panels(2, len(colour), width=2.0, height=2.0)

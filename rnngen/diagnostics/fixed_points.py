@@ -1,7 +1,7 @@
 """Fixed points and slow points of a trained cell under a constant input (Sussillo and Barak 2013).
 
-Where the speed |F(h) - h| of the carry has a local minimum, the dynamics linger, and their linearisation there says
-what they do nearby: directions that decay, that grow, that turn, and how fast.
+The dynamics linger where the speed |F(h) - h| of the carry has a local minimum. Their linearisation there tells which
+directions decay, grow or rotate, and how fast.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class FixedPoints(NamedTuple):
     """Minima of the speed, the slowest first.
 
     states: `[m, n]`. speeds: `[m]`, |F(h) - h|. eigenvalues: `[m, n]`, complex, of dF/dh, the largest modulus first.
-    nearest: `[m]`, the distance to the nearest of the states that the search began from.
+    nearest: `[m]`, the distance to the nearest starting state of the search.
     """
 
     states: np.ndarray
@@ -33,15 +33,15 @@ class FixedPoints(NamedTuple):
         return np.abs(self.eigenvalues[:, 0]) < 1
 
     def time_constants(self) -> np.ndarray:
-        """`[m, n]`, in steps: -1 / log |eigenvalue|, negative where a direction grows."""
+        """Compute -1 / log |eigenvalue| in steps, `[m, n]`; negative where a direction grows."""
         with np.errstate(divide="ignore"):
             return -1 / np.log(np.abs(self.eigenvalues))
 
 
 def constant_input(cell: Cell, params: Params, x: Array) -> Callable[[Array], Array]:
-    """The carry's vector `[n]` after a step with the input x `[d]`, from that before it, as `VectorSteps` counts it.
+    """Return the step on the carry's vector `[n]` (see `VectorSteps`) under the input x `[d]`.
 
-    Integers in the carry stay as a sequence begins.
+    Integers in the carry stay at their initial values.
     """
     steps = VectorSteps(cell, params, jax.tree.map(lambda leaf: leaf[None], x))
     inputs = jax.tree.map(lambda u: u[0], steps.inputs)
@@ -57,11 +57,17 @@ def fixed_points(
     apart: float = 1e-3,
     most: int = 50,
 ) -> FixedPoints:
-    """Minima of |step(h) - h| that least squares (Levenberg and Marquardt) finds from each of the states `[s, n]`.
+    """Find minima of |step(h) - h| by least squares (Levenberg and Marquardt), in double precision.
 
-    slowest: what is faster is left out; a fixed point has a speed near rounding, a slow point more. apart: two are the
-    same where they are nearer than this times 1 + |h|. most: as many are returned. To be called in double precision.
-    Raises ValueError for starts that are no such array, or sizes that are not positive.
+    Args:
+      step: (h `[n]`) -> h `[n]`.
+      starts: states `[s, n]` from which the search begins.
+      slowest: faster minima are left out; a fixed point has a speed near rounding, a slow point more.
+      apart: two minima are the same where they are nearer than this times 1 + |h|.
+      most: the number of minima to return.
+
+    Raises:
+      ValueError: starts of another shape, or a size that is not positive.
     """
     starts = np.asarray(starts, np.float64)
     if starts.ndim != 2 or not starts.size:
@@ -79,7 +85,7 @@ def fixed_points(
 
 
 def _minimum(move: Callable, slope: Callable, start: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """(state, speed) where the speed has a minimum near a start; None where none was reached."""
+    """Return (state, speed) at a minimum of the speed near a start; None where none was reached."""
     from scipy.optimize import least_squares  # here: its import takes longer than most of what uses this package
 
     if not np.isfinite(np.asarray(move(start))).all():

@@ -1,9 +1,8 @@
 """Openness of the gates of a cell, and the share of them that is stuck (Karpathy et al. 2015, section 4.2)."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
@@ -11,8 +10,10 @@ from rnngen.engines import batch_shape, unroll
 from rnngen.models import stepwise
 from rnngen.plotting.figure import Look, NothingToDraw, figure
 from rnngen.plotting.records import diagnosed, pairs
-from rnngen.plotting.style import literal
 from rnngen.types import Array, Carry, Params, PyTree
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class GateStatistics(NamedTuple):
@@ -108,11 +109,13 @@ def _summary(sums: tuple[Array, Array, Array], counts: Array) -> GateStatistics:
     "is always one or the other.",
     name="gate_statistics",
 )
-def plot_gates(sweep: Any, look: Look) -> Figure:
+def plot_gates(sweep: Any, look: Look) -> "Figure":
     """Draw the shares of time that units spend with a gate shut and open, after training (Karpathy et al. 2015).
 
     One panel a cell and gate, a point a unit.
     """
+    from rnngen.plotting.style import literal
+
     rows = diagnosed(sweep, "gate_statistics", {"gates": {...: pairs("left", "right", [float], len)}})
     rows = sweep.moments(rows)["after training"]
     rows = rows[[bool(gates) for gates in rows["gates"]]]

@@ -2,22 +2,22 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import pandas as pd
-from matplotlib.figure import Figure
 
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.models import Model
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import diagnosed
-from rnngen.plotting.style import band, number_axis
 from rnngen.registry import find
 from rnngen.tasks import Task
 from rnngen.types import Array, Params, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def length_generalisation_diagnosis(
@@ -81,8 +81,12 @@ def evaluate_lengths(
     "Accuracy at other lengths than that trained on. Lines are medians over seeds, bands reach from the least to the "
     "greatest seed.",
 )
-def length_generalisation(sweep: Any, look: Look) -> Figure:
+def length_generalisation(sweep: Any, look: Look) -> "Figure":
     """Draw the accuracy at other lengths than those trained on, after training, with the range over seeds shaded."""
+    import pandas as pd
+
+    from rnngen.plotting.style import band, number_axis
+
     rows = sweep.moments(diagnosed(sweep, "length_generalisation", SHAPE, _unequal))["after training"]
     rows = rows.assign(setting=sweep.setting_names.reindex(rows["trial"]).values)
     rows, colour = look.curves(rows, "setting")

@@ -1,6 +1,6 @@
 """Matrices whose singular values leave the range of floats: rows with a power of two each, so that no scale is lost.
 
-A product of many Jacobians is kept as `Q diag(2^e) rows` with Q orthogonal and rows of norm about one, the graded QR
+A product of many Jacobians is stored as `Q diag(2^e) rows` with Q orthogonal and rows of norm about one, the graded QR
 of stabilised matrix products (Loh et al. 1989, for quantum Monte Carlo). Exponents are whole numbers, which floats
 hold exactly: however long the product, its scale gathers no rounding.
 """
@@ -23,12 +23,12 @@ class Graded(NamedTuple):
 
 
 def identity(size: int, dtype) -> Graded:
-    """The identity matrix."""
+    """Return the identity matrix."""
     return Graded(jnp.zeros(size, dtype), jnp.eye(size, dtype=dtype))
 
 
 def multiply(left: Array, graded: Graded) -> Graded:
-    """`left @ graded` for a matrix `[n, n]`; entries of `left` below the smallest normal float count as zeros."""
+    """Compute `left @ graded` for a matrix `[n, n]`; entries of `left` below the smallest normal float are zeros."""
     tiny = jnp.finfo(left.dtype).tiny
     size = jnp.where(jnp.abs(left) < tiny, -jnp.inf, jnp.ceil(jnp.log2(jnp.abs(left))))
     top = _finite(jnp.max(size + graded.exponents, axis=1))
@@ -40,10 +40,10 @@ def multiply(left: Array, graded: Graded) -> Graded:
 
 
 def log_singular_values(graded: Graded) -> Array:
-    """Natural logs of the singular values `[n]`, descending; -inf for an exact zero, all NaN if there is any NaN.
+    """Compute the logs of the singular values `[n]`, descending; -inf for an exact zero, all NaN if there is any NaN.
 
-    One-sided Jacobi (Hestenes 1958) with the logs of the rows' norms kept beside them: small singular values come out
-    to as many digits as large ones, and equal ones do no harm. Two transpositions by QR bring it close beforehand.
+    One-sided Jacobi (Hestenes 1958) on unit rows and the logs of their norms: small singular values come out to as many
+    digits as large ones, and equal ones do no harm. Two transpositions by QR bring it close beforehand.
     """
     size, dtype = len(graded.exponents), graded.rows.dtype
     for _ in range(2):
@@ -64,7 +64,7 @@ def log_singular_values(graded: Graded) -> Array:
 
 
 def _sweep(state):
-    """Every row meets every other once, half of them at a time; also the largest |cosine| between two that met."""
+    """Rotate every pair of rows once, half of the rows at a time; return also the largest |cosine| within a pair."""
     logs, rows, _, count = state
     order = _next_round(len(logs))
 
@@ -79,7 +79,7 @@ def _sweep(state):
 
 
 def _next_round(players: int) -> Array:
-    """Who stands where next in a round robin of pairs (i, i + half): the first stays, the rest go round."""
+    """Return the permutation of a round robin of pairs (i, i + half): the first stays, the rest rotate."""
     half = players // 2
     ring = [*range(1, half), *range(players - 1, half - 1, -1)]
     after = list(range(players))
@@ -89,7 +89,7 @@ def _next_round(players: int) -> Array:
 
 
 def _rotate(first, second):
-    """Pairs of rows, each (log norm `[m]`, unit row `[m, n]`), turned in their plane until orthogonal."""
+    """Rotate pairs of rows, each (log norm `[m]`, unit row `[m, n]`), in their plane until orthogonal."""
     swap = first[0] < second[0]
     (log_x, x), (log_y, y) = _swap(swap, first, second)
     cosine = jnp.sum(x * y, axis=1)
@@ -114,11 +114,11 @@ def _swap(swap: Array, first, second):
 
 
 def _normalise(rows: Array) -> tuple[Array, Array]:
-    """Logs of the rows' norms, and the rows with norm one; zeros stay."""
+    """Return the logs of the rows' norms, and the rows with norm one; zeros stay."""
     norms = jnp.linalg.norm(rows, axis=1)
     return jnp.log(norms), rows / jnp.where(norms == 0, 1, norms)[:, None]
 
 
 def _finite(exponents: Array) -> Array:
-    """With any reference where nothing but zeros is there to refer to."""
+    """Replace -inf by 0, as the reference of a row of zeros."""
     return jnp.where(jnp.isneginf(exponents), 0, exponents)

@@ -55,6 +55,7 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
     if finite < 2:
         return HalfLife(np.nan, np.nan, np.nan, first_lag, last_lag, np.nan)
     window, curve = window[:finite], curve[:finite]
+    # Not `scipy.stats.bootstrap`, which has no place for draws without a slope; stored intervals are of these draws.
     draws = np.random.RandomState(0).randint(window.shape[1], size=(resamples, window.shape[1]))
     with warnings.catch_warnings():
         # A draw may hold none of the examples that reach a lag; its slope is nan, and does not count.

@@ -4,12 +4,11 @@ With a loss at every step, the gradient at step t mixes near and far. So the los
 the norm is taken against the lag tau - t.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnngen.diagnostics.checks import check_axes
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags, spread
@@ -20,9 +19,11 @@ from rnngen.models import Model, StepModel
 from rnngen.models.layers import BACKWARD
 from rnngen.plotting.figure import Look, check_readable, figure
 from rnngen.plotting.records import CURVE, diagnosed
-from rnngen.plotting.style import draw_curves, literal, powers_of_ten
 from rnngen.tasks import Task
 from rnngen.types import Array, Batch, Params, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def gradient_flow_diagnosis(sources: int = 1) -> Diagnosis:
@@ -146,7 +147,7 @@ def _reached(norms: np.ndarray) -> np.ndarray:
 
 
 def _flat(norms: np.ndarray) -> np.ndarray:
-    """`[sources, k, b]` -> `[k, sources * b]`."""
+    """Merge axes: `[sources, k, b]` -> `[k, sources * b]`."""
     return np.concatenate(list(norms), axis=1)
 
 
@@ -159,7 +160,7 @@ FLOAT32_FLOOR = float(np.log10(np.finfo(np.float32).tiny))
     "medians over seeds of the median over examples, bands reach from the least to the greatest seed; crosses: "
     "no finite number.",
 )
-def gradient_norms(sweep: Any, look: Look, *, leaf: str = "all", against: str = "lag") -> Figure:
+def gradient_norms(sweep: Any, look: Look, *, leaf: str = "all", against: str = "lag") -> "Figure":
     """Draw the norm of the loss's gradient in the carry, before and after training; into one axes: after training.
 
     One row of panels a setting, one curve a cell (or whatever the sweep's first axis is): the median over seeds of each
@@ -169,6 +170,8 @@ def gradient_norms(sweep: Any, look: Look, *, leaf: str = "all", against: str = 
       leaf: a leaf of the carry as in `layer_0/h`, or "all".
       against: "lag", or "t" for tasks whose loss is read at the last step.
     """
+    from rnngen.plotting.style import draw_curves, literal
+
     rows = diagnosed(sweep, "gradient_flow", {"curves": {...: CURVE}})
     names = list(dict.fromkeys(rows["panel"]))
     rows, colour = look.curves(rows)
@@ -187,6 +190,8 @@ def gradient_norms(sweep: Any, look: Look, *, leaf: str = "all", against: str = 
 
 
 def _decorate_norms(line: np.ndarray, leaf: str, against: str) -> None:
+    from rnngen.plotting.style import powers_of_ten
+
     lowest = min(axes.get_ylim()[0] for axes in line)
     for axes in line:
         if lowest < FLOAT32_FLOOR:

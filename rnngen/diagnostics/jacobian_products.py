@@ -4,12 +4,11 @@ Its norm bounds what a gradient can still be after so many steps (Pascanu et al.
 in how few directions the gradient survives (Engelken 2023).
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnngen.cells import Cell
 from rnngen.diagnostics import graded
@@ -20,6 +19,9 @@ from rnngen.models import stepwise
 from rnngen.plotting.figure import RANGE, Look, figure
 from rnngen.plotting.records import CURVE, before_and_after, diagnosed
 from rnngen.types import Array, Carry, Params, PyTree, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class JacobianProducts(NamedTuple):
@@ -130,7 +132,7 @@ def _products(steps: VectorSteps, lags: list[int]) -> graded.Graded:
     "Conditioning of the long-term Jacobian",
     f"Condition number of the Jacobian between two steps of the carry against their lag. {RANGE}",
 )
-def jacobian_conditions(sweep: Any, look: Look) -> Figure:
+def jacobian_conditions(sweep: Any, look: Look) -> "Figure":
     """Draw the condition number of the long-term Jacobian against lag (Engelken 2023)."""
 
     def values(row):

@@ -49,7 +49,7 @@ def log_gradient_norms(
     def backward(state, at_step):
         return _step_back(lambda c, i: step(run.params, c, i), state, *at_step)
 
-    # A scan of its own, since what goes back is a rescaled gradient and its scale, which no engine's reverse pass has.
+    # A scan of its own, since it carries back a rescaled gradient and its scale, as no engine's reverse pass does.
     return jax.lax.scan(backward, nothing, (carries, inputs, jax.grad(loss)(ys)), reverse=True)[1]
 
 

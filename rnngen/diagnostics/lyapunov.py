@@ -1,11 +1,10 @@
 """Lyapunov exponents: the rates at which small changes of the carry grow along a sequence."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.checks import check_count, check_warmup
@@ -15,6 +14,9 @@ from rnngen.models import stepwise
 from rnngen.plotting.figure import RANGE, Look, figure
 from rnngen.plotting.records import CURVE, before_and_after, diagnosed
 from rnngen.types import Array, Carry, Key, Params, PyTree, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class LyapunovSpectrum(NamedTuple):
@@ -141,7 +143,7 @@ def _log_diagonal(triangle: Array) -> tuple[Array, Array]:
 
 
 @figure("Lyapunov exponents", f"Exponents in order, before and after training. {RANGE}")
-def lyapunov_spectra(sweep: Any, look: Look) -> Figure:
+def lyapunov_spectra(sweep: Any, look: Look) -> "Figure":
     """Draw Lyapunov exponents in order, before and after training (Vogt et al. 2022)."""
 
     def values(row):

@@ -1,4 +1,4 @@
-"""What a reader could say of each step of an input, for units to be held against: see `selectivity`."""
+"""Properties of each step of an input that a person could name, to compare units with: see `selectivity`."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ BRACKETS = {
     "braces": ("{", "}"),
     "angle brackets": ("<", ">"),
 }
-MOST = 16  # symbols, or features of an input, that are looked at one by one
+MOST = 16  # symbols or features of an input that are examined
 
 
 def text_properties(text: str) -> dict[str, np.ndarray]:
-    """Of each character `[t]`, counted with it: where in its line and word, and what it is within."""
+    """Return properties of each character `[t]`: its position in line and word, the brackets or quotes around it."""
     characters = np.array(list(text))
     found = {
         "position in the line": _since(characters == "\n"),
@@ -28,13 +28,13 @@ def text_properties(text: str) -> dict[str, np.ndarray]:
 
 
 def _since(event: np.ndarray) -> np.ndarray:
-    """Steps since the last event `[t]`; 0 at one."""
+    """Count steps since the last event `[t]`; 0 at an event."""
     steps = np.arange(len(event))
     return steps - np.maximum.accumulate(np.where(event, steps, -1))
 
 
 def _depth(opens: np.ndarray, closes: np.ndarray) -> np.ndarray:
-    """How many are open, where one that closes nothing counts for nothing."""
+    """Count the open brackets at each step; a closing one without a partner is ignored."""
     depth, counted = 0, []
     for opening, closing in zip(opens, closes, strict=True):
         depth = max(depth + int(opening) - int(closing), 0)
@@ -43,7 +43,7 @@ def _depth(opens: np.ndarray, closes: np.ndarray) -> np.ndarray:
 
 
 def input_properties(inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Of inputs `[t, d]` or tokens `[t]`: each feature or symbol of a few, and how far the sequence has gone."""
+    """Return properties of inputs `[t, d]` or tokens `[t]`: the first few features or symbols, and the step."""
     found: dict[str, np.ndarray] = {"step": np.arange(len(inputs))}
     if inputs.ndim == 1:
         for symbol in np.unique(inputs)[:MOST]:

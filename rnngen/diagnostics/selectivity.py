@@ -1,4 +1,4 @@
-"""Which single unit tells most of a property of the input, such as being inside quotes (Karpathy et al. 2015)."""
+"""The single unit that tells most of a property of the input, such as being inside quotes (Karpathy et al. 2015)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,24 +7,25 @@ import numpy as np
 
 from rnngen.diagnostics.checks import check_axes
 
-FEWEST = 5  # steps on either side, in either half, without which nothing is said of a property
+FEWEST = 5  # steps with a property, and without it, that either half must have
 
 
 class Selective(NamedTuple):
-    """unit: its number. score: from -1 to 1, its sign that of the unit; 0: it tells nothing."""
+    """A unit's number, and its score from -1 to 1 with the sign of the relation; 0: it tells nothing."""
 
     unit: int
     score: float
 
 
 def selectivity(states: np.ndarray, properties: Mapping[str, np.ndarray]) -> dict[str, Selective]:
-    """The unit of `[t, n]` that goes best with each property `[t]`, the best told first.
+    """Find the unit of `[t, n]` that tells most of each property `[t]`, the best told first.
 
-    It is chosen by the first half of the steps and scored by the second, since the best of many units looks good by
-    chance alone. A property that is true or false scores 2 AUC - 1, where AUC is the chance that the unit is higher at
-    a step where it is true; another one by the rank correlation. Properties that hardly vary are left out.
+    The unit is chosen on the first half of the steps and scored on the second, since the best of many units looks good
+    by chance alone. A boolean property scores 2 AUC - 1, where AUC is the chance that the unit is higher at a step
+    where it is true; another one scores the rank correlation. Properties that hardly vary are left out.
 
-    Raises ValueError where states are not `[t, n]`, or a property has not their steps.
+    Raises:
+      ValueError: states are not `[t, n]`, or a property has another number of steps.
     """
     states = np.asarray(states)
     check_axes("states", states, "t, n")
@@ -43,7 +44,7 @@ def selectivity(states: np.ndarray, properties: Mapping[str, np.ndarray]) -> dic
 
 
 def scores(states: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """`[n]`: how each unit of `[t, n]` goes with a property `[t]`, from -1 to 1."""
+    """Score each unit of `[t, n]` against a property `[t]`: `[n]`, from -1 to 1."""
     from scipy.stats import rankdata  # here: its import takes longer than most of what uses this package
 
     ranks = rankdata(states, axis=0)

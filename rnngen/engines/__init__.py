@@ -1,4 +1,4 @@
-"""Ways to run a cell through time. `unroll` is the door; `ENGINES` is every engine by name."""
+"""Engines that run a cell through time. `unroll` calls them; `ENGINES` lists them by name."""
 
 from rnngen.engines.table import ENGINES, get_engine
 from rnngen.engines.unroll import batch_shape, cast_params, prepare_unroll, unroll

@@ -1,6 +1,6 @@
-"""The associative engine: for `Affine` cells, all steps of a chunk at once, in logarithmic depth.
+"""The associative engine: a parallel scan over time for `Affine` cells, in logarithmic depth.
 
-Elementwise ones in float32 on a CPU have all at once but the recurrence itself, see `recurrence`.
+For elementwise cells in float32 on a CPU the recurrence itself is a sequential compiled loop, see `recurrence`.
 """
 
 from typing import Any, NamedTuple
@@ -19,11 +19,14 @@ CHUNK, BLOCK = 16384, 64
 
 
 def associative(*, chunk: int = CHUNK, block: int = BLOCK):
-    """All steps of a chunk at once, for `Affine` cells; memory grows with t.
+    """Run all steps of a chunk of an `Affine` cell in parallel; memory grows with t.
 
-    chunk: steps a chunk: bounds what is held beyond inputs, carries and outputs, and compile time.
-    block: how many steps of a chunk are composed one after another, see `recurrence`; 1 for a GPU.
-    Raises ValueError for sizes below one.
+    Args:
+      chunk: steps per chunk; bounds compile time, and memory beyond inputs, carries and outputs.
+      block: steps composed sequentially within a chunk, see `recurrence`; 1 for a GPU.
+
+    Raises:
+      ValueError: a size is below one.
     """
     check_positive(chunk=chunk, block=block)
 
@@ -51,7 +54,7 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
 
 
 def _plain_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, block: int) -> Carry:
-    """Carries that leave the steps, of carry' = a carry + b, into which mask, probe and reset are folded."""
+    """Return the carries that leave the steps of carry' = a carry + b, with mask, probe and reset folded in."""
     structure: Any = cell.structure
     steps = trees.length(inputs)
     terms = structure.terms(params, inputs.u)
@@ -75,7 +78,7 @@ class _Flagged(NamedTuple):
 
 
 def _own_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, block: int) -> Carry:
-    """Carries that leave the steps, for a cell with its own compose and act."""
+    """Return the carries that leave the steps of a cell with its own `compose` and `act`."""
     structure: Any = cell.structure
     terms = structure.terms(params, inputs.u)
     if inputs.mask is None and inputs.reset is None:

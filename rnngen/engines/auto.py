@@ -1,16 +1,16 @@
-"""The engine that is fastest here for a cell's structure and shapes, never one with other results.
+"""The engine that is fastest on this machine for a cell's structure and shapes; results agree to rounding.
 
 | cell | where | engine |
 |---|---|---|
 | `Gated`, pointwise | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
-| with a hand-written `Backward` | elsewhere | `fused` |
+| with a handwritten `Backward` | elsewhere | `fused` |
 | `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
 | `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes | `fused` |
 | any other | any | `scan` |
 
-What is timed is in `calibration.py`; `rnngen doctor` prints what came out. Naming an engine, and for `fused` its
-`kernels`, pins the choice.
+`cpu/calibration.py` does the timing, and `rnngen doctor` prints it. Naming an engine, and for `fused` its `kernels`,
+pins the choice.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ FEWEST_STEPS, LARGEST_CARRY = 64, 128
 
 
 def auto():
-    """Whichever of the others is fastest here; the same values and gradients to rounding."""
+    """Run whichever engine is fastest here; the same values and gradients to rounding."""
 
     def run(cell, params, carry, inputs):
         return pick(cell, params, carry, inputs)(cell, params, carry, inputs)
@@ -44,7 +44,7 @@ def auto():
 
 
 def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
-    """The engine of the table above."""
+    """Return the engine of the table above."""
     structure = cell.structure
     if isinstance(structure, Gated):
         loops = loops_for(cell, params, carry, inputs)
@@ -63,7 +63,7 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
 
 
 def _timed(carry: Carry, may_fuse: bool):
-    """What is fastest for an elementwise affine cell."""
+    """Return the fastest engine for an elementwise affine cell."""
     units = max((leaf.shape[-1] for leaf in jax.tree.leaves(carry) if leaf.ndim), default=1)
     among = calibration.WAYS if may_fuse else (LOOPS, SCAN)
     return by_ways(calibration.ways(build.LINEAR, units, None, among), AFFINE)

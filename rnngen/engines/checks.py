@@ -1,4 +1,4 @@
-"""What `unroll` refuses, in one line that names the argument, the axis, what was expected and what came."""
+"""Checks of the arguments of `unroll`; each error names the argument, the axis, and what was expected, in one line."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
 def check_arrays(**trees: PyTree) -> None:
-    """Raise ValueError naming the first argument with a leaf that is no array, or without any where it is xs."""
+    """Raise ValueError naming the first argument with a leaf that is not an array, or xs if it has no leaves."""
     for name, tree in trees.items():
         for leaf in jax.tree.leaves(tree):
             if not hasattr(leaf, "dtype"):
@@ -27,7 +27,7 @@ def _kind(tree: PyTree) -> str:
 
 @contextlib.contextmanager
 def only_reverse() -> Iterator[None]:
-    """Within an engine: say in one line that forward-mode derivatives, as in `jax.hessian`, need another."""
+    """Explain JAX's error where forward-mode derivatives, as in `jax.hessian`, are taken of an engine without them."""
     try:
         yield
     except TypeError as error:
@@ -40,7 +40,7 @@ def only_reverse() -> Iterator[None]:
 
 
 def check_inputs(xs, first: Carry, carry: Carry, mask, resets, probes) -> None:
-    """Raise ValueError unless all that goes through time with xs fits it, and the carry fits the cell's first one."""
+    """Raise ValueError unless mask, resets and probes fit xs, and the carry fits the cell's initial one."""
     steps = _steps(xs)
     for name, flags in (("mask", mask), ("resets", resets)):
         if flags is not None:
@@ -84,7 +84,7 @@ def check_like(name: str, tree: PyTree, expected: PyTree, time: bool = False) ->
 
 
 def _check_shape(name: str, shape: tuple, expected: tuple, letters: str) -> None:
-    """Names the first axis that differs: by its letter where it has one, by its number otherwise."""
+    """Raise ValueError naming the first axis that differs, by its letter where it has one, else by its number."""
     if len(shape) != len(expected):
         raise ValueError(f"{name}: expected {len(expected)} axes, {list(expected)}, got {len(shape)}, {list(shape)}")
     for axis, (size, wanted) in enumerate(zip(shape, expected, strict=True)):
@@ -95,7 +95,7 @@ def _check_shape(name: str, shape: tuple, expected: tuple, letters: str) -> None
 
 def check_width(cell: Cell, original: Params, params: Params, xs: PyTree, key: Key | None) -> None:
     """Raise ValueError where `project` fails because the parameters were made for another number of features."""
-    # Of one axis it must be a number a step, and not the features of a single one.
+    # With one axis, xs must be a number per step, not the features of a single step.
     u = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if x.ndim == 1 else x, xs)
     try:
         jax.eval_shape(cell.project, params, u, key)
@@ -107,7 +107,7 @@ def check_width(cell: Cell, original: Params, params: Params, xs: PyTree, key: K
 
 
 def _other_width(cell: Cell, params: Params, xs: PyTree) -> str | None:
-    """What is wrong with the parameters if they were made for another number of features than xs has."""
+    """Return an error message if the parameters were made for another number of features than xs has, else None."""
     if isinstance(xs, list | tuple) and not hasattr(xs, "_fields"):
         return f"xs: expected one array [t, *b, d], got a {type(xs).__name__} of {len(xs)}; see jnp.stack"
     if not hasattr(xs, "shape"):

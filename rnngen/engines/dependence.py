@@ -1,13 +1,13 @@
-"""Which outputs of a traced function depend on which of its inputs."""
+"""Dependence of a traced function's outputs on its inputs."""
 
 from jax.extend.core import Jaxpr, Literal
 
 
 def depends(jaxpr: Jaxpr, on: list[bool]) -> list[bool]:
-    """For each output of jaxpr, whether it depends on an input that is marked in `on`.
+    """Mark each output of a jaxpr that may depend on an input marked in `on`.
 
-    An operation with a body (a loop, a branch, a call) counts as depending through and through: what is said to
-    depend may not, but what is said not to depend does not.
+    Every output of an operation with a body (a loop, a branch, a call) counts as depending on all its inputs, so an
+    output may be marked without need, but never left out.
     """
     marked = {var for var, mark in zip(jaxpr.invars, on, strict=True) if mark}
     for equation in jaxpr.eqns:

@@ -1,8 +1,8 @@
-"""A fused pass derived by JAX from `step` alone, for any cell.
+"""The fused backward pass of any cell, derived by JAX from `step`.
 
 Cells act on trailing axes, so time may be one more leading axis. In each chunk the step is linearised in the carry at
-all steps at once; the thin scan then only applies these linear maps; and one vjp of the step over the whole chunk gives
-the parameters and inputs their gradients, one product a matmul.
+all steps at once, and the reverse scan only applies these linear maps. One vjp of the step over the whole chunk then
+gives the gradients in parameters and inputs, with one product for each matmul.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from rnngen.types import Carry, Params, PyTree
 
 
 class Derived:
-    """Forward and backward of any cell."""
+    """Forward and backward pass of any cell."""
 
     def __init__(self, cell: Cell):
         self.cell, self.step = cell, full_step(cell)
 
     def forward(self, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, PyTree, Residuals]:
-        """(last carry, ys, what is kept)."""
+        """Return (last carry, ys, residuals)."""
 
         def step(carry, inputs):
             left, y = self.step(params, carry, project(self.cell, params, inputs))
             return left, (y, Residuals(left))
 
-        last, (ys, kept) = jax.lax.scan(step, carry, inputs)
-        return last, ys, kept
+        last, (ys, residuals) = jax.lax.scan(step, carry, inputs)
+        return last, ys, residuals
 
-    def backward(self, params, start, inputs: StepInput, kept: Residuals, gradient: Gradient, dys):
-        """One chunk: (gradient before it, gradient in the floats of its inputs)."""
-        before = trees.entering(start, kept.carries)
+    def backward(self, params, start, inputs: StepInput, residuals: Residuals, gradient: Gradient, dys):
+        """Return (gradient before this chunk, gradient in the floats of its inputs)."""
+        before = trees.entering(start, residuals.carries)
         linear = linearise(lambda c, i: self.step(params, c, i), before, project(self.cell, params, inputs))
 
         def back(dcarry, parts):
@@ -64,7 +64,7 @@ class Linearised(NamedTuple):
 
 
 def linearise(step: Callable, carries: Carry, inputs: StepInput) -> Linearised:
-    """Of step (carry, inputs) -> (carry, y), at carries and inputs `[chunk, *b, ...]`."""
+    """Linearise step (carry, inputs) -> (carry, y) at carries and inputs `[chunk, *b, ...]`."""
     structure: Any = None
 
     def residuals(carry, inputs):
@@ -75,7 +75,7 @@ def linearise(step: Callable, carries: Carry, inputs: StepInput) -> Linearised:
 
     at_first = jax.tree.map(lambda x: x[0], (carries, inputs))
     traced = jax.make_jaxpr(residuals)(*at_first)
-    # What is the same at every step (the transposed kernel above all) must not be copied `chunk` times.
+    # Residuals that are the same at every step, such as the transposed kernel, must not be copied `chunk` times.
     varies = depends(traced.jaxpr, [True] * len(traced.jaxpr.invars))
     axes = [0 if v else None for v in varies]
     leaves = jax.vmap(jaxpr_as_fun(traced), out_axes=axes)(*jax.tree.leaves((carries, inputs)))

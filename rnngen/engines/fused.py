@@ -1,10 +1,10 @@
-"""The fused engine: a forward scan that keeps little, and a backward pass of its own over chunks of time.
+"""The fused engine: a forward scan with few residuals, and a custom backward pass over chunks of time.
 
-In each chunk, from the last to the first, what does not depend on the gradient is computed for all steps at once, then
-a thin reverse scan carries the gradient through them, and then the parameters get theirs from one product over the
-whole chunk instead of one a step. What to keep and how to go back is derived from `step` alone (`derived.py`), or read
-off a cell's hand-written `Backward` (`sharpened.py`). On a CPU, pointwise `Gated` cells are compiled loops
-(`compiled.py`) wherever these were timed to be faster (`calibration.py`).
+In each chunk, from the last to the first, everything that does not depend on the gradient is computed for all steps at
+once; then a reverse scan carries the gradient through them; and one product over the whole chunk, instead of one per
+step, gives the gradient in the parameters. Residuals and backward pass are derived from `step` (`derived.py`), or taken
+from a cell's handwritten `Backward` (`handwritten.py`). On a CPU, pointwise `Gated` cells run as compiled loops
+(`cpu/loops.py`) where these were timed to be faster (`cpu/calibration.py`).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from rnngen.engines.cpu.export import FEATURES, programs
 from rnngen.engines.cpu.generator import Loops
 from rnngen.engines.cpu.loops import compiled, loops_for
 from rnngen.engines.derived import Derived
-from rnngen.engines.handwritten import Sharpened
+from rnngen.engines.handwritten import Handwritten
 from rnngen.engines.reverse import Gradient, Residuals
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
@@ -31,22 +31,24 @@ SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
 
 def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = True, kernels: bool | None = None):
-    """`scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
+    """Run as `scan` with a faster backward pass; reverse-mode gradients only, second ones by reverse over reverse.
 
-    chunk: steps a chunk, about; default 8 to 25, so that its carries are about a quarter of a megabyte.
-    recompute: keep the carries alone, and compute the rest again in each chunk: less memory, about as fast.
-    by_hand: use the cell's hand-written `Backward` if it has one.
-    kernels: run compiled loops (`compiled.py`), which have chunks of their own and recompute nothing: None: where they
-      are faster here than the pass in JAX; True: where there are some; False: not. With `chunk` or `recompute` given
-      they are not run.
-    Raises ValueError for a chunk below one.
+    Args:
+      chunk: about how many steps per chunk; default 8 to 25, so that its carries are about a quarter of a megabyte.
+      recompute: save only the carries, and recompute the rest in each chunk: less memory, about as fast.
+      by_hand: use the cell's handwritten `Backward` if it has one.
+      kernels: run compiled loops: where they are faster here than the pass in JAX (None), wherever the cell has them
+        (True), or never (False). They are not run with `chunk` or `recompute`.
+
+    Raises:
+      ValueError: chunk is below one.
     """
     if chunk is not None:
         check_positive(chunk=chunk)
 
     def in_jax(cell, carry):
         sharp = by_hand and isinstance(cell.structure, Gated) and cell.structure.backward is not None
-        return _differentiable(Sharpened(cell, recompute) if sharp else Derived(cell), chunk or _chunk(carry))
+        return _differentiable(Handwritten(cell, recompute) if sharp else Derived(cell), chunk or _chunk(carry))
 
     def run(cell, params, carry, inputs):
         may = by_hand and kernels is not False and not chunk and not recompute
@@ -62,22 +64,24 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
 
 
 def engines_of(cell: Cell, loops: Loops, threads: int | None = None) -> dict[str, Callable]:
-    """The engine of each way of running a cell that has loops; that of the loops expects these to be there."""
+    """Return the engine of each way of running a cell that has loops, which must have been built."""
     in_jax = lambda cell: lambda params, *rest: fused(kernels=False)(cell, params, *rest)[:2]  # noqa: E731
     return {LOOPS: compiled(loops, in_jax, threads), PASS: fused(kernels=False), SCAN: scan()}
 
 
 def fastest(cell: Cell, loops: Loops, inputs: StepInput, among: tuple[str, ...] = calibration.WAYS) -> Ways:
-    """The ways that are fastest here for a cell with loops."""
+    """Return the fastest ways on this machine for a cell with loops."""
     return calibration.ways(loops.library, cell.output_dim, _programs(cell, loops, inputs), among)
 
 
 def ready(cell: Cell) -> Found | None:
-    """What is kept of a cell's loops here, which are built and timed first where they are new; None: it has none, or
-    takes no `FEATURES`, so that more has to be known of what it reads."""
+    """Return the calibration of a cell's loops, built and timed now if they are new.
+
+    None: the cell has no loops, or does not take `FEATURES` features, so that its input has to be known.
+    """
     try:
         params = jax.eval_shape(lambda key: cell.prepare(cell.init(key, FEATURES)), jax.random.key(0))
-    except Exception:  # whatever a cell raises where it is asked for another input than it gets: no sweep ends by that
+    except Exception:  # a cell may raise anything for an input it was not made for, and no sweep must end by that
         return None
     inputs = StepInput(jax.ShapeDtypeStruct((1, 1, FEATURES), jnp.float32))
     loops = loops_for(cell, params, jax.eval_shape(lambda p: cell.init_carry(p, (1,)), params), inputs)
@@ -85,7 +89,7 @@ def ready(cell: Cell) -> Found | None:
 
 
 def found(cell: Cell, loops: Loops, inputs: StepInput) -> Found:
-    """What is kept of these loops of a cell, likewise."""
+    """Return the calibration of these loops of a cell, likewise."""
     return calibration.find(loops.library, cell.output_dim, _programs(cell, loops, inputs))
 
 
@@ -95,20 +99,20 @@ def _programs(cell: Cell, loops: Loops, inputs: StepInput) -> Callable:
 
 
 def _chunk(carry: Carry) -> int:
-    """What stays in a core's cache while the chunk is gone through three times."""
+    """Return the chunk whose carries stay in a core's cache for the three passes over it."""
     return min(max(NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(carry)), SHORTEST), LONGEST)
 
 
 def _differentiable(method, chunk: int):
-    """(params, carry, inputs) -> (carry, ys) with the method's own gradient."""
+    """Return (params, carry, inputs) -> (carry, ys) with the method's own gradient."""
 
     @jax.custom_vjp
     def run(params, carry, inputs):
         return forward(params, carry, inputs)[0]
 
     def forward(params, carry, inputs):
-        last, ys, kept = method.forward(params, carry, inputs)
-        return (last, ys), (params, carry, inputs, kept)
+        last, ys, residuals = method.forward(params, carry, inputs)
+        return (last, ys), (params, carry, inputs, residuals)
 
     def backward(residuals, gradients):
         return _backward(method, chunk, *residuals, *gradients)
@@ -117,15 +121,15 @@ def _differentiable(method, chunk: int):
     return run
 
 
-def _backward(method, chunk: int, params, carry, inputs: StepInput, kept: Residuals, dlast, dys):
-    """Gradients in (params, carry, inputs), the chunks taken from the last to the first."""
+def _backward(method, chunk: int, params, carry, inputs: StepInput, residuals: Residuals, dlast, dys):
+    """Return the gradients in (params, carry, inputs), chunk by chunk from the last to the first."""
     size = trees.chunk_size(trees.length(inputs), chunk)
-    starts = _carries_before_chunks(carry, kept.carries, size)
-    whole, rest = trees.chunked((inputs, kept, trees.floats(dys)), size)
+    starts = _carries_before_chunks(carry, residuals.carries, size)
+    whole, rest = trees.chunked((inputs, residuals, trees.floats(dys)), size)
 
     def one_chunk(gradient, parts):
-        start, (inputs, kept, dys) = parts
-        return method.backward(params, start, inputs, kept, gradient, dys)
+        start, (inputs, residuals, dys) = parts
+        return method.backward(params, start, inputs, residuals, gradient, dys)
 
     gradient, drest = Gradient.start(params, dlast), None
     if rest is not None:
@@ -138,6 +142,6 @@ def _backward(method, chunk: int, params, carry, inputs: StepInput, kept: Residu
 
 
 def _carries_before_chunks(carry: Carry, carries: Carry, size: int) -> Carry:
-    """The carry before the first step of each chunk, `[chunks, *b, ...]`."""
+    """Return the carry before the first step of each chunk, `[chunks, *b, ...]`."""
     chunks = -(-trees.length(carries) // size)
     return jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs[size - 1 :: size]])[:chunks], carry, carries)

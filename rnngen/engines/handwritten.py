@@ -1,4 +1,4 @@
-"""A fused pass whose local derivatives a `Gated` cell's `Backward` gives by hand."""
+"""The fused backward pass of a `Gated` cell whose local derivatives are handwritten, see `cells.cell.Backward`."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from rnngen.engines.steps import StepInput, enter, leave, project, start_gradien
 from rnngen.types import Array, Carry, Params, PyTree
 
 
-class Sharpened:
-    """Forward and backward of a cell with `structure.backward`. recompute: keep the carries alone."""
+class Handwritten:
+    """Forward and backward pass of a cell with `structure.backward`; with `recompute` the residuals are the carries."""
 
     def __init__(self, cell: Cell, recompute: bool):
         structure: Any = cell.structure
@@ -21,7 +21,7 @@ class Sharpened:
         self.hidden, self.rule = structure.hidden, structure.backward
 
     def forward(self, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, PyTree, Residuals]:
-        """(last carry, ys, what is kept)."""
+        """Return (last carry, ys, residuals)."""
         twin: int | None = None
 
         def step(carry, inputs):
@@ -34,19 +34,19 @@ class Sharpened:
             twin = next((i for i, leaf in enumerate(jax.tree.leaves(left)) if leaf is y), None)
             return left, (None if twin is not None else y, Residuals(left, None if self.recompute else extra))
 
-        last, (ys, kept) = jax.lax.scan(step, carry, inputs)
-        return last, ys if twin is None else jax.tree.leaves(kept.carries)[twin], kept
+        last, (ys, residuals) = jax.lax.scan(step, carry, inputs)
+        return last, ys if twin is None else jax.tree.leaves(residuals.carries)[twin], residuals
 
     def _keep(self, params: Params, entering: Carry, u: PyTree):
         return self.rule.keep(params, entering, u, self.hidden(entering) @ params["recurrent_kernel"])
 
-    def backward(self, params, start, inputs: StepInput, kept: Residuals, gradient: Gradient, dys):
-        """One chunk: (gradient before it, gradient in the floats of its inputs)."""
-        before = trees.entering(start, kept.carries)
+    def backward(self, params, start, inputs: StepInput, residuals: Residuals, gradient: Gradient, dys):
+        """Return (gradient before this chunk, gradient in the floats of its inputs)."""
+        before = trees.entering(start, residuals.carries)
         us, through_project = trees.vjp(lambda p, u: self.cell.project(p, u, None), params, inputs.u)
         entering = enter(self.cell, params, before, inputs)
-        extra = self._keep(params, entering, us)[2] if self.recompute else kept.extra
-        local = self.rule.local(params, entering, kept.carries, extra)
+        extra = self._keep(params, entering, us)[2] if self.recompute else residuals.extra
+        local = self.rule.local(params, entering, residuals.carries, extra)
         dcarry, (da, emitted, dentering) = self._thin(params, inputs, local, gradient.carry, dys)
         dus, dparams = self.rule.inputs(local, da, emitted)
         dprojection, du = through_project(dus)
@@ -58,7 +58,7 @@ class Sharpened:
         return Gradient(dcarry, trees.add(gradient.params, dparams)), StepInput(du, None, None, dprobe)
 
     def _thin(self, params, inputs: StepInput, local, dcarry, dys):
-        """The reverse scan: (gradient in the carry before, (in a, what `pull` emits, in the entering carry))."""
+        """Scan in reverse; return the gradients in (the carry before, (a, what `pull` emits, the entering carry))."""
         transposed = params["recurrent_kernel"].T
         wanted = inputs.reset is not None or inputs.probe is not None
 
@@ -75,11 +75,11 @@ class Sharpened:
 
 
 def _outer(x: Array, dz: Array) -> Array:
-    """x `[..., h]`, dz `[..., g]` -> the sum of their outer products `[h, g]`: one matrix product."""
+    """Sum the outer products of x `[..., h]` and dz `[..., g]` as one matrix product `[h, g]`."""
     axes = tuple(range(x.ndim - 1))
     return jnp.tensordot(x, dz, (axes, axes))
 
 
 def _sum(gradient: Params, some: Params) -> Params:
-    """The gradient with that of some parameters added."""
+    """Add the gradient in some of the parameters."""
     return gradient | {name: gradient[name] + d for name, d in some.items()}

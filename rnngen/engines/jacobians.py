@@ -1,4 +1,4 @@
-"""The trajectory of a cell as one vector equation, with the Jacobians of its steps: what Newton's method works on."""
+"""The trajectory of a cell as one vector equation with the Jacobians of its steps, for Newton's method."""
 
 import math
 from collections.abc import Callable
@@ -19,9 +19,9 @@ DENSE_LIMIT = 32
 
 
 class Trajectory:
-    """c_t = f_t(c_{t-1}) for all t, the floats of an example's carry seen as a vector of n numbers.
+    """The equations c_t = f_t(c_{t-1}) for all t, with the floats of an example's carry as a vector of n numbers.
 
-    dense: Jacobians `[t, *b, n, n]`, else their diagonals `[t, *b, n]`. exact: these are all there is to them.
+    dense: Jacobians `[t, *b, n, n]`, else their diagonals `[t, *b, n]`. exact: the Jacobians have no other entries.
     """
 
     def __init__(self, cell: Cell, params: Params, carry: Carry, inputs: StepInput, integers, dense, exact, block: int):
@@ -34,7 +34,7 @@ class Trajectory:
         self.first = self.flat(trees.floats(carry))
 
     def flat(self, tree: Carry) -> Array:
-        """Floats of carries `[..., *b, ...]` -> `[..., *b, n]`."""
+        """Flatten the floats of carries `[..., *b, ...]` to `[..., *b, n]`."""
         leaves = jax.tree.leaves(tree)
         wide = jnp.result_type(*leaves)
         vectors = [
@@ -44,7 +44,7 @@ class Trajectory:
         return jnp.concatenate(vectors, axis=-1)
 
     def unflat(self, states: Array) -> Carry:
-        """The inverse of `flat`."""
+        """Invert `flat`."""
         structure: Any
         like, structure = jax.tree.flatten(trees.floats(self.carry))
         leaves, start = [], 0
@@ -56,34 +56,34 @@ class Trajectory:
         return structure.unflatten(leaves)
 
     def constant_guess(self) -> Array:
-        """`[t, *b, n]`: the first carry at every step."""
+        """Return the initial carry at every step, `[t, *b, n]`."""
         return jnp.broadcast_to(self.first, (trees.length(self.inputs), *self.first.shape))
 
     def before(self, states: Array) -> Array:
-        """The states that enter the steps, given those that leave them."""
+        """Return the states that enter the steps, given those that leave them."""
         return trees.entering(self.first, states)
 
     def after(self, before: Array) -> Array:
-        """f_t of each state that enters, for all t at once."""
+        """Apply f_t to each state that enters, for all t at once."""
         carry = trees.merge(self.unflat(before), self.integers)
         return self.flat(trees.floats(self.step(self.params, carry, self.projected)[0]))
 
     def error(self, states: Array) -> Array:
-        """The largest |c_t - f_t(c_{t-1})|, relative to 1 + the largest |c|; inf where a number is not finite."""
+        """Return the largest |c_t - f_t(c_{t-1})|, relative to 1 + the largest |c|; inf where one is not finite."""
         difference = jnp.abs(states - self.after(self.before(states)))
         # jnp.max drops NaN on a CPU.
         finite = jnp.isfinite(difference).all()
         return jnp.where(finite, jnp.max(difference) / (1 + jnp.max(jnp.abs(states))), jnp.inf)
 
     def newton_step(self, states: Array, damping: Array) -> Array:
-        """The solution of the recurrence linearised around `states`, its Jacobians scaled by 1 - damping."""
+        """Solve the recurrence linearised around `states`, its Jacobians scaled by 1 - damping."""
         before = self.before(states)
         after, derivative = jax.linearize(self.after, before)
         jacobians = (1 - damping) * self._jacobians(derivative, before)
         return self._recurrence(jacobians, after - self._apply(jacobians, before), self.first)
 
     def gradients(self, carries: Carry, dcarries: Carry):
-        """Gradients in the floats of params, carry and inputs, given those in the carries that leave the steps."""
+        """Return gradients in the floats of (params, carry, inputs), given those in the carries after the steps."""
         before = self.before(self.flat(carries))
         lefts = self._reverse(before, dcarries) if self.exact else self._reverse_in_turn(before, dcarries)
         entering = trees.merge(self.unflat(before), self.integers)
@@ -97,7 +97,7 @@ class Trajectory:
         return dparams, pull(jax.tree.map(lambda x: x[0], lefts))[0], dinputs
 
     def _reverse(self, before: Array, dcarries: Carry) -> Carry:
-        """lambda_t = dcarries_t + J_{t+1}^T lambda_{t+1}, as a recurrence turned in time."""
+        """Solve lambda_t = dcarries_t + J_{t+1}^T lambda_{t+1}, a recurrence in reversed time."""
         _, derivative = jax.linearize(self.after, before)
         jacobians = self._jacobians(derivative, before)
         turned = jnp.swapaxes(jacobians, -1, -2) if self.dense else jacobians
@@ -106,7 +106,7 @@ class Trajectory:
         return self.unflat(jnp.flip(self._recurrence(turned, flipped, jnp.zeros_like(self.first)), 0))
 
     def _reverse_in_turn(self, before: Array, dcarries: Carry) -> Carry:
-        """The same, one step after another, where the whole Jacobians are too large to hold."""
+        """Do the same step by step, where whole Jacobians do not fit in memory."""
         carries = trees.merge(self.unflat(before), self.integers)
         linear = linearise(lambda c, i: (self.step(self.params, c, i)[0], None), carries, self.projected)
 

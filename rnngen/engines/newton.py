@@ -1,9 +1,9 @@
-"""The newton engine: all steps of any cell at once, by Newton's method on the whole trajectory.
+"""The newton engine: all steps of any cell in parallel, by Newton's method on the whole trajectory.
 
-A trajectory solves c_t = f_t(c_{t-1}) for all t together. Linearised around a guess, that is a linear recurrence,
-which `recurrence.solve` does in logarithmic depth: DEER (Lim et al. 2024). Far from the solution the linearised
-recurrence may explode; the Jacobians are then scaled by 1 - damping, which at 1 is plain fixed-point iteration and
-always finite, in place of the trust region of ELK (Gonzalez et al. 2024).
+A trajectory solves c_t = f_t(c_{t-1}) for all t together. Linearised around a guess, this is a linear recurrence,
+which `recurrence.solve` solves in logarithmic depth: DEER (Lim et al. 2024). Far from the solution the linearised
+recurrence may explode. Instead of the trust region of ELK (Gonzalez et al. 2024), the Jacobians are then scaled by
+1 - damping; a damping of 1 is plain fixed-point iteration, which stays finite.
 """
 
 from typing import Any, NamedTuple
@@ -23,17 +23,20 @@ BLOCK = 16
 
 
 def newton(*, tolerance: float = 2e-6, max_iterations: int = 50, jacobian: str = "auto", block: int = BLOCK):
-    """All steps at once by Newton's method (DEER), for any cell with a real carry.
+    """Run all steps of a cell with a real carry in parallel, by Newton's method (DEER).
 
-    Reverse-mode gradients only, taken at the solution by the reversed recurrence, never through the iterations.
+    Reverse-mode gradients only, by the reversed recurrence at the solution, not through the iterations. The notes are
+    `newton_iterations`, `newton_error` and `newton_fell_back` (0 or 1).
 
-    tolerance: the largest |c_t - f_t(c_{t-1})| allowed, relative to 1 + the largest |c|.
-    max_iterations: where the tolerance is not reached by then, the trajectory is `scan`'s.
-    jacobian: "dense" (n^2 numbers a step, for a carry of n), "diagonal" (exact where the cell says so, a quasi-Newton
-      method otherwise, by Gonzalez et al. 2024), or "auto": diagonal where the cell says so, dense up to 32 numbers.
-    block: as in `associative`.
-    Notes: `newton_iterations`, `newton_error`, `newton_fell_back` (0 or 1). Raises ValueError for arguments that make
-    no sense, for complex carries, and for cells in whose carry an integer depends on a float.
+    Args:
+      tolerance: the largest |c_t - f_t(c_{t-1})| allowed, relative to 1 + the largest |c|.
+      max_iterations: iterations after which the trajectory is computed by `scan` instead.
+      jacobian: "dense" (n^2 numbers per step, for a carry of n), "diagonal" (exact for a cell with `diagonal`, else a
+        quasi-Newton method, Gonzalez et al. 2024), or "auto": diagonal for a cell with `diagonal`, dense up to n = 32.
+      block: as in `associative`.
+
+    Raises:
+      ValueError: an argument is out of range, the carry is complex, or an integer in the carry depends on a float.
     """
     if jacobian not in CHOICES:
         raise ValueError(f"unknown jacobian {jacobian!r}{nearest(jacobian, CHOICES)}")
@@ -63,7 +66,7 @@ class _Options(NamedTuple):
 
 
 class _Guess(NamedTuple):
-    """states `[t, *b, n]`: the best so far, error: how far it is from solving the recurrence."""
+    """The best trajectory so far, states `[t, *b, n]`, with its error in the recurrence."""
 
     states: Array
     error: Array
@@ -72,7 +75,7 @@ class _Guess(NamedTuple):
 
 
 def _trajectory(cell: Cell, options: _Options):
-    """(params, carry, inputs, integers) -> (the floats of the carries that leave the steps, notes)."""
+    """Return (params, carry, inputs, integers) -> (the floats of the carries that leave the steps, notes)."""
 
     def problem(params, carry, inputs, integers) -> Trajectory:
         small = _numbers(cell, params) <= DENSE_LIMIT
@@ -114,7 +117,7 @@ def _trajectory(cell: Cell, options: _Options):
 
 
 def _scan_carries(cell: Cell, params: Params, carry: Carry, inputs) -> Carry:
-    """The floats of the carries that leave the steps, one step after another."""
+    """Return the floats of the carries that leave the steps, computed sequentially."""
     step = full_step(cell)
 
     def body(carry, inputs):
@@ -130,14 +133,14 @@ def _iterate(whole: Trajectory, options: _Options) -> _Guess:
     first = _Guess(start, whole.error(start), none, jnp.zeros((), jnp.int32))
 
     def unsolved(guess: _Guess):
-        # So that an error that is not a number goes on, and ends as a failure.
+        # Written so that a NaN error goes on, and ends as a failure.
         return ~(guess.error <= options.tolerance) & (guess.iterations < options.max_iterations)
 
     def improve(guess: _Guess) -> _Guess:
         states = whole.newton_step(guess.states, guess.damping)
         error = whole.error(states)
         better = error < guess.error
-        # Full damping is fixed-point iteration: one more step is right after each, whatever the error says.
+        # Full damping is fixed-point iteration: each makes one more step exact, whatever the error.
         taken = better | (guess.damping >= 1)
         damping = jnp.where(better, jnp.where(guess.damping < 0.1, 0, guess.damping / 4), _more(guess.damping))
         kept = jnp.where(taken, states, guess.states), jnp.where(taken, error, guess.error)
@@ -151,7 +154,7 @@ def _more(damping: Array) -> Array:
 
 
 def _check(cell: Cell, params: Params, carry: Carry, inputs) -> None:
-    """Refuse what Newton's method cannot do."""
+    """Raise ValueError for a cell that Newton's method cannot run."""
     if any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(carry)):
         raise ValueError("engine 'newton' needs real carries, this cell's are complex; use 'scan'")
     at_first = jax.tree.map(lambda x: x[0], project(cell, params, inputs))
@@ -166,7 +169,7 @@ def _check(cell: Cell, params: Params, carry: Carry, inputs) -> None:
 
 
 def _integers(cell: Cell, step, params: Params, carry: Carry, inputs) -> Any:
-    """The integer leaves of the carries that leave the steps, which the floats have no part in."""
+    """Return the integer leaves of the carries that leave the steps; they do not depend on the floats."""
     if not jax.tree.leaves(trees.others(carry)):
         return trees.others(carry)
     some = trees.floats(carry)
@@ -179,6 +182,6 @@ def _integers(cell: Cell, step, params: Params, carry: Carry, inputs) -> Any:
 
 
 def _numbers(cell: Cell, params: Params) -> int:
-    """n: how many floats one example's carry holds."""
+    """Return n, the number of floats in one example's carry."""
     single = jax.eval_shape(lambda p: cell.init_carry(p, ()), params)
     return sum(leaf.size for leaf in jax.tree.leaves(trees.floats(single)))

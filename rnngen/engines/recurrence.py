@@ -1,10 +1,10 @@
-"""Recurrences whose step is an element of a monoid, solved for all steps at once.
+"""Recurrences with an associative composition of steps, solved for all steps in parallel.
 
-The steps are dealt into blocks. All blocks are composed side by side, `block` products deep; their totals are composed
-by `jax.lax.associative_scan` (Blelloch 1990), logarithmically deep; and then all blocks are gone through side by side,
-each from the carry that those before it lead to. With block=1 the whole is logarithmic in t; larger ones do less work.
+The steps are divided into blocks. All blocks are composed in parallel, in `block` sequential products; their totals
+are composed by `jax.lax.associative_scan` (Blelloch 1990), in logarithmic depth; and then all blocks are run in
+parallel, each from the carry that enters it. With block=1 the depth is logarithmic in t; larger blocks do less work.
 
-On a CPU nothing is gained by that where one multiplication and one addition are a step: that is a compiled loop.
+On a CPU this does not pay where a step is one multiplication and one addition: there it is a compiled loop.
 """
 
 import functools
@@ -20,18 +20,21 @@ from rnngen.engines.cpu.build import LINEAR
 from rnngen.engines.trees import chunk_size, chunked, entering, length, unchunked
 from rnngen.types import Array, Carry, PyTree
 
-USUAL = 128  # units of the layer by which the compiled loop is first seen to be right
+USUAL = 128  # units of the layer that the compiled loop is first tested on
 
 
 def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: int) -> Carry:
-    """The carries that leave each step, `[t, ...]`: carry_t = act(element_t, carry_{t-1}).
+    """Return the carries that leave each step, `[t, ...]`: carry_t = act(element_t, carry_{t-1}).
 
-    elements: tree of `[t, ...]`. compose: (later, earlier) -> element and act: (element, carry) -> carry, for any
-    leading axes.
+    Args:
+      compose: (later, earlier) -> element, for any leading axes.
+      act: (element, carry) -> carry, for any leading axes.
+      elements: tree of `[t, ...]`.
+      block: steps composed sequentially.
     """
     size = chunk_size(length(elements), block)
     whole, rest = chunked(elements, size)
-    # [n, block, ...] -> [block, n, ...]: the scan goes through a block, the blocks are side by side.
+    # [n, block, ...] -> [block, n, ...]: the scan runs along a block, with all blocks in parallel.
     whole = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), whole)
     totals = _total(compose, whole)
     across = jax.lax.associative_scan(lambda a, b: compose(b, a), totals)
@@ -45,19 +48,19 @@ def solve(compose: Callable, act: Callable, elements: Any, carry: Carry, block: 
 
 
 def _repeat(carry: Carry, elements: Any) -> Carry:
-    """The carry once for each of the leading axis of elements."""
+    """Repeat the carry along the leading axis of elements."""
     return jax.tree.map(lambda c: jnp.broadcast_to(c, (length(elements), *c.shape)), carry)
 
 
 def _total(compose: Callable, elements: Any) -> Any:
-    """All elements along the leading axis, composed."""
+    """Compose all elements along the leading axis."""
     first = jax.tree.map(lambda x: x[0], elements)
     later = jax.tree.map(lambda x: x[1:], elements)
     return jax.lax.scan(lambda sofar, element: (compose(element, sofar), None), first, later)[0]
 
 
 def _in_turn(act: Callable, elements: Any, carry: Carry) -> Carry:
-    """The carries that leave each step along the leading axis."""
+    """Return the carries that leave each step along the leading axis, computed sequentially."""
 
     def step(carry, element):
         carry = act(element, carry)
@@ -68,10 +71,10 @@ def _in_turn(act: Callable, elements: Any, carry: Carry) -> Carry:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
-    """c_t = a_t c_{t-1} + b_t elementwise, leaf by leaf: trees of `[t, ...]` and `[...]` -> `[t, ...]`.
+    """Solve c_t = a_t c_{t-1} + b_t elementwise, leaf by leaf: trees of `[t, ...]` and `[...]` -> `[t, ...]`.
 
-    block: as in `solve`, which runs it where it does not go `one_after_another`.
-    Its gradient is the same recurrence run backwards, so that nothing but a and c is kept.
+    The gradient is the same recurrence in reversed time, so the residuals are a and c. `solve` runs it, with this
+    `block`, unless `one_after_another`.
     """
     if length(a) > 1 and one_after_another((a, b, carry)):
         return jax.tree.map(_loop, a, b, carry)
@@ -79,14 +82,14 @@ def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
 
 
 def one_after_another(given: PyTree) -> bool:
-    """Whether `linear_recurrence` goes through the steps in a compiled loop: on a CPU, all that is given in float32."""
+    """Return True if `linear_recurrence` runs as a compiled loop: on a CPU, with every argument in float32."""
     if jax.default_backend() != "cpu" or any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(given)):
         return False
     return LINEAR.name in build.REGISTERED or calibration.find(LINEAR, USUAL).why_not is None
 
 
 def _loop(a: Array, b: Array, carry: Array) -> Array:
-    """c `[t, ...]` for a leaf; not for t = 1, where XLA loses in second derivatives what kind of call this is."""
+    """Return c `[t, ...]` of a leaf; not for t = 1, where XLA loses the kind of call in second derivatives."""
     out = jax.ShapeDtypeStruct(a.shape, a.dtype)
     return jax.ffi.ffi_call(build.target(LINEAR, "recurrence"), out, vmap_method="sequential")(a, b, carry)
 
@@ -98,7 +101,7 @@ def _forward(a, b, carry, block):
 
 def _backward(block, residuals, dcarries):
     a, carry, carries = residuals
-    # Turned in time: lambda_t = dcarries_t + a_{t+1} lambda_{t+1}.
+    # In reversed time: lambda_t = dcarries_t + a_{t+1} lambda_{t+1}.
     shifted = jax.tree.map(lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), jnp.flip(x[1:], 0)]), a)
     flipped = jax.tree.map(lambda x: jnp.flip(x, 0), dcarries)
     nothing = jax.tree.map(jnp.zeros_like, carry)

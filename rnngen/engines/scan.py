@@ -10,11 +10,11 @@ from rnngen.types import check_positive
 
 
 def scan(*, remat: bool = False, unroll: int = 1):
-    """Run one step after another; differentiable any number of times, in forward and reverse mode.
+    """Run the steps sequentially; differentiable any number of times, in forward and reverse mode.
 
     Args:
-      remat: keep only the carries at the borders of chunks of about sqrt(t) steps, and recompute the rest for the
-        gradient: memory grows with the square root of t, time by about a third.
+      remat: save only the carries between chunks of about sqrt(t) steps, and recompute the rest for the gradient:
+        memory grows with the square root of t, time by about a third.
       unroll: steps per loop iteration, as in `jax.lax.scan`.
 
     Raises:

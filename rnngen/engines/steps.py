@@ -1,4 +1,4 @@
-"""One step with reset, probe and mask around it, as every engine runs it."""
+"""One step with reset, probe and mask, as every engine runs it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from rnngen.types import Array, Carry, Params, PyTree
 
 
 class StepInput(NamedTuple):
-    """Inputs of a step, of a chunk or of all steps; None for what the unroll was not given.
+    """Inputs of a step, of a chunk or of all steps; None where `unroll` got no such argument.
 
     Attributes:
-      u: what `cell.project` takes or, after `project`, what `cell.step` takes.
-      mask: bool `[*b]`; where False the step is left out.
+      u: the argument of `cell.project` or, after `project`, of `cell.step`.
+      mask: bool `[*b]`; where False the step is skipped.
       reset: bool `[*b]`; where True the step starts from `init_carry`.
       probe: added to the carry that enters the step.
     """
@@ -49,7 +49,7 @@ def full_step(cell: Cell, record: Callable | None = None) -> Callable:
 
 
 def enter(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> Carry:
-    """Reset and probe the carry: what enters the step."""
+    """Return the carry that enters the step, after reset and probe."""
     if inputs.reset is not None:
         carry = where(inputs.reset, cell.init_carry(params, inputs.reset.shape), carry)
     return carry if inputs.probe is None else jax.tree.map(jnp.add, carry, inputs.probe)
@@ -61,7 +61,7 @@ def start_gradient(cell: Cell, params: Params, batch: tuple[int, ...], dfresh: C
 
 
 def leave(inputs: StepInput, entering: Carry, carry: Carry, y: PyTree) -> tuple[Carry, PyTree]:
-    """Mask what leaves the step: where masked, the carry that entered, and zeros for y."""
+    """Apply the mask: a masked step leaves the carry as it entered, and zeros for y."""
     if inputs.mask is None:
         return carry, y
     return where(inputs.mask, carry, entering), where(inputs.mask, y, 0)

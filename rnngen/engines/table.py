@@ -1,4 +1,4 @@
-"""Every engine by name. An engine is (cell, params, carry, inputs) -> (carry, ys, notes), see `unroll.Prepared`."""
+"""All engines by name. An engine is (cell, params, carry, inputs) -> (carry, ys, notes), see `unroll.Prepared`."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,10 +19,13 @@ ENGINES: dict[str, Callable] = {
 
 
 def get_engine(spec: str | Mapping | Callable) -> Callable:
-    """The engine that `spec` names: `"scan"`, `{"name": "scan", "kwargs": {"remat": True}}`,
-    `"package.module:factory"`, or an engine itself.
+    """Return the engine that `spec` names.
 
-    Raises ValueError for an unknown name or argument.
+    Args:
+      spec: `"scan"`, `{"name": "scan", "kwargs": {"remat": True}}`, `"package.module:factory"`, or an engine itself.
+
+    Raises:
+      ValueError: the name or an argument is unknown.
     """
     if callable(spec):
         return spec

@@ -1,4 +1,4 @@
-"""What engines say of themselves while a program is traced: whether compiled loops run a layer, or JAX does."""
+"""A record, made while a program is traced, of which layers run as compiled loops and which in JAX."""
 
 import contextlib
 import contextvars
@@ -9,7 +9,7 @@ _SAID: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("said",
 
 @contextlib.contextmanager
 def listening() -> Iterator[list[str]]:
-    """A list that gets the way of every unroll that is traced meanwhile, in their order."""
+    """Collect in a list, in order, the way ("loops" or "jax") of every unroll traced within the block."""
     said: list[str] = []
     token = _SAID.set(said)
     try:
@@ -19,7 +19,7 @@ def listening() -> Iterator[list[str]]:
 
 
 def tell(way: str) -> None:
-    """Said by an engine, once an unroll; `unroll` says "jax" for those that do not."""
+    """Report the way of this unroll, once; an engine that does not call this is listed as "jax"."""
     said = _SAID.get()
     if said is not None:
         said.append(way)
@@ -27,7 +27,7 @@ def tell(way: str) -> None:
 
 @contextlib.contextmanager
 def one_unroll() -> Iterator[None]:
-    """Around the run of an engine: it is heard once, whatever runs inside."""
+    """Report one way for everything an engine runs within the block."""
     said = _SAID.get()
     with listening() as inside:
         yield

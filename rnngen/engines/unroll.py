@@ -1,4 +1,4 @@
-"""`unroll`: the one door to running a cell through time, by any engine."""
+"""`unroll`: the only way to run a cell through time, with any engine."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
 class Prepared(NamedTuple):
-    """Arguments of an engine.
+    """The arguments of an engine.
 
     Attributes:
       cell: the cell.
-      params: its prepared parameters.
-      carry: its first carry.
+      params: its parameters, after `cell.prepare`.
+      carry: its initial carry.
       inputs: the inputs of all steps, not projected yet (see `steps.project`) except where that needs a key.
     """
 
@@ -53,34 +53,33 @@ def unroll(
 
     Within a step the order is: reset, probe, step, mask.
 
-    What is of the wider float type is cast to the narrower: the prepared parameters where xs is bfloat16, and xs where
-    it is float64 (NumPy's default) and the parameters are not. A sequence without steps, or a batch without sequences,
-    gives an output without steps, or sequences.
+    The wider float type is cast to the narrower: the prepared parameters where xs is bfloat16, and xs where it is
+    float64 (NumPy's default) and the parameters are not. An empty sequence or batch gives an empty output.
 
     Args:
       cell: the cell.
       params: its parameters.
       xs: inputs `[t, *b, d]`, or a tree of arrays `[t, *b, ...]` that `cell.project` takes.
-      carry: the first carry; default: the cell's `init_carry`.
+      carry: the initial carry; default: the cell's `init_carry`.
       mask: bool `[t, *b]`; where False the carry stays, `ys` is zero and `xs` counts as zero.
       resets: bool `[t, *b]`; where True the step starts from `init_carry` instead of the carry.
       key: for cells that draw noise in `project`.
       reverse: run from the last step to the first; `resets` still mark where a sequence *begins*.
       probes: like the carry with a leading `t`, added to the carry that enters each step. The gradient with respect to
         a probe of zeros is the gradient with respect to that carry.
-      engine: what `get_engine` takes: a name in `ENGINES`, or a name and arguments.
+      engine: a name in `ENGINES`, or anything else that `get_engine` takes.
       record: `(params, carry, inputs, new_carry) -> tree`, values to return of each step. It sees the prepared
-        parameters, the carry that enters the step (after reset and probe), the step's `StepInput`, of which `inputs.u`
-        is what `cell.step` takes, and the carry that leaves the step (after the mask). Runs by the engine `scan`.
-      notes: return what the engine reports of its run as well, name -> scalar; `newton` alone has anything to report.
+        parameters, the carry that enters the step (after reset and probe), the step's `StepInput`, whose `u` is what
+        `cell.step` takes, and the carry that leaves the step (after the mask). Uses the engine `scan`.
+      notes: also return the engine's notes, name -> scalar; only `newton` has any.
 
     Returns:
       `(last carry, ys [t, *b, h])`; with `record`, then the recorded tree, `[t, ...]` on each leaf; with `notes`, then
       the notes.
 
     Raises:
-      ValueError: the engine is unknown, cannot run the cell or cannot record; an argument holds something that is no
-        array, or arrays that do not fit each other; or forward-mode derivatives of an engine that has none.
+      ValueError: the engine is unknown, cannot run the cell or cannot record; an argument holds something other than
+        arrays, or arrays that do not fit each other; or forward-mode derivatives are taken of an engine without them.
     """
     run = _engine(engine, record)
     prepared = prepare_unroll(
@@ -95,7 +94,7 @@ def unroll(
 
 
 def _engine(spec: str | Mapping | Callable, record: Callable | None) -> Callable:
-    """The engine of a spec; with `record` the plain scan, since no other one goes through the steps one at a time."""
+    """Return the engine of a spec; with `record` the plain scan, the only one that runs step by step."""
     run = get_engine(spec)
     name = spec.get("name") if isinstance(spec, Mapping) else spec
     if record is None or name == "scan":
@@ -128,7 +127,7 @@ def prepare_unroll(
 
 
 def _draws(cell: Cell, params: Params, xs: PyTree, key: Key) -> bool:
-    """Find out if `project` uses the key; where not, each engine may project step by step."""
+    """Return True if `project` uses the key; if not, each engine may project step by step."""
     count = len(jax.tree.leaves((params, xs)))
     jaxpr = jax.make_jaxpr(cell.project)(params, xs, key).jaxpr
     return any(depends(jaxpr, [False] * count + [True] * (len(jaxpr.invars) - count)))

@@ -1,4 +1,4 @@
-"""A layer whose forward pass alone is run by one engine, and by another where there is a gradient."""
+"""A layer that one engine runs in inference, and another where its gradient is taken."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,8 +10,8 @@ from rnngen.engines.trees import whole
 
 
 def by_ways(ways: Ways, engines: Mapping[str, Callable]) -> Callable:
-    """The engine that runs each pass by the engine of its way."""
-    # What a plain scan has with its gradient it has without, too, and it is differentiated forwards as well.
+    """Return an engine that runs `ways.forward` without a gradient, and `ways.both` with one."""
+    # A plain scan is not split: it supports forward-mode derivatives too.
     if ways.forward == ways.both or ways.both == SCAN:
         return engines[ways.both]
     return _split(engines[ways.forward], engines[ways.both], LOOPS if ways.both == LOOPS else "jax")
@@ -27,7 +27,7 @@ def _split(alone: Callable, both: Callable, said: str) -> Callable:
             return alone(cell, *jax.tree.unflatten(tree, leaves))[:2]
 
         def forward(leaves):
-            # What has no gradient, such as the data that the lowest layer reads, is to be given none.
+            # Arguments without a gradient, such as the data that the lowest layer reads, must not be given one.
             moving = [place for place, leaf in enumerate(leaves) if leaf.perturbed]
             values = [leaf.value for leaf in leaves]
 

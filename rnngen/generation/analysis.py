@@ -1,4 +1,4 @@
-"""A look inside a trained run: what its units tell, what its predictions hang on, and where its dynamics rest."""
+"""Analysis of a trained run: properties told by single units, inputs that predictions depend on, fixed points."""
 
 import os
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from rnngen.engines import trees
 from rnngen.generation.generate import as_batch
 from rnngen.generation.generator import Generator
 from rnngen.models import LayerModel, Model, stepwise
-from rnngen.runs.restore import check_trust, codec_of, instead, trained_params
+from rnngen.runs.restore import codec_of, config_of, trained_params
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks.task import Objective
 from rnngen.types import Batch, Params
@@ -35,15 +35,15 @@ FIXED = 1e-8  # a speed that is rounding
 
 
 class Scored(NamedTuple):
-    """As much of a task as it takes to judge outputs."""
+    """The part of a task that judges outputs."""
 
     objective: Objective
 
 
 class Subject(NamedTuple):
-    """What is looked at: a model, its parameters, and a batch `[t, b]` with what judges it.
+    """A model to analyse, its parameters, and a batch `[t, b]` with the task that judges it.
 
-    codec: of what the model makes; None: it makes nothing. source: where the batch is from, in words.
+    codec: of the sequences that the model makes; None: it makes none. source: origin of the batch, in words.
     """
 
     model: Model
@@ -55,9 +55,10 @@ class Subject(NamedTuple):
 
 
 def given_subject(generator: Generator, given: str, steps: int = STEPS) -> Subject:
-    """A run's model, and up to `steps` steps of what is given as `codec.read` takes it.
+    """Return a run's model, and up to `steps` steps of a sequence given as `codec.read` takes it.
 
-    Raises ConfigError for what cannot be read, or is too short to predict anything of.
+    Raises:
+      ConfigError: the sequence cannot be read, or is too short to predict anything of.
     """
     with error_at("inspect"):
         values = generator.read(given)
@@ -69,24 +70,21 @@ def given_subject(generator: Generator, given: str, steps: int = STEPS) -> Subje
 
 
 def load_subject(folder: str | os.PathLike, steps: int = STEPS, trust: bool = False) -> Subject:
-    """A run's model, and up to `steps` steps of its validation split.
+    """Return a run's model, and up to `steps` steps of its validation split.
 
-    Raises ConfigError where the folder holds no run or none that has saved anything, or its task's data are not there.
+    Raises:
+      ConfigError: the folder holds no run, the run has saved nothing, or its task's data are missing.
     """
     run = RunFolder(folder)
-    config = run.config()
-    if config is None:
-        raise ConfigError(f"{folder}: {instead(run.path)}")
-    check_trust(run.path, [config, run.codec()], trust)
-    experiment = build(resolve(config))
+    experiment = build(resolve(config_of(run, trust)))
     model, task = experiment.model, experiment.task
-    codec = codec_of(run)
+    codec = codec_of(run, trust)
     params = trained_params(run, model)
     return Subject(model, params, _of_split(task, steps), task, codec, "validation split")
 
 
 def _of_split(task: Any, steps: int) -> Batch:
-    """The first examples of the validation split; of streams, as many chunks as make up the steps."""
+    """Return the first examples of the validation split; of streams, as many chunks as make up the steps."""
     count = min(EXAMPLES, task.data.sizes["valid"] or EXAMPLES)
     draw = lambda n: jax.tree.map(np.asarray, task.batch("valid", jax.random.key(0), n, count))  # noqa: E731
     first = draw(0)
@@ -98,8 +96,7 @@ def _of_split(task: Any, steps: int) -> Batch:
 
 
 def inspect_run(subject: Subject) -> dict:
-    """The record of everything, as lists, numbers and texts. Raises ConfigError for a latent model, and one that reads
-    both ways."""
+    """Return the record of all analyses, as plain lists; raise ConfigError for a latent or bidirectional model."""
     if not isinstance(subject.model, LayerModel):
         raise ConfigError(
             "inspect: goes through a model layer by layer, which one that is latent or reads both ways has not"
@@ -129,7 +126,7 @@ def _diagnosed(diagnosis: Any, subject: Subject) -> dict:
 
 
 def visited(subject: Subject) -> tuple[np.ndarray, list[str]]:
-    """The carry's floats after each step `[t, b, n]`, and what each of the n is called, such as `layer_0/c[17]`."""
+    """Return the carry's floats after each step `[t, b, n]`, and a name for each of the n, such as `layer_0/c[17]`."""
 
     def run(params, batch):
         cell = stepwise(subject.model).cell
@@ -147,7 +144,7 @@ def visited(subject: Subject) -> tuple[np.ndarray, list[str]]:
 
 
 def unit_record(subject: Subject, states: np.ndarray, names: list[str]) -> dict:
-    """The units that tell most of a property, with what they do along the first example."""
+    """Return the units that tell most of a property, with their activations along the first example."""
     exists = np.asarray(subject.batch.existing())
     inputs = np.asarray(subject.batch.inputs)
     texts = _texts(subject, inputs)
@@ -172,7 +169,7 @@ def unit_record(subject: Subject, states: np.ndarray, names: list[str]) -> dict:
 
 
 def _texts(subject: Subject, inputs: np.ndarray) -> list[str]:
-    """The inputs of each example as text, a character a step; none where they are no text."""
+    """Return the inputs of each example as text, a character a step; none where they are not text."""
     if subject.codec is None or subject.codec.show is None or inputs.ndim != 2:
         return []
     shown = {token: (subject.codec.show(np.array([token])) or "\ufffd")[0] for token in np.unique(inputs)}
@@ -180,7 +177,7 @@ def _texts(subject: Subject, inputs: np.ndarray) -> list[str]:
 
 
 def connectivity_record(subject: Subject) -> dict:
-    """How the last of the predictions of the first example hang on each input, as shares of the largest."""
+    """Return how much the last predictions of the first example depend on each input, as shares of the largest."""
     single = jax.tree.map(lambda leaf: leaf[:, :1], subject.batch)
     counted = np.flatnonzero(np.asarray(single.weights)[:, 0] > 0)[-PREDICTIONS:]
     first = max(0, int(counted[0]) - PREDICTIONS) if len(counted) > 1 else 0
@@ -192,13 +189,13 @@ def connectivity_record(subject: Subject) -> dict:
 
 
 def fixed_point_record(subject: Subject, states: np.ndarray) -> dict:
-    """Where the dynamics rest or linger under the mean input, in the plane of the largest variance of the states."""
+    """Find fixed and slow points under the mean input, in the plane of the largest variance of the states."""
     size = states.shape[-1]
     flat = states[np.asarray(subject.batch.existing())]
     if size > LARGEST_CARRY:
         return {"left_out": f"the carry has {size} numbers, and the search takes at most {LARGEST_CARRY}"}
     with jax.enable_x64(True):
-        # A model computes in its own type; here its dynamics alone are gone through, in double precision.
+        # The model computes in its own dtype; the search runs on its dynamics in double precision.
         cell = stepwise(subject.model).cell
         prepared = jax.tree.map(_double, cell.prepare(subject.params))
         encoded = np.asarray(cell.project(prepared, subject.batch.inputs), np.float64)
@@ -246,7 +243,7 @@ def _in_a_plane(found: FixedPoints, states: np.ndarray) -> dict:
 
 
 def _rounded(values: np.ndarray) -> list:
-    """Lists of five digits, which is more than a picture shows."""
+    """Round to five digits, more than a picture shows, and return lists."""
     values = np.asarray(values, float)
     with np.errstate(divide="ignore", invalid="ignore"):
         size = 10.0 ** (4 - np.floor(np.log10(np.where(values == 0, 1, np.abs(values)))))

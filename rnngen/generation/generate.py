@@ -1,7 +1,6 @@
-"""Making sequences with a model, a step at a time, and scoring sequences that are given.
+"""Generation of sequences by a model, a step at a time, and scores of given sequences.
 
-Neither the time of a step nor memory grows with length: what is given is read in pieces, and what is drawn leaves in
-pieces.
+Neither the time of a step nor memory grows with length: given values are read, and drawn ones returned, in pieces.
 """
 
 import functools
@@ -20,11 +19,11 @@ from rnngen.registry import LRUCache, nearest
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, check_positive
 
 PIECE = 256  # steps of one dispatch
-READING = 2**32 - 1  # beyond the numbers of all steps that are drawn
+READING = 2**32 - 1  # above the number of any step that is drawn, so that keys differ
 
 
 class State(NamedTuple):
-    """Where sequences stand: the carry `[b, ...]`, and the inputs of the next step `[b, ...]`."""
+    """State of sequences between steps: the carry `[b, ...]`, and the inputs of the next step `[b, ...]`."""
 
     carry: Carry
     x: Array
@@ -33,15 +32,20 @@ class State(NamedTuple):
 def generate(
     model: StepModel, params: Params, key: Key, length: int, *, prompt: Any = None, batch: int | None = None, **how: Any
 ) -> np.ndarray:
-    """`length` values that follow the prompt: `[length, ...]`, or `[length, batch, ...]`.
+    """Draw `length` values that follow the prompt: `[length, ...]`, or `[length, batch, ...]`.
 
-    prompt: values `[t, ...]` that come before; None: a sequence's beginning. batch: sequences that are drawn side by
-    side. how: what the head's `sample` takes: temperature (1: the model's own distribution; 0: always the most probable
-    value), and for tokens top_k and top_p. Step n draws by `fold_in(key, n)`, so that a longer sequence begins like a
-    shorter one.
+    Step n draws by `fold_in(key, n)`, so that a longer sequence begins like a shorter one.
 
-    Raises ValueError for an argument that is out of range or that the head does not know, a prompt that is no such
-    values, and a model whose task makes no sequences.
+    Args:
+      model, params, key, length: a model, its parameters, a key, and a number of steps.
+      prompt: values `[t, ...]` that come before; None: a sequence begins.
+      batch: number of sequences drawn side by side.
+      how: arguments of the head's `sample`: temperature (1: the model's own distribution; 0: always the most probable
+        value), and for tokens top_k and top_p.
+
+    Raises:
+      ValueError: an argument is out of range or unknown to the head, a prompt of the wrong shape, type or range, or a
+        model whose task makes no sequences.
     """
     return np.concatenate(list(stream(model, params, key, length, prompt=prompt, batch=batch, **how)))
 
@@ -57,7 +61,7 @@ def stream(
     piece: int = PIECE,
     **how: Any,
 ) -> Iterator[np.ndarray]:
-    """What `generate` gives, in pieces of `piece` steps, each as soon as it is drawn. Errors are raised at once."""
+    """Yield the values of `generate`, `piece` steps at a time, as soon as they are drawn. Errors are raised at once."""
     count = 1 if batch is None else batch
     check_positive(length=length, piece=piece, batch=count)
     _check_how(model, how)
@@ -76,10 +80,9 @@ def _pieces(draw: Callable, state: State, length: int, piece: int) -> Iterator[n
 
 
 def score(model: StepModel, params: Params, values: Any, *, prompt: Any = None) -> tuple[float, int]:
-    """(log-likelihood in nats, steps) of values `[t, ...]` after the prompt, or as a sequence of their own.
+    """Return (log-likelihood in nats, steps) of values `[t, ...]` after the prompt, or as a sequence of their own.
 
-    A latent model gives its bound, by noise that is always the same. Raises ValueError where there is no value, and as
-    `generate` does.
+    A latent model gives its bound, with the same noise each time. Raises as `generate`, and where there is no value.
     """
     given, before = _values(model, values, "values"), _values(model, [] if prompt is None else prompt, "prompt")
     if not len(given):
@@ -90,9 +93,9 @@ def score(model: StepModel, params: Params, values: Any, *, prompt: Any = None) 
 
 
 def as_batch(model: StepModel, values: Any) -> Batch:
-    """Values `[t, ...]` as a batch of one sequence that begins with them, each to be predicted from those before it.
+    """Return values `[t, ...]` as a batch of one sequence that begins with them, each predicted from those before it.
 
-    Raises ValueError as `generate` does.
+    Raises as `generate`.
     """
     given = jnp.asarray(_values(model, values, "values"))[:, None]
     fed, ends = _following(model.input_spec, given)
@@ -102,13 +105,13 @@ def as_batch(model: StepModel, values: Any) -> Batch:
 
 
 def _start(model: StepModel, params: Params, count: int) -> State:
-    """Before the first step of `count` sequences."""
+    """Return the state before the first step of `count` sequences."""
     start = np.asarray(model.input_spec.start)
     return State(model.init_carry(params, (count,)), jnp.broadcast_to(start, (count, *start.shape)))
 
 
 def _read(model: StepModel, params: Params, state: State, values: np.ndarray, key: Key) -> tuple[State, float]:
-    """The state after values `[t, ...]`, the same for every sequence, and the log-likelihood of all in nats."""
+    """Return the state after values `[t, ...]`, the same for every sequence, and their log-likelihood in nats."""
     read, total = _kept(("read",), model, lambda: _reading(model)), 0.0
     for first in range(0, len(values), PIECE):
         given = values[first : first + PIECE]
@@ -119,9 +122,9 @@ def _read(model: StepModel, params: Params, state: State, values: np.ndarray, ke
 
 
 def _reading(model: StepModel) -> Callable:
-    """(params, state, values `[PIECE, ...]`, how many of them to read, key) -> (state, log-likelihood), jitted.
+    """Return (params, state, values `[PIECE, ...]`, number of them, key) -> (state, log-likelihood), jitted.
 
-    By the model's `loss`: the carry of a latent model holds what explains the values, which `apply` does not see.
+    By the model's `loss`: the carry of a latent model holds its latent variables, which `apply` does not infer.
     """
     spec = model.input_spec
 
@@ -142,7 +145,7 @@ def _reading(model: StepModel) -> Callable:
 
 
 def _drawing(model: StepModel, piece: int, how: dict) -> Callable:
-    """(prepared params, key, state, number of the first step) -> (state, values `[piece, b, ...]`), jitted."""
+    """Return (prepared params, key, state, number of the first step) -> (state, values `[piece, b, ...]`), jitted."""
     spec = model.input_spec
 
     @jax.jit
@@ -161,7 +164,7 @@ def _drawing(model: StepModel, piece: int, how: dict) -> Callable:
 
 
 def _following(spec: InputSpec, values: Array) -> tuple[Array, Array | None]:
-    """The inputs of the steps after values `[*b, ...]`, and whether sequences begin there; None: none does."""
+    """Return the inputs of the steps after values `[*b, ...]`, and a mask of sequences that begin there, if any can."""
     assert spec.feed is not None, "checked with the values"
     assert spec.start is not None
     fed = spec.feed(values)
@@ -172,7 +175,7 @@ def _following(spec: InputSpec, values: Array) -> tuple[Array, Array | None]:
 
 
 def _values(model: StepModel, given: Any, what: str) -> np.ndarray:
-    """What is given, as the head draws it. Raises ValueError where it could not have."""
+    """Return given values in the type that the head draws; raise ValueError for values that it cannot draw."""
     spec = model.input_spec
     if spec.feed is None:
         raise ValueError("this model's task does not say how what is drawn becomes an input: it makes no sequences")
@@ -187,13 +190,13 @@ def _values(model: StepModel, given: Any, what: str) -> np.ndarray:
 
 
 def _drawn(model: StepModel, **how: Any) -> jax.ShapeDtypeStruct:
-    """Shape and type of a value."""
+    """Return the shape and type of a value."""
     outputs = jax.ShapeDtypeStruct((model.head.num_params,), jnp.float32)
     return jax.eval_shape(functools.partial(model.head.sample, **how), jax.random.key(0), outputs)
 
 
 def _check_how(model: StepModel, how: dict) -> None:
-    """Have the head refuse what it does not know, or what is out of range, before anything is compiled."""
+    """Raise ValueError for arguments that the head does not know or take, before anything is compiled."""
     known = list(inspect.signature(model.head.sample).parameters)[2:]
     for name, value in how.items():
         if name not in known:

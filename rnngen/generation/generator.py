@@ -1,4 +1,4 @@
-"""What a trained run makes: its model read from its folder alone, without the data it was trained on."""
+"""A trained run as a generator of sequences: its model read from its folder alone, without its training data."""
 
 import os
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ LENGTH = 1000  # steps of a sequence, unless its codec says
 
 
 class Generator(NamedTuple):
-    """A trained model and its codec; length: of a usual sequence.
+    """A trained model and its codec; `length`: steps of a sequence, where none is asked for.
 
-    Prompts are given as `codec.read` takes them; none: "" or None. Its methods raise ValueError for a prompt that
-    cannot be read, and as `generate` does; how: what that takes.
+    Prompts are given as `codec.read` takes them; "" or None: no prompt. Methods raise ValueError for a prompt that
+    cannot be read, and as `generate`, which takes `how`.
     """
 
     model: StepModel
@@ -31,29 +31,28 @@ class Generator(NamedTuple):
     length: int
 
     def read(self, prompt: str | None) -> np.ndarray | None:
-        """A prompt as values."""
+        """Return a prompt as values."""
         return self._read(prompt) if prompt else None
 
     def pieces(self, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> Iterator[np.ndarray]:
-        """What follows the prompt, `[t, ...]` at a time, as it is drawn; length 0: the usual one."""
+        """Yield the values that follow the prompt, `[t, ...]` at a time, as they are drawn; length 0: the default."""
         key, length = jax.random.key(seed), length or self.length
         return stream(self.model, self.params, key, length, prompt=self.read(prompt), **how)
 
     def sequences(
         self, count: int, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any
     ) -> list[np.ndarray]:
-        """`count` sequences, each with its prompt before it."""
+        """Return `count` sequences, each with its prompt before it."""
         before, key = self.read(prompt), jax.random.key(seed)
         drawn = generate(self.model, self.params, key, length or self.length, prompt=before, batch=count, **how)
         each = [drawn[:, i] for i in range(count)]
         return each if before is None else [np.concatenate([before, one]) for one in each]
 
     def score(self, given: str) -> tuple[float, int]:
-        """(nats, steps) of what is given as a prompt would be."""
+        """Return (nats, steps) of a sequence, given as a prompt is."""
         return score(self.model, self.params, self._read(given))
 
     def _read(self, given: str) -> np.ndarray:
-        """Text itself, or what a file of this name holds."""
         return self.codec.read(given if self.codec.show else os.path.expanduser(given))
 
 
@@ -70,7 +69,7 @@ def load_generator(folder: str | os.PathLike, trust: bool = False) -> Generator:
     run = RunFolder(folder)
     if run.config() is None:
         raise ConfigError(f"{folder}: {instead(run.path)}")
-    codec = codec_of(run)
+    codec = codec_of(run, trust)
     if codec is None:
         meant = "rnngen.generation.analysis.load_subject gives its model, parameters and examples"
         raise ConfigError(f"{folder}: its task makes no sequences; {meant}")

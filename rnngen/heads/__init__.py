@@ -1,4 +1,4 @@
-"""Output distributions. `HEADS` is every built-in, by name."""
+"""Output distributions. `HEADS` lists the built-in ones by name."""
 
 from collections.abc import Callable
 

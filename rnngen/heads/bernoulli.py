@@ -1,4 +1,4 @@
-"""Independent bits: the keys of a piano, the pixels of a black and white image, a pen that is up or down."""
+"""Independent bits: the keys of a piano, the pixels of a black and white image."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from rnngen.types import check_positive
 
 
 def bernoulli(dim: int = 1) -> Head:
-    """`dim` independent bits, from the logits of a 1. Targets: 0/1, floats, ints or bools, `[*t, *b, dim]`.
+    """Make the head of `dim` independent bits, by their logits. Targets: 0/1, of any type, `[*t, *b, dim]`.
 
     Samples are float32. Temperature divides the logits; 0 takes the more probable value of each bit (0 at a tie).
     """

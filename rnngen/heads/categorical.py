@@ -1,6 +1,7 @@
-"""One of several classes, drawn from all of them or from the most probable only."""
+"""The categorical distribution, with temperature, top-k and top-p sampling."""
 
 import math
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,17 +9,18 @@ import jax.numpy as jnp
 from rnngen.heads.head import Head
 from rnngen.types import Array, Key, check_positive, is_whole
 
-# Below it a temperature is 0 in float32, and 0 / 0 is not a number.
+# A smaller temperature is 0 in float32, and 0 / 0 is NaN.
 COLDEST = 1e-30
+Mixture = TypeVar("Mixture", bound=Any)
 
 
 def categorical(num_classes: int) -> Head:
-    """One of `num_classes`, from logits. Targets: ints `[*t, *b]`.
+    """Make the head of one of `num_classes` classes, by logits. Targets: ints `[*t, *b]`.
 
-    Sampling divides the logits by the temperature, 0 taking the most probable class; then keeps the top_k most probable
-    classes (0: all); then, of the probability left among these, the fewest most probable classes that together reach
-    top_p (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"): the class that crosses it is kept.
-    Of classes equally probable, the lower number counts as the more probable, so that exactly top_k are kept.
+    Sampling divides the logits by the temperature (0 takes the most probable class), keeps the top_k most probable
+    classes (0: all), and then the fewest most probable ones that together reach top_p of the remaining probability,
+    including the class that crosses it (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"). Of
+    equally probable classes the lower number counts as more probable, so that exactly top_k are kept.
     """
     check_positive(num_classes=num_classes)
 
@@ -38,14 +40,20 @@ def categorical(num_classes: int) -> Head:
 
 
 def draw_class(key: Key, logits: Array, temperature: float) -> Array:
-    """Ints `[*b]` from logits `[*b, v]` divided by the temperature; the most probable class where it is 0."""
+    """Draw ints `[*b]` by logits `[*b, v]` divided by the temperature; the most probable class where it is 0."""
     if temperature == 0:
         return jnp.argmax(logits, axis=-1)
     return jax.random.categorical(key, _cooled(logits, temperature))
 
 
+def draw_component(key: Key, mixture: Mixture, temperature: float) -> Mixture:
+    """Draw one component of a mixture by its `logits`: from arrays `[*b, k]` to arrays `[*b, 1]`."""
+    chosen = draw_class(key, mixture.logits, temperature)[..., None]
+    return jax.tree.map(lambda x: jnp.take_along_axis(x, chosen, axis=-1), mixture)
+
+
 def check_sampling(temperature: float, top_k: int = 0, top_p: float = 1.0) -> None:
-    """Raise ValueError naming the first argument that no draw can be made with."""
+    """Raise ValueError naming the first argument that is out of range."""
     if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be finite and at least 0 (0 is greedy), got {temperature}")
     if not is_whole(top_k) or top_k < 0:
@@ -55,12 +63,12 @@ def check_sampling(temperature: float, top_k: int = 0, top_p: float = 1.0) -> No
 
 
 def _cooled(logits: Array, temperature: float) -> Array:
-    # The largest becomes 0 first, so that the division cannot overflow it.
+    # The largest is shifted to 0 first, so that the division cannot overflow it.
     return (logits - jnp.max(logits, axis=-1, keepdims=True)) / max(temperature, COLDEST)
 
 
 def _most_probable(ranked: Array, top_k: int, top_p: float) -> Array:
-    """Logits `[*b, v]` in falling order, -inf beyond what top_k and top_p keep."""
+    """Set logits `[*b, v]`, in falling order, to -inf unless top_k and top_p keep them."""
     if top_k:
         ranked = jnp.where(jnp.arange(ranked.shape[-1]) < top_k, ranked, -jnp.inf)
     if top_p < 1:

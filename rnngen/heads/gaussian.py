@@ -1,4 +1,4 @@
-"""Independent Gaussians, of a fixed or a learned standard deviation."""
+"""Independent Gaussians with a fixed or learned standard deviation."""
 
 import math
 
@@ -12,11 +12,12 @@ from rnngen.types import check_positive
 
 
 def gaussian(dim: int = 1, scale: float = 1.0, learned: bool = False) -> Head:
-    """Independent Gaussians of standard deviation `scale` around the outputs. Targets: `[*t, *b, dim]`.
+    """Make the head of independent Gaussians of standard deviation `scale` around the outputs.
 
-    learned: the model puts out the means, then as many numbers r; the standard deviations are then
-    scale * exp(7 tanh(r / 7)), which the bound keeps between 0.0009 and 1100 times `scale`.
-    Temperature multiplies the standard deviation, so 0 takes the mean.
+    Targets: `[*t, *b, dim]`.
+
+    learned: the outputs are the means, then as many numbers r for standard deviations scale * exp(7 tanh(r / 7)),
+    between 0.0009 and 1100 times `scale`. Temperature multiplies the standard deviation, so 0 takes the mean.
 
     Raises ValueError where dim or scale is not positive.
     """
@@ -26,7 +27,7 @@ def gaussian(dim: int = 1, scale: float = 1.0, learned: bool = False) -> Head:
     constant = dim * (math.log(scale) + 0.5 * math.log(2 * math.pi))
 
     def split(outputs):
-        """Means and the logarithms of what multiplies `scale`, `[..., dim]` each."""
+        """Return means and log factors of `scale`, `[..., dim]` each."""
         if not learned:
             return outputs, jnp.zeros_like(outputs)
         mean, raw = jnp.split(outputs, 2, axis=-1)

@@ -7,11 +7,12 @@ from typing import NamedTuple
 class Head(NamedTuple):
     """An output distribution.
 
-    num_params: features a model puts out per step.
-    log_prob: (outputs `[*t, *b, num_params]`, targets) -> `[*t, *b]`, natural log.
-    sample: (key, outputs, temperature=1.0) -> values shaped as targets. The temperature is a Python number: 1 draws
-      from the distribution, 0 takes what is most probable of it; a head says what lies between. `categorical` takes
-      more.
+    Attributes:
+      num_params: the number of output features of a model per step.
+      log_prob: (outputs `[*t, *b, num_params]`, targets) -> `[*t, *b]`, natural log.
+      sample: (key, outputs, temperature=1.0) -> values in the shape of targets. The temperature is a Python number: 1
+        draws from the distribution, 0 takes the most probable value, as each head states. `categorical` has more
+        arguments.
     """
 
     num_params: int

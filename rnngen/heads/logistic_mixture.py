@@ -1,4 +1,4 @@
-"""A level out of many in a row, such as a grey value or an amplitude: a discretised mixture of logistics.
+"""A discretised mixture of logistics, for ordered levels such as grey values or amplitudes.
 
 Salimans et al. 2017, "PixelCNN++" (arXiv 1701.05517), section 2.1.
 """
@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads.bounds import log_scale
-from rnngen.heads.categorical import check_sampling, draw_class
+from rnngen.heads.categorical import check_sampling, draw_component
 from rnngen.heads.head import Head
 from rnngen.types import Array, check_positive
 
 
 class _Mixture(NamedTuple):
-    """Of each component, `[..., k]`: logit, mean and scale, both counted in levels."""
+    """The components, `[..., k]`: logit, and mean and scale in units of levels."""
 
     logits: Array
     mean: Array
@@ -24,11 +24,11 @@ class _Mixture(NamedTuple):
 
 
 def logistic_mixture(components: int = 10, levels: int = 256) -> Head:
-    """One of `levels` levels, which stand evenly on [-1, 1]. Targets: ints `[*t, *b]` in 0..levels - 1.
+    """Make the head of one of `levels` levels, evenly spaced on [-1, 1]. Targets: ints `[*t, *b]` in 0..levels - 1.
 
-    A level has the probability of what rounds to it; the lowest and the highest have the tails as well, so the levels'
-    probabilities always sum to one. The 3k outputs are, a block of k each: the components' logits, means, and numbers r
-    for the scales exp(7 tanh(r / 7)); -1 and 1 are the lowest and the highest level.
+    A level has the probability of all that rounds to it; the lowest and the highest also have the tails, so that
+    probabilities sum to one. The 3k outputs are, in blocks of k: the components' logits, means, and numbers r for the
+    scales exp(7 tanh(r / 7)); -1 and 1 are the lowest and the highest level.
 
     Temperature divides the logits and multiplies the variances; 0 takes the mean of the most probable component.
 
@@ -51,17 +51,15 @@ def logistic_mixture(components: int = 10, levels: int = 256) -> Head:
     def sample(key, outputs, temperature=1.0):
         check_sampling(temperature)
         key_component, key_level = jax.random.split(key)
-        m = split(outputs)
-        chosen = draw_class(key_component, m.logits, temperature)[..., None]
-        one = jax.tree.map(lambda x: jnp.take_along_axis(x, chosen, axis=-1)[..., 0], m)
+        one = draw_component(key_component, split(outputs), temperature)
         noise = math.sqrt(temperature) * jax.random.logistic(key_level, one.mean.shape, outputs.dtype)
-        return jnp.clip(jnp.round(one.mean + one.scale * noise), 0, levels - 1).astype(jnp.int32)
+        return jnp.clip(jnp.round(one.mean + one.scale * noise), 0, levels - 1).astype(jnp.int32)[..., 0]
 
     return Head(3 * components, log_prob, sample)
 
 
 def _log_mass(m: _Mixture, level: Array, levels: int) -> Array:
-    """log P(level - 1/2 < x < level + 1/2), or of all beyond an edge, `[..., k]` from level `[..., 1]`.
+    """Return log P(level - 1/2 < x < level + 1/2), with the tails at the edges, `[..., k]` from level `[..., 1]`.
 
     With a and b the two ends and s the sigmoid, s(b) - s(a) = s(b) s(-a) (1 - exp(a - b)), which does not cancel.
     """

@@ -1,4 +1,4 @@
-"""Where a pen goes next: a mixture of bivariate Gaussians, and a bit for the pen lifted.
+"""A mixture density of pen movements: a mixture of bivariate Gaussians, and a bit for a lifted pen.
 
 Graves 2013, "Generating Sequences With Recurrent Neural Networks" (arXiv 1308.0850), section 4:
 
@@ -13,16 +13,16 @@ import jax.numpy as jnp
 
 from rnngen.heads.bernoulli import bernoulli
 from rnngen.heads.bounds import log_scale
-from rnngen.heads.categorical import check_sampling, draw_class
+from rnngen.heads.categorical import check_sampling, draw_component
 from rnngen.heads.head import Head
 from rnngen.types import Array, check_positive
 
-# At 1 the density would stand on a line, and be infinite there.
+# At 1 the density would degenerate to a line, and be infinite there.
 LARGEST_CORRELATION = 0.999
 
 
 class _Mixture(NamedTuple):
-    """Of each component, `[..., k]`: logit, means, log standard deviations, correlation."""
+    """The components, `[..., k]`: logit, means, log standard deviations, correlation."""
 
     logits: Array
     mean_x: Array
@@ -33,10 +33,10 @@ class _Mixture(NamedTuple):
 
 
 def mixture_density(components: int = 20) -> Head:
-    """A pen's offset and whether it lifts after it. Targets: `[*t, *b, 3]` = dx, dy, lifted (0 or 1).
+    """Make the head of a pen's offset and lift after it. Targets: `[*t, *b, 3]` = dx, dy, lifted (0 or 1).
 
-    The 6k + 1 outputs are, a block of k each: the components' logits, x means, y means, numbers r for the x and then
-    the y standard deviations exp(7 tanh(r / 7)), numbers q for the correlations 0.999 tanh(q); last the pen's logit.
+    The 6k + 1 outputs are, in blocks of k: the components' logits, x means, y means, numbers r for the x and then the y
+    standard deviations exp(7 tanh(r / 7)), numbers q for the correlations 0.999 tanh(q); last the pen's logit.
 
     Temperature divides the logits of components and pen and multiplies the variances (Ha and Eck 2017,
     arXiv 1704.03477, section 3.3); 0 takes the mean of the most probable component and the more probable pen.
@@ -59,9 +59,8 @@ def mixture_density(components: int = 20) -> Head:
         check_sampling(temperature)
         key_component, key_offset, key_pen = jax.random.split(key, 3)
         m, pen_logit = split(outputs)
-        chosen = draw_class(key_component, m.logits, temperature)[..., None]
-        one = jax.tree.map(lambda x: jnp.take_along_axis(x, chosen, axis=-1), m)
-        e = math.sqrt(temperature) * jax.random.normal(key_offset, (2, *chosen.shape), outputs.dtype)
+        one = draw_component(key_component, m, temperature)
+        e = math.sqrt(temperature) * jax.random.normal(key_offset, (2, *one.rho.shape), outputs.dtype)
         dx = one.mean_x + jnp.exp(one.log_x) * e[0]
         dy = one.mean_y + jnp.exp(one.log_y) * (one.rho * e[0] + jnp.sqrt(1 - one.rho**2) * e[1])
         lifted = pen.sample(key_pen, pen_logit, temperature).astype(outputs.dtype)
@@ -71,9 +70,9 @@ def mixture_density(components: int = 20) -> Head:
 
 
 def _log_gaussian(m: _Mixture, x: Array, y: Array) -> Array:
-    """`[..., k]` from x and y `[..., 1]`."""
+    """Return the log density of each component, `[..., k]`, from x and y `[..., 1]`."""
     zx, zy = (x - m.mean_x) * jnp.exp(-m.log_x), (y - m.mean_y) * jnp.exp(-m.log_y)
     rest = 1 - m.rho**2
-    # As a sum of squares: the usual zx^2 + zy^2 - 2 rho zx zy cancels, and rounding can turn it negative.
+    # As a sum of squares: the usual zx^2 + zy^2 - 2 rho zx zy cancels, and rounding can make it negative.
     distance = zx**2 + (zy - m.rho * zx) ** 2 / rest
     return -0.5 * (distance + jnp.log(rest)) - m.log_x - m.log_y - math.log(2 * math.pi)

@@ -1,4 +1,4 @@
-"""What stands before and after the recurrent layers, and what training leaves out: modules of Flax NNX.
+"""The embedding and head around the recurrent layers, and dropout: modules of Flax NNX.
 
 Imported when a model is first built, since Flax takes as long to import as JAX.
 """
@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from rnngen.types import Array, InputSpec, Key, Params
+from rnngen.types import Array, InputSpec, Key, Params, at_least_float32
 
 
 class Ends(nnx.Module):
@@ -22,7 +21,7 @@ class Ends(nnx.Module):
         self.head = nnx.Linear(hidden_dim, num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
 
     def encode(self, inputs):
-        """What the first layer reads `[..., d]`."""
+        """Return the input of the first layer, `[..., d]`."""
         if not self.tokens:
             return inputs.astype(self.dtype)
         if self.embed is None:
@@ -30,26 +29,26 @@ class Ends(nnx.Module):
         return self.embed(inputs).astype(self.dtype)
 
     def decode(self, ys):
-        """What the head makes of the last layer's output `[..., h]`."""
+        """Return the head's parameters for the last layer's output `[..., h]`."""
         # Losses are taken in float32 at least, whatever the layers compute in.
-        return self.head(ys).astype(jnp.float32 if self.dtype.itemsize < 4 else self.dtype)
+        return at_least_float32(self.head(ys))
 
 
 def structure(ends: Callable[..., Ends]) -> Any:
-    """The module without its parameters."""
+    """Return the module without its parameters."""
     return nnx.split(nnx.eval_shape(lambda: ends(rngs=nnx.Rngs(0))))[0]
 
 
 def merged(structure: Any, params: Params) -> Ends:
-    """The module with these parameters in it."""
+    """Return the module with these parameters in it."""
     return nnx.merge(structure, params)
 
 
 def first_params(ends: Callable[..., Ends], key: Key) -> Params:
-    """New parameters, as a nested dict of arrays."""
+    """Draw parameters, as a nested dict of arrays."""
     return nnx.to_pure_dict(nnx.state(ends(rngs=nnx.Rngs(key)), nnx.Param))
 
 
 def dropped(xs: Array, rate: float, key: Key, axes: tuple[int, ...] = ()) -> Array:
-    """A share of zeros, and the rest larger by as much; axes: along which the same is left out."""
+    """Drop a share of the features and scale the rest up; the mask is shared along `axes`."""
     return nnx.Dropout(rate, broadcast_dims=axes)(xs, deterministic=False, rngs=key)

@@ -207,7 +207,7 @@ class _Stack:
 
     def as_cell(self, output_dim: int) -> Cell:
         """Return the whole model as one cell: the carry of all layers, a step through all of them, no noise."""
-        # A model's input is its task's: its init takes no width, but a Cell's does.
+        # A model's init takes no input width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
 

@@ -26,7 +26,7 @@ from rnngen.heads import Head
 from rnngen.models.layers import init_params
 from rnngen.models.model import StepModel
 from rnngen.tasks.task import mean_loss
-from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, check_positive
+from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, at_least_float32, check_positive
 
 LAYER, LATENT = "layer_0", "latent"
 SMALLEST = 1e-3  # of a latent standard deviation, below which float32's log-densities get coarse
@@ -91,7 +91,7 @@ def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Call
         if spec.feed is None:
             raise ValueError("a vrnn needs a task that makes sequences, and this one does not")
         made = VRNN(cells[0], spec, head, Sizes(latent_dim, feature_dim, samples), jnp.dtype(dtype), engine)
-        # By the shapes alone: an engine that may refuse it shall do so now.
+        # By the shapes alone, so that an engine that refuses does so now.
         two = jnp.stack([jnp.asarray(spec.start)] * 2)
         jax.eval_shape(lambda key: made.apply(made.init(key), two), jax.random.key(0))
         return made.as_model()
@@ -124,7 +124,7 @@ class VRNN:
         self.generating = self._as_cell(self._expect, head.num_params, self._project)._replace(observe=self._observe)
 
     def _as_cell(self, step: Callable, output_dim: int, project: Callable) -> Cell:
-        # A model's input is its task's: its init takes no width, but a Cell's does.
+        # A model's init takes no input width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         return Cell(init, self._first_carry, step, output_dim, project, self.prepare)
 
@@ -158,7 +158,7 @@ class VRNN:
     def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
         """Return (last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
         self.spec.check("inputs", inputs)
-        if mask is None:  # of tokens the engine could not tell which axes are the batch's
+        if mask is None:  # tokens do not tell the engine which axes are the batch's
             mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
         options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
         return unroll(self.generating, params, inputs, carry, **options)
@@ -231,7 +231,7 @@ class VRNN:
     def _decode(self, p: Params, z: Array, h: Array) -> tuple[Array, Array]:
         """Return (phi_z, the head's parameters)."""
         seen = jax.nn.relu(_run_dense(p["see_latent"], z.astype(self.dtype)))
-        return seen, _wide(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
+        return seen, at_least_float32(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
 
     def _explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
         """Take a step with a value to explain."""
@@ -290,10 +290,5 @@ def _run_dense(layers: Params, x: Array) -> Array:
 
 
 def _gaussian(layers: Params, h: Array) -> Gaussian:
-    mean, raw = jnp.split(_wide(_run_dense(layers, h)), 2, axis=-1)
+    mean, raw = jnp.split(at_least_float32(_run_dense(layers, h)), 2, axis=-1)
     return Gaussian(mean, jax.nn.softplus(raw) + SMALLEST)
-
-
-def _wide(x: Array) -> Array:
-    """Cast to at least float32, for densities, whatever the layers compute in."""
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

@@ -1,1 +1,5 @@
-"""Drawing: the style of all figures, and what every figure of records takes. Knows Matplotlib and no records."""
+"""Drawing: the style of all figures, and the arguments that they share. Knows Matplotlib and no records."""
+
+from pathlib import Path
+
+STYLE = Path(__file__).with_name("rnngen.mplstyle")

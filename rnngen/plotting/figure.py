@@ -1,26 +1,26 @@
-"""What every figure of records takes: axes to draw into; order, labels and colours of its curves; a style."""
+"""The arguments that all figures of records share: axes to draw into; order, labels and colours of curves; a style."""
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-import matplotlib.style
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from rnngen.plotting import style
+from rnngen.plotting import STYLE
 from rnngen.registry import nearest
 
-STYLE = style.STYLE
-MOST_PANELS, MOST_CURVES = 8, 12  # of a figure that anybody could read
+if TYPE_CHECKING:  # loaded when the first figure is drawn, since training and diagnoses need neither
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS, MOST_CURVES = 8, 12  # of a readable figure
 RANGE = "Lines are medians over seeds, bands reach from the least to the greatest seed."
 
 
 class NothingToDraw(ValueError):  # noqa: N818, a page leaves such a figure out
-    """The records hold nothing for a figure; the message says what would give it."""
+    """The records hold nothing for a figure; the message says which settings would record it."""
 
 
 class Caption(NamedTuple):
@@ -36,12 +36,12 @@ class DrawnFigure(Protocol):
     caption: Caption
     __name__: str
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Figure:
+    def __call__(self, *args: Any, **kwargs: Any) -> "Figure":
         """Draw it."""
 
 
 class Look:
-    """What the caller of a figure asked for.
+    """The look that the caller of a figure asked for.
 
     Attributes:
       ax: axes to draw into, one or an array; None makes a figure.
@@ -49,7 +49,7 @@ class Look:
 
     def __init__(
         self,
-        ax: Axes | np.ndarray | None = None,
+        ax: "Axes | np.ndarray | None" = None,
         order: Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         colors: Mapping[str, str] | None = None,
@@ -59,14 +59,16 @@ class Look:
     @property
     def single(self) -> bool:
         """True where all goes into one axes of the caller's."""
-        return isinstance(self.ax, Axes)
+        return self.ax is not None and not isinstance(self.ax, np.ndarray | list | tuple)
 
-    def curves(self, rows: pd.DataFrame, column: str = "curve") -> tuple[pd.DataFrame, dict[str, str]]:
+    def curves(self, rows: "pd.DataFrame", column: str = "curve") -> tuple["pd.DataFrame", dict[str, str]]:
         """Return the rows whose `column` is to be drawn, in its order and as its labels, and the colour of each label.
 
         Raises:
           ValueError: the order, labels or colours name a curve that is not there.
         """
+        from rnngen.plotting import style
+
         there = [str(name) for name in dict.fromkeys(rows[column])]
         for name in (*(self._order or ()), *self._labels, *self._colors):
             if name not in there:
@@ -81,24 +83,37 @@ class Look:
         return kept.assign(**{column: kept[column].map(shown)}), {shown[name]: palette[name] for name in names}
 
     def moments(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parts that are drawn: of the caller's one axes the last alone."""
+        """Return the parts to draw: into the caller's single axes only the last."""
         return dict([list(parts.items())[-1]]) if self.single else dict(parts)
 
-    def panels(self, rows: int, columns: int, **options: Any) -> tuple[Figure, np.ndarray]:
+    def panels(self, rows: int, columns: int, **options: Any) -> tuple["Figure", np.ndarray]:
         """Return a figure and its axes as a 2-D array: the caller's, or new ones as `style.panels` makes them.
 
         Raises:
           ValueError: the caller's are not as many.
         """
         if self.ax is None:
+            from rnngen.plotting import style
+
             return style.panels(rows, columns, **options)
         given = np.ravel(np.asarray(self.ax, dtype=object))
         if given.size != rows * columns:
             raise ValueError(f"ax: this figure has {rows * columns} panels, got {given.size}")
         return given[0].figure, given.reshape(rows, columns)
 
-    def legend(self, figure: Figure) -> None:
+    def wrapped_panels(self, names: Sequence[str], across: int, ylabel: str, **options: Any) -> tuple["Figure", list]:
+        """Return a figure and an axes for each name, `across` in a row, the left ones with the label."""
+        figure, grid = self.panels(-(-len(names) // across), across, **options)
+        for axes in grid.flat[len(names) :]:
+            axes.set_axis_off()
+        for axes in grid[:, 0]:
+            axes.set_ylabel(ylabel)
+        return figure, list(grid.flat[: len(names)])
+
+    def legend(self, figure: "Figure") -> None:
         """Put one legend above the panels, or, where they are the caller's, one into the last."""
+        from rnngen.plotting import style
+
         if self.ax is None:
             style.legend_above(figure)
         else:
@@ -118,26 +133,28 @@ def figure(heading: str, text: str, name: str = "") -> Callable[[Callable], Draw
       name: of its files; default: the function's.
     """
 
-    def decorate(draw: Callable[..., Figure]) -> DrawnFigure:
+    def decorate(draw: Callable[..., "Figure"]) -> DrawnFigure:
         @functools.wraps(draw)
         def drawn(
             records: Any,
             *,
-            ax: Axes | np.ndarray | None = None,
+            ax: "Axes | np.ndarray | None" = None,
             order: Sequence[str] | None = None,
             labels: Mapping[str, str] | None = None,
             colors: Mapping[str, str] | None = None,
             style: Any = None,
             **options: Any,
-        ) -> Figure:
+        ) -> "Figure":
             if not hasattr(records, "as_sweep"):
                 raise TypeError(f"a figure takes what rnngen.open(folder) gives, got {records!r:.80}")
+            import matplotlib.style
+
             with matplotlib.style.context([STYLE] if style is None else [STYLE, style]):
                 return draw(records.as_sweep(), Look(ax, order, labels, colors), **options)
 
         own = list(inspect.signature(draw).parameters.values())[2:]
         common = [p for p in inspect.signature(drawn, follow_wrapped=False).parameters.values() if p.name != "options"]
-        drawn.__signature__ = inspect.Signature([*common, *own], return_annotation=Figure)  # type: ignore[attr-defined]
+        drawn.__signature__ = inspect.Signature([*common, *own], return_annotation="Figure")  # type: ignore[attr-defined]
         drawn.caption = Caption(heading, text)  # type: ignore[attr-defined]
         drawn.__name__ = name or draw.__name__
         return cast(DrawnFigure, drawn)
@@ -151,6 +168,8 @@ def captioned(heading: str, text: str) -> Callable[[Callable], DrawnFigure]:
     def decorate(draw: Callable) -> DrawnFigure:
         @functools.wraps(draw)
         def drawn(*args: Any) -> Any:
+            import matplotlib.style
+
             with matplotlib.style.context(STYLE):
                 return draw(*args)
 

@@ -1,22 +1,23 @@
 """Records of diagnoses as figures take them: labelled, and of the shape that the diagnosis gives them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import Look, NothingToDraw
-from rnngen.plotting.style import band, powers_of_ten
 from rnngen.storage.jsonl import DamagedFile, misfit
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 CURVE = {"median": [float]}
 
 
 def diagnosed(
     sweep: Any, what: str, shape: Mapping[str, Any], check: Callable[[dict], str] | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the rows of one diagnosis of a sweep, with columns `curve` and `panel`.
 
     Args:
@@ -42,14 +43,18 @@ def diagnosed(
 def before_and_after(
     sweep: Any,
     look: Look,
-    rows: pd.DataFrame,
+    rows: "pd.DataFrame",
     values: Callable[[Any], dict[float, float]],
     *,
     xlabel: str,
     ylabel: str,
     log: bool = False,
-) -> Figure:
+) -> "Figure":
     """Draw a panel at initialisation and one after training: medians over seeds of `values(row)`, ranges shaded."""
+    import pandas as pd
+
+    from rnngen.plotting.style import band, powers_of_ten
+
     rows, colour = look.curves(rows)
     moments = look.moments(sweep.moments(rows))
     figure, (line,) = look.panels(1, len(moments), width=3.4, height=2.6, sharey=True)
@@ -70,7 +75,7 @@ def before_and_after(
 
 
 def is_numbers(value: Any) -> str:
-    """Return what is wrong with numbers in lists, to any depth but the same everywhere."""
+    """Return an error message unless the value is nested lists of numbers, "" where it is."""
     try:
         return "" if np.asarray(value, float).ndim else " must be a list of numbers"
     except (TypeError, ValueError):

@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-STYLE = Path(__file__).with_name("rnngen.mplstyle")
+from rnngen.plotting import STYLE
+
 # Okabe and Ito's colours, told apart by everyone; the classic cells always have the same ones.
 COLOURS = {"rnn": "#D55E00", "gru": "#009E73", "lstm": "#0072B2", "irnn": "#E69F00", "mingru": "#56B4E9"}
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
 _TICK_LETTERS = 30  # that fit below a panel
-# Neither the date nor the version of Matplotlib stands in a file.
+# Files hold neither the date nor the version of Matplotlib.
 _BARE: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
 
 
 def colours(labels: Sequence[object]) -> dict[str, str]:
-    """A colour for each label: that of the cell it names, alone or before a comma, else one of the others, in turn."""
+    """Return a colour for each label: that of the cell it names, alone or before a comma, else another, in turn."""
     names, known = [str(label) for label in dict.fromkeys(labels)], dict[str, str]()
     for name in sorted(names, key=lambda name: "," in name):
         colour = COLOURS.get(name.lower().removeprefix("tanh ").split(",")[0])
@@ -33,37 +34,37 @@ def colours(labels: Sequence[object]) -> dict[str, str]:
 
 
 def literal(text: str) -> str:
-    """Return a text of records as Matplotlib prints it: it would read what stands between dollars as mathematics."""
+    """Escape a text of records, which Matplotlib would read as mathematics between dollar signs."""
     return text.replace("$", r"\$")
 
 
 def panels(rows: int, columns: int, *, width: float = 2.6, height: float = 2.4, **options) -> tuple[Figure, np.ndarray]:
-    """A figure of rows x columns axes, each `width` x `height` inches; the axes as a 2-D array."""
+    """Make a figure of rows x columns axes, each `width` x `height` inches; return it and the axes as a 2-D array."""
     figure = Figure(figsize=(0.6 + width * columns, 0.5 + height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def band(axes: Axes, label: str, colour: str, middle: pd.Series, low: pd.Series, high: pd.Series, **line) -> None:
-    """A line with its range shaded; where the middle is infinite or no number, a cross at the top says so."""
+    """Draw a line with its range shaded; values that are not finite leave gaps."""
     middle, low, high = (series.astype(float).replace([np.inf, -np.inf], np.nan) for series in (middle, low, high))
     axes.plot(middle.index, middle.values, color=colour, label=label, **line)
     axes.fill_between(middle.index, low.values, high.values, color=colour, alpha=0.18, linewidth=0)
 
 
 def not_finite(axes: Axes, colour: str, places: Sequence[float]) -> None:
-    """Crosses at the top edge where values are infinite or no numbers."""
+    """Draw crosses at the top edge where values are not finite."""
     if len(places):
         axes.plot(places, [1.0] * len(places), "x", color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
 
 
 def legend(axes: Axes, **options) -> None:
-    """A legend where a line has a label: what never trained to an end has none."""
+    """Draw a legend where any line has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(**options)
 
 
 def legend_above(figure: Figure) -> None:
-    """One legend of all panels, each label once, above them where it hides no curve; the figure grows by its lines."""
+    """Draw one legend of all panels above them, each label once; the figure grows by its lines."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
     found = {label: handle for panel in pairs for handle, label in panel}
     if not found:
@@ -104,7 +105,7 @@ def unit_circle(axes: Axes) -> None:
 
 
 def number_axis(axes: Axes, values: Iterable[float]) -> None:
-    """The scale of an x axis of numbers: logarithmic where they are spaced so, as 1e-3, 3e-3, 1e-2 are.
+    """Scale an x axis of numbers: logarithmic where they are spaced so, as 1e-3, 3e-3, 1e-2 are.
 
     Zero beside such numbers stands left of them. A few values of a logarithmic axis are its ticks.
     """
@@ -123,7 +124,7 @@ def number_axis(axes: Axes, values: Iterable[float]) -> None:
 
 
 def _geometric(values: np.ndarray) -> bool:
-    """Whether positive numbers are spaced more evenly as logarithms than as they are; two of them: ten times apart."""
+    """Return True where positive numbers are spaced more evenly as logarithms; of two, if they are ten times apart."""
     if len(values) < 3:
         return len(values) == 2 and bool(values[1] >= 10 * values[0])
     linear, logarithmic = (np.std(gaps) / np.mean(gaps) for gaps in (np.diff(values), np.diff(np.log(values))))
@@ -131,7 +132,7 @@ def _geometric(values: np.ndarray) -> bool:
 
 
 def beside(axes: Axes, number: int, of: int) -> Transform:
-    """The axes' coordinates for the curve of such a number among others, a few points aside of their common x."""
+    """Return coordinates for one curve of several, shifted a few points aside so that they do not overlap."""
     aside = min(4.0, 24.0 / of) * (number - (of - 1) / 2)
     return axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
 

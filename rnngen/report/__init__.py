@@ -51,7 +51,7 @@ def write(records: Run | Sweep) -> list[Path]:
     """Write `table.csv`, `table.tex`, `figures/` and `report.html` into the folder of the records.
 
     Returns:
-      What was written.
+      The files.
     """
     sweep = records.as_sweep()
     folder, rows = sweep.path, tables.summary(sweep)

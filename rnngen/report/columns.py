@@ -1,4 +1,4 @@
-"""A table of numbers as people read it: medians with their range, rates with their interval, three digits."""
+"""A table of numbers as text: medians with their range, rates with their interval, three digits."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ _ONLY_IF_ANY = ("diverged", "pruned", "failed")
 
 
 class Column(NamedTuple):
-    """A column: what it is called, its cells as text, and as numbers to sort by, None where they are words."""
+    """A column: its heading, its cells as text, and as numbers to sort by, None where they are words."""
 
     heading: str
     texts: list[str]
@@ -24,7 +24,7 @@ class Column(NamedTuple):
 
 
 def columns(rows: pd.DataFrame) -> list[Column]:
-    """The columns of a `summary`, or of any other table; cells of settings that no trial has finished hold a dash.
+    """Return the columns of a `summary` or another table; cells of settings without a finished trial hold a dash.
 
     `x_median`, `x_min` and `x_max` become one column `x` of `median [least, greatest]`, the rate of success carries
     its interval, and columns that say nothing (no trial diverged, all finished) are left out.
@@ -45,16 +45,17 @@ def columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def number(value: object) -> str:
-    """A number to three digits, whole numbers in full, NaN and infinities as `nan`, `inf` and `-inf`; words as such.
+    """Format a number to three digits, whole numbers in full, NaN and infinities as `nan`, `inf` and `-inf`.
 
-    A dash where there is none to begin with, as a task without folds has no fold."""
+    Words stay, and a missing value is a dash, such as the fold of a task without folds.
+    """
     if value is pd.NA:
         return NOTHING
     return f"{float(f'{value:.3g}'):g}" if isinstance(value, float) else str(value)
 
 
 def is_numeric(values: pd.Series) -> bool:
-    """Whether a column holds numbers, truth values not among them."""
+    """Return True for a column of numbers, but not of booleans."""
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
@@ -68,13 +69,13 @@ def _column(rows: pd.DataFrame, name: str, stem: str, bounds: list[str], empty: 
 
 
 def _between(middle: object, low: object = None, high: object = None) -> str:
-    """`middle [low, high]`, or `middle` alone where the three are the same."""
+    """Format `middle [low, high]`, or `middle` alone where the three are the same."""
     texts = [number(v) for v in (middle, low, high)]
     return texts[0] if low is None or len(set(texts)) == 1 or texts[0] == "nan" else "{} [{}, {}]".format(*texts)
 
 
 def _untrained(rows: pd.DataFrame) -> list[bool]:
-    """For each row whether nothing was trained to an end, so that a missing number is not a NaN that was measured."""
+    """Return True for each row without a trial that trained to an end, where a missing number is not a measured NaN."""
     if "status" in rows:
         return [status in ("failed", "unfinished", "pruned") for status in rows["status"]]
     if {"finished", "diverged"} <= set(rows):

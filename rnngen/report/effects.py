@@ -1,4 +1,4 @@
-"""What each axis of a sweep does to the test loss, over all that the other axes hold."""
+"""The effect of each axis of a sweep on the test loss, over all settings of the other axes."""
 
 import itertools
 import textwrap
@@ -18,7 +18,7 @@ from rnngen.storage.dotted import short
 from rnngen.storage.folder import TRAINED
 
 LOSS = "metrics.test.loss"
-_MOST_WORDS = 40  # values of an axis of words, beyond which nobody could read them
+_MOST_WORDS = 40  # values of an axis of words that are still readable
 _SHORT, _LINE, _PANEL = 12, 30, 36  # letters of a line below an axis, level or upright, and of all that are level
 _RASTER = 2000  # points, beyond which a vector file of them is larger than a picture
 _POINTS, _MEDIANS = "#0072B2", "#000000"
@@ -47,14 +47,10 @@ def axis_effects(sweep: Sweep, look: Look) -> Figure:
     medians = not sweep.is_search
     width, height = (max(side(rows[name]) for name in shown) for side in (_width, _height))
     across = min(len(shown), max(1, int(9 // width)))
-    figure, grid = look.panels(-(-len(shown) // across), across, width=width, height=height, sharey=True)
-    for axes, name in zip(grid.flat, shown, strict=False):
+    figure, panels = look.wrapped_panels(shown, across, "test loss", width=width, height=height, sharey=True)
+    for axes, name in zip(panels, shown, strict=True):
         _draw(axes, rows[name], rows[LOSS], medians)
         axes.set_xlabel(literal(short(name).replace("_", " ")))
-    for axes in list(grid.flat)[len(shown) :]:
-        axes.set_axis_off()
-    for line in grid:
-        line[0].set_ylabel("test loss")
     return figure
 
 
@@ -68,7 +64,7 @@ def _draw(axes: Axes, values: pd.Series, losses: pd.Series, medians: bool) -> No
     )  # fmt: skip
     not_finite(axes, _POINTS, at[~finite].tolist())
     if medians:
-        # An infinite loss counts as larger than any other, one that is no number likewise.
+        # An infinite loss counts as larger than any other, and so does NaN.
         grouped = losses.fillna(np.inf).groupby(at)
         low, high = (grouped.quantile(q, interpolation="nearest") for q in (0.25, 0.75))
         middle = grouped.median()
@@ -79,7 +75,7 @@ def _draw(axes: Axes, values: pd.Series, losses: pd.Series, medians: bool) -> No
 
 
 def _places(axes: Axes, values: pd.Series) -> tuple[pd.Series, pd.Series | float]:
-    """Where each trial stands on the x axis, and how far its point is set aside there."""
+    """Return each trial's position on the x axis, and the shift of its point there."""
     if is_numeric(values):
         number_axis(axes, values.dropna())
         return values.astype(float), 0.0
@@ -97,13 +93,13 @@ def _readable(values: pd.Series) -> bool:
 
 
 def _ticks(names: list[str]) -> list[str]:
-    """Words as they stand below an axis: on two lines, and cut where these do not hold them."""
+    """Wrap words below an axis onto two lines, and cut the rest."""
     width = _LINE if _upright(names) else _room(names)
     return ["\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="\u2026")) for name in names]
 
 
 def _upright(names: Sequence[str]) -> bool:
-    """Whether words are too many or too long to stand beside each other."""
+    """Return True where words are too many or too long to stand side by side."""
     room = _room(names)
     lines = [textwrap.wrap(name, room, break_long_words=False) for name in names]
     longest = [max(map(len, some), default=0) for some in lines]
@@ -112,16 +108,15 @@ def _upright(names: Sequence[str]) -> bool:
 
 
 def _room(names: Sequence[str]) -> int:
-    """Letters that fit on a level line: two names have half of the panel each."""
+    """Count the letters that fit on a level line: two names have half of the panel each."""
     return max(_SHORT, _PANEL // max(len(names), 1))
 
 
 def _height(values: pd.Series) -> float:
-    """Inches that a panel needs: upright words hang far below it."""
+    """Return a panel's height in inches: upright words hang far below it."""
     names = [] if is_numeric(values) else list(words(values).unique())
     return 2.4 + (0.065 * min(_LINE, max(map(len, names))) if _upright(names) else 0.0)
 
 
 def _width(values: pd.Series) -> float:
-    """Inches that a panel needs."""
     return 2.6 if is_numeric(values) else min(9.0, max(2.6, 0.26 * values.nunique()))

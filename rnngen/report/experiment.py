@@ -1,4 +1,4 @@
-"""What the script of an experiment does with its records: a command line, figures, a page and a table."""
+"""The script of an experiment: its command line, and the figures, page and table of its records."""
 
 import argparse
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from rnngen.storage.jsonl import DamagedFile
 
 
 def present(folder: Path, table: Callable[[Sweep], pd.DataFrame]) -> list[Sweep]:
-    """Write the reports of all records in a folder, and print the experiment's own table of each and what it cost.
+    """Write the reports of all records in a folder, print the experiment's own table and the cost of each.
 
     Returns:
       The records.
@@ -27,15 +27,20 @@ def present(folder: Path, table: Callable[[Sweep], pd.DataFrame]) -> list[Sweep]
     return sweeps
 
 
-def command(says: str | None, home: Path, run: Callable[[Path], object]) -> None:
-    """Be the command line of an experiment's script: `--help`, or the folder of records to run on.
+def spread(values: pd.Series, digits: int) -> str:
+    """Return `median [least, greatest]` with so many decimals."""
+    return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(values.median(), values.min(), values.max(), n=digits)
 
-    Exit status 2 and one line for a folder that holds no records, or none of such an experiment.
+
+def command(says: str | None, home: Path, run: Callable[[Path], object]) -> None:
+    """Parse the command line of an experiment's script, `--help` or the folder of records, and run it.
+
+    Exits with status 2 and one line for a folder that holds no records, or none of such an experiment.
 
     Args:
       says: the script's docstring.
-      home: the folder of the committed records, where none is given.
-      run: what to do with the folder.
+      home: the folder of the committed records, the default.
+      run: gets the folder.
     """
     parser = argparse.ArgumentParser(description=says, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Figures of a look inside a run, each drawn from a part of its `inspection.json`."""
+"""Figures of the analysis of a run, each drawn from a part of its `inspection.json`."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ MOST = 150  # steps of a unit's curve
     "Blue, the unit's activation along the first example; grey, the property that it goes with best.",
 )
 def inspect_units(record: dict) -> Figure | None:
-    """The chosen units with their properties, where there is no text to show them on."""
+    """Draw the chosen units with their properties, where there is no text to show them on."""
     found = record["units"]["found"]
     if not found or record["units"]["text"] is not None:
         return None
@@ -33,7 +33,6 @@ def inspect_units(record: dict) -> Figure | None:
 
 
 def _scaled(values: list[float]) -> np.ndarray:
-    """From 0 to 1."""
     array = np.asarray(values, float)
     return (array - array.min()) / max(float(np.ptp(array)), 1e-12)
 
@@ -44,7 +43,7 @@ def _scaled(values: list[float]) -> np.ndarray:
     "its row: the higher or darker, the more the prediction hangs on it.",
 )
 def inspect_connectivity(record: dict) -> Figure | None:
-    """A row a prediction, a column an input; bars where there is one prediction."""
+    """Draw a row a prediction, a column an input; bars where there is one prediction."""
     of = record["connectivity"]
     shares, first = np.asarray(of["shares"]), of["first"]
     if not shares.size:
@@ -72,7 +71,7 @@ def inspect_connectivity(record: dict) -> Figure | None:
     "A point a unit: the shares of steps that it spends with the gate open (above 0.9) and shut (below 0.1).",
 )
 def inspect_gates(record: dict) -> Figure | None:
-    """Shares of time that units spend with each gate shut and open (Karpathy et al. 2015)."""
+    """Draw the shares of time that units spend with each gate shut and open (Karpathy et al. 2015)."""
     gates = record["gates"]["gates"]
     if not gates:
         return None
@@ -91,7 +90,7 @@ def inspect_gates(record: dict) -> Figure | None:
     "with the unit circle: inside it a direction decays, outside it grows.",
 )
 def inspect_eigenvalues(record: dict) -> Figure | None:
-    """Of the kernels' blocks, and of the step's Jacobian at each of the steps that were looked at."""
+    """Draw the eigenvalues of the kernels' blocks, and of the step's Jacobian at the chosen steps."""
     of = record["eigenvalues"]
     shown = {f"kernel, {name.replace('/', ', block ')}": values for name, values in of["kernel"].items()}
     shown |= {f"Jacobian, step {step}": values for step, values in zip(of["steps"], of["jacobian"], strict=True)}
@@ -114,7 +113,7 @@ def inspect_eigenvalues(record: dict) -> Figure | None:
     "examples and sources, bands from 10 to 90 %.",
 )
 def inspect_flow(record: dict) -> Figure | None:
-    """The norm over all leaves, and that of each leaf."""
+    """Draw the gradient norm over all leaves, and that of each leaf."""
     curves = record["flow"]["curves"]
     if not len(curves["all"]["median"]):
         return None
@@ -151,7 +150,7 @@ def _numbers(values: list) -> np.ndarray:
     "decays, open where some grow. Right, the eigenvalues of the linearisation there.",
 )
 def inspect_fixed_points(record: dict) -> Figure | None:
-    """Trajectories with the points in the plane, and eigenvalues of the linearisation at each point."""
+    """Draw trajectories with the points in the plane, and eigenvalues of the linearisation at each point."""
     of = record["fixed_points"]
     if "left_out" in of:
         return None

@@ -9,7 +9,7 @@ from rnngen.plotting.figure import Look, NothingToDraw, check_readable, figure
 from rnngen.plotting.style import band, literal, not_finite
 from rnngen.runs.sweep import Sweep
 
-THIN = 0.6  # points, of lines that are beside the point
+THIN = 0.6  # points, of secondary lines
 
 
 @figure(
@@ -31,9 +31,8 @@ def learning_curves(sweep: Sweep, look: Look) -> Figure:
     rows, colour = look.curves(rows)
     check_readable(len(names), len(colour))
     baselines = sweep.outcomes.get("baseline", pd.Series(dtype=float))
-    columns = min(len(names), 4)
-    figure, grid = look.panels(-(-len(names) // columns), columns, width=3.0, height=2.6)
-    for axes, panel in zip(grid.flat, names, strict=False):
+    figure, panels = look.wrapped_panels(names, min(len(names), 4), "validation loss", width=3.0, height=2.6)
+    for axes, panel in zip(panels, names, strict=True):
         here = rows[rows["panel"] == panel]
         for label, group in here.groupby("curve", sort=False):
             _draw_losses(axes, str(label), colour[str(label)], group)
@@ -41,12 +40,8 @@ def learning_curves(sweep: Sweep, look: Look) -> Figure:
         if len(baseline):
             axes.axhline(baseline.iloc[0], color="0.4", linestyle="--", linewidth=1, label="memoryless")
         axes.set(xlabel="training step", title=literal(panel) or None, **_loss_axis(here, baseline))
-    for axes in list(grid.flat)[len(names) :]:
-        axes.set_axis_off()
-    for line in grid:
-        line[0].set_ylabel("validation loss")
     if (rows["split"] == "train").any():
-        grid[0][0].plot([], [], color="0.4", linewidth=THIN, label="on train")
+        panels[0].plot([], [], color="0.4", linewidth=THIN, label="on train")
     look.legend(figure)
     return figure
 
@@ -65,7 +60,7 @@ def _draw_losses(axes: Axes, label: str, colour: str, rows: pd.DataFrame) -> Non
 
 
 def _loss_axis(rows: pd.DataFrame, baseline: pd.Series) -> dict:
-    """Return the scale, logarithmic where losses end far apart; else what is above all ends at the start is cut off."""
+    """Return the scale and limits of the loss: logarithmic where losses end far apart, else cut above at the start."""
     losses = rows["loss"].astype(float).replace([np.inf, -np.inf], np.nan)
     ends = losses.groupby([rows["trial"], rows["split"]]).last()
     shown = [*ends.dropna(), *baseline[:1]] if len(baseline) else [*losses.dropna()]

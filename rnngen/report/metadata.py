@@ -1,4 +1,4 @@
-"""What was run, from the records: how many trials, what they share, versions, machine, hours, dates."""
+"""Facts of a sweep from its records: number of trials, shared settings, versions, machine, hours, dates."""
 
 import math
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def shared(sweep: Sweep) -> list[Column]:
 
 
 def metadata(sweep: Sweep) -> list[tuple[str, str]]:
-    """Return names and values, in the order in which a reader wants them; an empty value where nothing is known."""
+    """Return names and values, in the order in which a reader wants them; an empty value where it is not known."""
     starts, search = sweep.provenance, sweep.search
     return [
         ("Trials", counts(sweep.outcomes["status"])),
@@ -40,7 +40,7 @@ def metadata(sweep: Sweep) -> list[tuple[str, str]]:
 
 
 def counts(status: pd.Series) -> str:
-    """Trials by status, in words."""
+    """Count trials by status, in words."""
     found = status.value_counts()
     named = [*STATUSES, *(s for s in found.index if s not in STATUSES)]
     parts = [f"{found[name]:,} {name}" for name in named if found.get(name)]
@@ -56,7 +56,7 @@ def _seeds(planned: pd.DataFrame, starts: pd.DataFrame) -> str:
 
 
 def _hours(results: pd.DataFrame) -> str:
-    """Hours of one trial after another; nothing where they were not recorded."""
+    """Return the hours of one trial after another; "" where they were not recorded."""
     kinds = {"training": "train_seconds", "compiling": "compile_seconds"}
     found = {kind: results[c].astype(float).sum() / 3600 for kind, c in kinds.items() if c in results}
     return ", ".join(f"{number(float(hours))} {kind}" for kind, hours in found.items())
@@ -77,11 +77,11 @@ def _versions(starts: pd.DataFrame) -> str:
 
 
 def _several(values: Iterable) -> str:
-    """The different ones, at most eight of them by name."""
+    """Join the distinct values, at most eight of them by name."""
     found = list(dict.fromkeys(str(value) for value in values if value is not None and str(value)))
     return ", ".join(found[:8]) + (f" and {len(found) - 8:,} more" if len(found) > 8 else "")
 
 
 def _without_paths(flags: object) -> str:
-    """The flags but those that name a folder of whoever ran it."""
+    """Remove the flags that name a folder of the user's."""
     return " ".join(flag for flag in str(flags or "").split() if "/" not in flag)

@@ -2,15 +2,25 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from rnngen.report.markup import KINDS, data_uri, element, text
+from rnngen.report.markup import KINDS, data_uri
 from rnngen.runs.sweep import Sweep
 
 PER_SETTING, LARGEST, ALTOGETHER = 3, 1_500_000, 6_000_000  # files, bytes of one (half a minute of sound), of all
 
 
-def samples(sweep: Sweep) -> str:
-    """Return the samples as HTML, at most three a setting and 1.5 MB each; nothing where there are none."""
+class Sample(NamedTuple):
+    """A sample's name on the page, its file's name and suffix, and its text or an address that holds it."""
+
+    name: str
+    file: str
+    kind: str
+    content: str
+
+
+def samples(sweep: Sweep) -> tuple[list[Sample], int]:
+    """Return the samples, at most three a setting and 1.5 MB each, and the number of those left out."""
     found: dict[str, list[Path]] = {}
     for run in sweep:
         files = sorted(path for path in (run.path / "samples").glob("*") if path.suffix in (*KINDS, ".txt"))
@@ -21,21 +31,10 @@ def samples(sweep: Sweep) -> str:
         for path in islice(small, PER_SETTING):
             room -= path.stat().st_size
             shown.append(_sample(path, setting))
-    left_out = sum(map(len, found.values())) - len(shown)
-    note = f"{left_out:,} more stand in the trials' folders: too many of one setting, or too large."
-    return "".join(shown) + (text("p", note, class_="note") if left_out else "")
+    return shown, sum(map(len, found.values())) - len(shown)
 
 
-def _sample(path: Path, setting: str) -> str:
-    name = f"{setting}: {path.parent.parent.name}/{path.name}"
-    return element("figure", text("figcaption", name), _content(path, name))
-
-
-def _content(path: Path, name: str) -> str:
-    if path.suffix == ".txt":
-        return text("pre", path.read_text(encoding="utf-8", errors="replace"))
-    if path.suffix == ".wav":
-        return element("audio", controls="", src=data_uri(path), **{"aria-label": name})
-    if path.suffix == ".mid":
-        return text("a", f"Download {path.name}", href=data_uri(path), download=path.name)
-    return f'<div class="card">{element("img", src=data_uri(path), alt=name).removesuffix("</img>")}</div>'
+def _sample(path: Path, setting: str) -> Sample:
+    text = path.suffix == ".txt"
+    content = path.read_text(encoding="utf-8", errors="replace") if text else data_uri(path)
+    return Sample(f"{setting}: {path.parent.parent.name}/{path.name}", path.name, path.suffix, content)

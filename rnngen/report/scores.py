@@ -1,4 +1,4 @@
-"""Figures of what a sweep's trials reached: success and loss against a number, and memory horizon beside success."""
+"""Figures of the outcomes of a sweep: success and loss against a number, and memory horizon beside success."""
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def success_rates(sweep: Sweep, look: Look) -> Figure:
     figure, grid = look.panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
     for axes, title in zip(grid[0], titles, strict=True):
         groups = list(results[results["panel"] == title].groupby("curve", sort=False))
-        # All that the sweep has planned, also where it has not come to it yet.
+        # All planned values, also those that are not trained yet.
         number_axis(axes, planned)
         axes.update_datalim([(planned.min(), 0.0), (planned.max(), 1.0)])
         for number, (label, group) in enumerate(groups):

@@ -1,4 +1,4 @@
-"""The hidden size chosen by validation: the loss of train and valid against it, and where that of valid is least."""
+"""The hidden size chosen by validation: the loss of train and valid against it, and the minimum of valid."""
 
 from typing import Any
 
@@ -42,17 +42,12 @@ def sizes(sweep: Sweep, look: Look) -> Figure:
     cells = list(colour)
     if len(names) > MOST_PANELS or len(cells) > MOST_CURVES:
         raise NothingToDraw(f"{len(names)} tasks and {len(cells)} cells are more than anybody could read: give order=")
-    across = min(len(names), 4)
-    figure, grid = look.panels(-(-len(names) // across), across, width=3.2, height=2.7)
-    for axes, name in zip(grid.flat, names, strict=False):
+    figure, panels = look.wrapped_panels(names, min(len(names), 4), "loss", width=3.2, height=2.7)
+    for axes, name in zip(panels, names, strict=True):
         here = rows[rows["task"] == name]
         for cell, group in here.groupby("cell", sort=False):
             _draw(axes, group, str(cell) if len(cells) > 1 else "", colour[str(cell)])
         _decorate(axes, here)
-    for axes in list(grid.flat)[len(names) :]:
-        axes.set_axis_off()
-    for line in grid:
-        line[0].set_ylabel("loss")
     return figure
 
 
@@ -60,7 +55,7 @@ def chosen(records: Run | Sweep) -> pd.DataFrame:
     """Return a row a task, cell and hidden size: mean loss on `train` and `valid`, number of `runs`, and the choice.
 
     `chosen` is the size with the least mean loss on valid, among those with the most runs, since folds are not equally
-    hard; `by` says by what. No rows where `sizes` draws nothing for want of sizes.
+    hard; `by` names the method. No rows where `sizes` has too few sizes to draw.
     """
     groups = _scored(records.as_sweep()).groupby(["task", "cell"], sort=False)
     found = [_means(group).assign(task=task, cell=cell, by=_by(group)) for (task, cell), group in groups]
@@ -94,7 +89,7 @@ def _scored(sweep: Sweep) -> pd.DataFrame:
 
 
 def _means(group: pd.DataFrame) -> pd.DataFrame:
-    """A row a size; a loss that is no number makes its mean none."""
+    """Return a row a size; a loss that is not finite makes its mean not finite."""
     over = group.groupby("hidden_dim")
     means = over[list(LINES)].agg(lambda losses: losses.mean(skipna=False)).assign(runs=over.size())
     best = means["valid"].where(means["runs"] == means["runs"].max()).idxmin()
@@ -119,7 +114,7 @@ def _draw(axes: Axes, group: pd.DataFrame, cell: str, colour: str) -> None:
 
 
 def _name(axes: Axes, size: int, loss: float, tried: list[int], colour: str) -> None:
-    """The choice in words, where the curve does not pass: above a valley, below an end."""
+    """Label the choice away from the curve: above a valley, below an end."""
     edges = {min(tried): ("left", ", the least tried"), max(tried): ("right", ", the largest tried")}
     side, more = edges.get(size, ("center", ""))
     off, anchor = (9, "bottom") if side == "center" else (-9, "top")
@@ -136,7 +131,7 @@ def _name(axes: Axes, size: int, loss: float, tried: list[int], colour: str) -> 
 
 
 def _decorate(axes: Axes, rows: pd.DataFrame) -> None:
-    """Title, ticks and, where it is in sight, the memoryless baseline."""
+    """Set title and ticks, and draw the memoryless baseline where it is within the limits."""
     (low, high), baseline, tried = axes.get_ylim(), rows["baseline"].median(), sorted(rows["hidden_dim"].unique())
     if low < baseline < high:
         axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1, label="memoryless")

@@ -26,12 +26,12 @@ def summary(sweep: Sweep) -> pd.DataFrame:
     number = joined.groupby(names, sort=False, dropna=False).ngroup()
     rows = joined.loc[~number.duplicated(), names].set_axis(_headings(names), axis=1).reset_index(drop=True)
     gaps = [name for name in rows if is_numeric(rows[name]) and rows[name].isna().any()]
-    rows = rows.astype(dict.fromkeys(gaps, "Float64"))  # what a setting has not is missing, and no NaN
+    rows = rows.astype(dict.fromkeys(gaps, "Float64"))  # a value that a setting lacks is missing, not NaN
     return pd.concat([rows, _counts(joined["status"], number), _statistics(joined, number, len(rows))], axis=1)
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a rate (1927), 95 % by default; (0, 1) where nothing was tried."""
+    """Return Wilson's score interval of a rate (1927), 95 % by default; (0, 1) for no trials."""
     if not trials:
         return 0.0, 1.0
     rate, spread = successes / trials, z**2 / trials
@@ -51,20 +51,20 @@ def failures(sweep: Sweep) -> list[str]:
 
 
 def _headings(names: list[str]) -> list[str]:
-    """Short names, whole ones where two would be called the same."""
+    """Shorten names, but not those that would become the same."""
     shortened = [short(name) for name in names]
     return [name if shortened.count(short(name)) > 1 else short(name) for name in names]
 
 
 def _counts(status: pd.Series, number: pd.Series) -> pd.DataFrame:
-    """Trials by status, a row a setting."""
+    """Count trials by status, a row a setting."""
     named = ["finished", "diverged", *(["pruned"] if (status == "pruned").any() else []), "failed"]
     counts = {name: (status == name).groupby(number).sum() for name in named}
     return pd.DataFrame({"trials": number.value_counts().sort_index()} | counts)
 
 
 def _statistics(joined: pd.DataFrame, number: pd.Series, settings: int) -> pd.DataFrame:
-    """Over the trials that trained to an end, a row a setting; not a number where there is none."""
+    """Summarise the trials that trained to an end, a row a setting; NaN where there is none."""
     wanted = joined.columns.union(["baseline", "solved"], sort=False)
     over = joined[joined["status"].isin(TRAINED)].reindex(columns=wanted)
     of = number[over.index]
@@ -88,14 +88,14 @@ def _success(solved: SeriesGroupBy, settings: int) -> dict[str, object]:
 
 
 def whole(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A column of whole numbers, also where some are missing; of other values as it is."""
+    """Return a column of whole numbers, also where some are missing; of other values as text."""
     if name not in rows:
         return pd.Series(pd.NA, rows.index, dtype="Int64")
     return rows[name].astype("Int64") if all(map(_is_whole, rows[name])) else rows[name].astype(str)
 
 
 def _is_whole(value: object) -> bool:
-    """Whether it is a whole number, or missing; floats hold whole numbers exactly up to 2^53."""
+    """Return True for a whole number or a missing one; floats hold whole numbers exactly up to 2^53."""
     if isinstance(value, float):
         return math.isnan(value) or (value.is_integer() and abs(value) <= 2**53)
     return isinstance(value, int) or value is None or value is pd.NA
@@ -107,14 +107,14 @@ def _over_seeds(values: pd.Series, of: pd.Series, name: str) -> dict[str, pd.Ser
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """The rows as a table in Markdown, numbers to three digits."""
+    """Format rows as a table in Markdown, numbers to three digits."""
     lines = [[str(c) for c in rows.columns], ["---"] * len(rows.columns)]
     lines += [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in rows.values.tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def cost(sweep: Sweep) -> str:
-    """Return what a sweep took, in one line: trials, hours of training and compiling, versions and machines."""
+    """Return the cost of a sweep in one line: trials, hours of training and compiling, versions and machines."""
     results, starts = sweep.outcomes, sweep.provenance
     hours = results.reindex(columns=["train_seconds", "compile_seconds"]).astype(float).sum().sum() / 3600
     counts = ", ".join(f"{number} {status}" for status, number in results["status"].value_counts().items())

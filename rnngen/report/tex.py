@@ -1,4 +1,7 @@
-"""The table of a sweep for a paper: a plain `tabular` that needs no package."""
+"""The table of a sweep for a paper: a plain `tabular` that needs no package.
+
+pandas' `Styler.to_latex` refuses equal headings and leaves `<`, `>`, `|` and a row's first `[` to LaTeX.
+"""
 
 import re
 

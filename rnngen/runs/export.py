@@ -14,7 +14,7 @@ from rnngen.storage.plan import read_plan, with_text_labels
 
 EXPORT = "records.jsonl.gz"
 MOST_BYTES = 2**30  # unpacked; a small file can hold any number of zeros
-# What a stranger may read holds nothing of the folders and the checkout of whoever ran it.
+# An export is for strangers: it holds nothing of its author's folders and checkout.
 PRIVATE = ("command", "git_commit", "git_dirty")
 
 

@@ -1,4 +1,4 @@
-"""The trained model of a run, from its folder alone: without its data wherever its task can be told without them."""
+"""The trained model of a run, from its folder alone: data are read only where the task is not known without them."""
 
 from pathlib import Path
 from typing import Any
@@ -34,26 +34,33 @@ def restore(run: RunFolder, step: int | None = None, trust: bool = False) -> tup
 
 def model_of(run: RunFolder, trust: bool = False) -> Model:
     """Return the model that a run trains; one that makes sequences needs no data."""
-    config = run.config()
-    if config is None:
-        raise ConfigError(f"{run.path}: {instead(run.path)}")
-    check_trust(run.path, [config, run.codec()], trust)
-    codec = codec_of(run)
+    config = config_of(run, trust)
+    codec = codec_of(run, trust)
     if codec is None:
         return build(resolve(config)).model
     return model_for(config, codec.input_spec, codec.head, nll_loss(codec.head))
 
 
-def codec_of(run: RunFolder) -> Codec | None:
-    """Return the codec of the sequences that a run makes, None where it makes none."""
+def config_of(run: RunFolder, trust: bool = False) -> dict:
+    """Return the config of a run; raise ConfigError where the folder holds no run, or one to be trusted first."""
+    config = run.config()
+    if config is None:
+        raise ConfigError(f"{run.path}: {instead(run.path)}")
+    check_trust(run.path, config, trust)
+    return config
+
+
+def codec_of(run: RunFolder, trust: bool = False) -> Codec | None:
+    """Return the codec of the sequences that a run makes, None where it makes none; see `restore`."""
     described = run.codec()
     if described is None:
         return None
+    check_trust(run.path, described, trust)
     return make_codec(f"{run.path}/medium.json", described["name"], described["kwargs"])
 
 
 def make_codec(where: str, name: str, kwargs: dict) -> Codec:
-    """Return the codec of a name. Raises ConfigError headed by `where` for a name or arguments that there are not."""
+    """Return the codec of a name; raise ConfigError that begins with `where` for an unknown name or argument."""
     with error_at(where):
         factory = find(CODECS, name, "codec")
     checked = check_kwargs(where, name, factory, kwargs, ())
@@ -93,7 +100,7 @@ def check_trust(folder: Path, config: Any, trust: bool) -> None:
 
 
 def instead(path: Path) -> str:
-    """Return what there is in the place of a run."""
+    """Describe the contents of a folder that is not a run's."""
     if not path.is_dir():
         return "no such folder"
     trials = sorted(path.glob("trials/*/config.json"))

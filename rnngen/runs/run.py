@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class Run:
     """One trained or half-trained run.
 
-    Every file is read when first asked for, and then kept. What reads raises DamagedFile for a file that rnngen did
-    not write.
+    Every file is read on first use, and cached; reading raises DamagedFile for a file that rnngen did not write.
     """
 
     def __init__(self, source: RunFolder | ExportedRun):
@@ -86,20 +85,20 @@ class Run:
         Raises:
           ConfigError: there is no such checkpoint, or a module must be trusted first.
         """
-        from rnngen.runs.restore import restore  # here: who reads records needs no JAX
+        from rnngen.runs.restore import restore  # here, since reading records needs no JAX
 
         return restore(RunFolder(self.path), step, trust)
 
     def predict(self, xs: Any, mask: Any = None, step: int | None = None, trust: bool = False) -> Any:
-        """Return what the trained model puts out for a batch of sequences.
+        """Return the trained model's outputs for a batch of sequences.
 
         Args:
           xs: inputs as the task feeds them, `[t, *b, d]` floats or `[t, *b]` tokens.
-          mask: bool `[t, *b]`, True at steps that are there; default: all are.
+          mask: bool `[t, *b]`, False at padding; default: no padding.
           step, trust: see `restore`.
 
         Returns:
-          The outputs, `[t, *b, ...]`: logits, means or whatever the task's head takes.
+          The outputs, `[t, *b, ...]`: logits, means or other parameters of the task's head.
 
         Raises:
           ValueError: the inputs do not fit the model.

@@ -1,4 +1,4 @@
-"""What tells the trials of a sweep apart: axes as a table, settings as words, curves and panels."""
+"""The settings that distinguish the trials of a sweep: axes as a table, settings as words, curves and panels."""
 
 import math
 from collections.abc import Sequence
@@ -6,15 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from rnngen.runs.run import Run
 from rnngen.storage.dotted import describe, short
 
-REPEATS = ("seed", "task.kwargs.fold")  # what tells runs of one setting apart
+REPEATS = ("seed", "task.kwargs.fold")  # differ between runs of one setting
 NOTHING = "\u2013"  # an en dash
 
 
-def axes(plan: dict | None, runs: Sequence[Run]) -> pd.DataFrame:
-    """Return what each trial changes: index trial, one column a dotted name; of one run alone its cell's name."""
+def axes(plan: dict | None, runs: Sequence[Any]) -> pd.DataFrame:
+    """Return the values that each trial changes: index trial, a column a dotted name; of a single run its cell."""
     if plan is None:
         cell = (runs[0].config or {}).get("cell", {"name": ""})
         return pd.DataFrame({"cell.name": [cell["name"]]}, index=[runs[0].name])
@@ -27,14 +26,14 @@ def axes(plan: dict | None, runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def names(axes: pd.DataFrame, is_search: bool) -> list[str]:
-    """Return the columns that tell settings apart: neither repeats, nor what follows from other columns."""
+    """Return the columns that distinguish settings: neither repeats, nor columns that follow from others."""
     columns = [name for name in axes.columns if name not in REPEATS]
     apart = [name for name in columns if axes[name].nunique(dropna=False) > 1]
-    # Of a search every column may seem to follow from one whose values are all distinct.
+    # In a search every column may seem to follow from one whose values are all distinct.
     for name in () if is_search else reversed(apart):
         rest = [other for other in apart if other != name]
         follows = len(axes[rest].drop_duplicates()) == len(axes[apart].drop_duplicates())
-        # Nor may a trial be left without a word: of what others do not have it has nothing.
+        # Nor may a trial be left without a value in all of the remaining columns.
         if rest and follows and axes[rest].notna().any(axis=1).all():
             apart = rest
     return apart or columns[:1] or list(axes.columns[:1])
@@ -65,13 +64,13 @@ def words(values: pd.Series) -> pd.Series:
 
 
 def together(axes: pd.DataFrame, names: list[str]) -> list[str]:
-    """Return some columns in words, one text a trial; what a trial leaves out is passed over."""
+    """Return some columns in words, one text a trial; values that a trial does not have are left out."""
     rows = axes[names].astype(object).values.tolist()  # or whole numbers beside others would become floats
     return [", ".join(_words(n, v) for n, v in zip(names, row, strict=True) if not pd.isna(v)) for row in rows]
 
 
 def in_words(axes: pd.DataFrame, names: list[str], trials: Sequence[dict]) -> pd.Series:
-    """Return the setting of each trial in words: its labels and what else differs between trials of the same ones.
+    """Return the setting of each trial in words: its labels, and other differences between trials of the same labels.
 
     A trial without a label has all of `names`.
     """

@@ -1,4 +1,4 @@
-"""A sweep, read once from its folder or from an export: its trials, what tells them apart, and their records."""
+"""A sweep, read once from its folder or from an export: its trials, their settings, and their records."""
 
 import functools
 import os
@@ -14,14 +14,13 @@ from rnngen.storage.folder import TRAINED
 
 
 class Sweep:
-    """The runs of a sweep; also one run alone, of which reports and figures are made as of a sweep.
+    """The runs of a sweep; also a single run, of which reports and figures are made as of a sweep.
 
-    Every table is read when first asked for, and then kept. What reads raises DamagedFile for a file that rnngen did
-    not write.
+    Every table is read on first use, and cached; reading raises DamagedFile for a file that rnngen did not write.
 
     Attributes:
       path: the folder.
-      plan: what the folder says of the sweep, `{"config", "trials", "search"}`; None for one run alone.
+      plan: the folder's record of the sweep, `{"config", "trials", "search"}`; None for a single run.
       runs: in the order of the plan.
     """
 
@@ -42,7 +41,7 @@ class Sweep:
         return f"Sweep({os.fspath(self.path)!r}: {counts or 'no trials'})"
 
     def as_sweep(self) -> "Sweep":
-        """Return itself: what takes a run or a sweep calls this."""
+        """Return itself, as `Run.as_sweep` returns a sweep."""
         return self
 
     @property
@@ -52,17 +51,17 @@ class Sweep:
 
     @property
     def config(self) -> dict:
-        """The config that the trials change; of one run alone its own."""
+        """The config that the trials change; of a single run its own."""
         return self.plan["config"] if self.plan else self.runs[0].config or {}
 
     @property
     def search(self) -> dict:
-        """What a search looks for, `{"method", "metric", "mode", "trials"}`; empty where the trials were listed."""
+        """The search's `{"method", "metric", "mode", "trials"}`; empty where the trials were listed."""
         return (self.plan or {}).get("search") or {}
 
     @functools.cached_property
     def axes(self) -> pd.DataFrame:
-        """What each trial changes: index trial, one column a dotted name; of one run alone its cell's name."""
+        """The values that each trial changes: index trial, a column a dotted name; of a single run its cell's name."""
         return settings.axes(self.plan, self.runs)
 
     @functools.cached_property
@@ -77,7 +76,7 @@ class Sweep:
 
     @functools.cached_property
     def setting_names(self) -> pd.Series:
-        """The setting of each trial in words: its labels, and what else differs between trials of the same labels."""
+        """The setting of each trial in words: its labels, and other differences between trials of the same labels."""
         return settings.in_words(self.axes, self.settings, (self.plan or {"trials": []})["trials"])
 
     @functools.cached_property
@@ -89,7 +88,7 @@ class Sweep:
 
     @property
     def status(self) -> dict[str, int]:
-        """How many trials there are of each status."""
+        """The number of trials of each status."""
         return {str(status): int(number) for status, number in self.outcomes["status"].value_counts().items()}
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""A run, or some: a resolved config and a folder in, a trained model and its records out."""
+"""Training of one run or several: a resolved config and a folder in, a trained model and its records out."""
 
 import contextlib
 import os
@@ -33,8 +33,7 @@ def train(
 ) -> Run:
     """Train what a config describes, and return the run.
 
-    The same call goes on with a run that was stopped, by Ctrl-C or the end of its process, and returns one that is over
-    as it is.
+    The same call continues a run that was stopped, by Ctrl-C or the end of its process, and returns a finished one.
 
     Args:
       config: a `base_config` with what was changed in it, the same as a dict, or a Python file with a `get_config()`.
@@ -65,8 +64,8 @@ def run(
 ) -> dict:
     """Train what a resolved config describes in the folder `path`, and return its result.
 
-    A folder that holds the same run unfinished is gone on with from its last checkpoint; one that holds it finished is
-    left as it is. Several processes (`runtime.join`) that all call this train one run; the first writes.
+    An unfinished run in the folder continues from its last checkpoint; a finished one is left as it is. Several
+    processes (`runtime.join`) that all call this train one run; the first writes.
 
     Args:
       config: resolved.
@@ -92,7 +91,7 @@ def run(
         )
     folder = RunFolder(path) if first else Follower(path)
     done = claim(folder, config)
-    # What the others read must not be what the first has begun to write.
+    # The other processes must have read the folder before the first writes to it.
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("claimed")
     if done is not None and done["status"] in OVER:
@@ -100,11 +99,11 @@ def run(
     with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
         _start(folder, config, experiment)
         on_begin()
-        with contextlib.closing(Trackers(log if first else (), folder.path, config.to_dict())) as sinks:
+        with contextlib.closing(Trackers(log if first else (), folder.path, config.to_dict())) as track:
 
             def tell(row: dict) -> None:
                 on_row(row)
-                sinks(row)
+                track(row)
 
             return fit(experiment, folder, tell)
 
@@ -118,10 +117,13 @@ def run_pack(
     patience: float = 0.0,
     take_over: float = 0.0,
 ) -> None:
-    """`run` for configs in their folders, those that one program can train together.
+    """Train configs in their folders as `run` does, together those that one program can train.
 
-    on_error gets the folder and the exception of a run that raises; the others go on. exact: to the bits that each
-    gives alone on one device, else the faster way. log: as in `run`. patience, take_over: see `locks.hold`.
+    Args:
+      configs, paths: the configs, and the folder of each.
+      on_error: gets the folder and the exception of a run that raises; the others continue.
+      exact: train each to the bits that it gives alone on one device; else the faster way.
+      log, patience, take_over: see `run` and `locks.hold`.
     """
     left: list[Member] = []
     with contextlib.ExitStack() as held:
@@ -130,7 +132,7 @@ def run_pack(
                 folder, experiment = RunFolder(path), build(config)
                 claim(folder, config)
                 held.enter_context(locks.hold(folder.path, take_over, patience))
-                done = folder.result()  # by whoever had it until now
+                done = folder.result()  # of the process that held the folder until now
                 if done is None or done["status"] not in OVER:
                     left.append((experiment, folder, config))
         for places in alike([experiment for experiment, _, _ in left]):
@@ -143,13 +145,13 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
         _start(folder, config, experiment, pack=len(members))
     try:
         with contextlib.ExitStack() as stack:
-            sinks = [stack.enter_context(contextlib.closing(Trackers(log, f.path, c.to_dict()))) for _, f, c in members]
-            fit_pack(experiments, folders, sinks, "map" if exact else "auto")
+            each = [stack.enter_context(contextlib.closing(Trackers(log, f.path, c.to_dict()))) for _, f, c in members]
+            fit_pack(experiments, folders, each, "map" if exact else "auto")
     except Exception as error:
         if len(members) == 1:
             on_error(os.fspath(folders[0].path), error)
             return
-        # Which of them it was, or whether all are too much at once, shows when each is alone.
+        # Each alone, to find the one that fails; or all together were too large.
         for member in members:
             if member[1].result() is None:
                 _run_alike([member], on_error, exact, log)
@@ -170,7 +172,7 @@ def _telling(on_error: Callable[[str, Exception], Any], path: str) -> Iterator[N
 
 
 def claim(folder: RunFolder, config: RunConfig) -> dict | None:
-    """The folder's result if it has one. Raises ConfigError where the folder is another run's or not writable."""
+    """Return the folder's result if it has one; raise ConfigError where the folder is another run's or not writable."""
     check_writable(folder.path)
     if (folder.path / "sweep.json").exists():
         raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
@@ -182,7 +184,7 @@ def claim(folder: RunFolder, config: RunConfig) -> dict | None:
 
 
 def _today(config: dict) -> RunConfig | None:
-    """Return a config of a folder with the defaults of arguments that did not exist when it was written."""
+    """Resolve a folder's config, so that arguments newer than the folder get their defaults; None where that fails."""
     try:
         return resolve(config)
     except ConfigError:
@@ -203,6 +205,6 @@ def check_writable(path: Path) -> None:
 
 
 def device() -> str:
-    """The first device, in words, and how many there are."""
+    """Return the first device and the number of devices, in words."""
     first = jax.devices()[0]
     return f"{first.platform} {first.device_kind} x{jax.device_count()}"

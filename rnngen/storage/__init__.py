@@ -1,1 +1,1 @@
-"""How a run is kept on disk: JSON lines, locks, provenance, preemption, trackers. Imports no JAX."""
+"""Storage of a run on disk: JSON lines, locks, provenance, preemption, trackers. Imports no JAX."""

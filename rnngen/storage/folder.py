@@ -1,22 +1,22 @@
-"""Run folders: the truth of what was trained.
+"""Run folders: the complete record of a run.
 
     config.json        the resolved config
     metrics.jsonl      a row per logged interval and evaluation
     diagnoses.jsonl    a row per diagnosis
     provenance.jsonl   a row per start: versions, git commit, command, device
     checkpoints/       see training/checkpoint.py
-    lock.json          there while a process trains: which, see locks.py
-    signature          there where the config names modules, see trust.py
-    stop               there where a search has asked the run to end at its next evaluation, see `request_stop`
+    lock.json          the process that trains, while there is one, see locks.py
+    signature          of a config that names modules, see trust.py
+    stop               a search's request to end at the next evaluation, see `request_stop`
     result.json        status and final numbers; written last, atomically
 
 A sweep's folder holds run folders under `trials/` and their list in `sweep.json`; a search, which makes its trials one
-by one, keeps what it proposed in each trial's `trial.json` instead. Numbers that JSON does not have are written as the
-strings "nan", "inf" and "-inf"; text that reads so as "'inf".
+by one, writes each proposal to the trial's `trial.json` instead. Non-finite numbers are written as the strings "nan",
+"inf" and "-inf", and text that reads like one of them as "'inf".
 
-In `diagnoses.jsonl` the logs of gradients and Jacobians are to base ten, and by lag: see `rnngen.diagnostics`.
+In `diagnoses.jsonl`, logarithms of gradients and Jacobians are to base ten, by lag: see `rnngen.diagnostics`.
 
-    records.jsonl.gz   all of this but checkpoints in one file, see `runs.export`; a folder that holds it reads the same
+    records.jsonl.gz   all of this except checkpoints in one file, see `runs.export`; a folder with it reads the same
 """
 
 import os
@@ -28,16 +28,16 @@ from rnngen.storage.jsonl import append_row, dumps, parse, read_json, read_rows,
 from rnngen.storage.provenance import provenance
 from rnngen.storage.trust import sign
 
-# The statuses of a run that trained to an end, and of one that is not gone on with: a search may prune it. The fourth
-# is "failed", and a run without a result is unfinished.
+# The statuses of a run that trained to an end, and of all that are over: a search may prune a run. The fourth status is
+# "failed", and a run without a result is unfinished.
 TRAINED = ("finished", "diverged")
 OVER = (*TRAINED, "pruned")
 TABLES = {"metrics": "metrics.jsonl", "diagnoses": "diagnoses.jsonl", "provenance": "provenance.jsonl"}
-LONGEST_ROW = 2**14  # bytes of a row of the metrics, and more
+LONGEST_ROW = 2**14  # bytes; no row of the metrics is longer
 
 
 class RunFolder:
-    """One run's folder. `path` need not exist; the first write makes it. What reads raises DamagedFile."""
+    """One run's folder. `path` need not exist; the first write makes it. Methods that read raise DamagedFile."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path).expanduser()
@@ -45,18 +45,18 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def config(self) -> dict | None:
-        """The config it was made for, None where there is none yet."""
+        """Return the run's config, or None before `start`."""
         return read_json(self.path / "config.json", jsonl.CONFIG)
 
     def result(self) -> dict | None:
-        """The final result, None while the run is not over."""
+        """Return the final result, or None while the run is not over."""
         return read_json(self.path / "result.json", jsonl.RESULT)
 
     def start(self, config: Any, **facts: Any) -> None:
-        """Write the config, and a provenance row with `facts` in it, where nothing is left of writes that were cut.
+        """Delete the remains of interrupted writes, and write the config and a provenance row.
 
         Args:
-          config: a dict, or what has a `to_dict`, as a `RunConfig` has.
+          config: a dict, or an object with `to_dict`, such as a `RunConfig`.
           facts: more of the provenance.
         """
         config = config.to_dict() if hasattr(config, "to_dict") else config
@@ -67,40 +67,40 @@ class RunFolder:
         self.append("provenance", provenance() | facts)
 
     def describe(self, codec: dict | None) -> None:
-        """Write how sequences of its task are made and shown, so that this needs no data later."""
+        """Write the codec of the task's sequences, so that they can be generated and shown without the data."""
         if codec is not None:
             write_json(self.path / "medium.json", codec)
 
     def codec(self) -> dict | None:
-        """What `describe` wrote; None where its task makes no sequences."""
+        """Return what `describe` wrote; None for a task without generation."""
         return read_json(self.path / "medium.json", jsonl.CODEC)
 
     def finish(self, result: dict) -> None:
-        """Write the result, whole or not at all."""
+        """Write the result atomically."""
         write_json(self.path / "result.json", result)
 
     def forget(self) -> None:
-        """Drop the result, so that the run is gone on with."""
+        """Delete the result, so that the run can be resumed."""
         (self.path / "result.json").unlink(missing_ok=True)
 
     def request_stop(self) -> None:
-        """Ask the run, wherever it is trained, to end as "pruned" at its next evaluation of the valid split."""
+        """Ask the run, in whatever process, to end as "pruned" at its next evaluation of the valid split."""
         (self.path / "stop").touch()
 
     def stop_requested(self) -> bool:
-        """Whether `request_stop` was called."""
+        """Return True if `request_stop` was called."""
         return (self.path / "stop").exists()
 
     def append(self, table: str, row: dict) -> None:
-        """Add a row to one of `TABLES`."""
+        """Append a row to one of `TABLES`."""
         append_row(self.path / TABLES[table], row)
 
     def rows(self, table: str) -> list[dict]:
-        """The rows of one of `TABLES`; a torn last line is passed over."""
+        """Return the rows of one of `TABLES`; an incomplete last line is skipped."""
         return read_rows(self.path / TABLES[table], jsonl.ROWS[table])
 
     def last_step(self) -> int | None:
-        """The step of the newest row of the metrics, looked up without reading the others; None: there is none."""
+        """Return the step of the newest row of the metrics, without reading the others, or None."""
         path = self.path / TABLES["metrics"]
         try:
             with open(path, "rb") as file:
@@ -111,31 +111,31 @@ class RunFolder:
         return parse(whole[-1], f"{path}, its last line", jsonl.ROWS["metrics"])["step"] if whole else None
 
     def rewind(self, step: int) -> None:
-        """Drop the metrics and diagnoses of later steps than `step`, which is resumed from (-1: all)."""
+        """Drop the metrics and diagnoses after `step`, from which the run is resumed (-1: all)."""
         for table in ("metrics", "diagnoses"):
             kept = [dumps(row) + "\n" for row in self.rows(table) if row["step"] <= step]
             replace(self.path / TABLES[table], "".join(kept))
 
 
 def _name_of(path: Path) -> str:
-    """The folder's name, also where it is given as "." or ".."."""
+    """Return the folder's name, also for "." and ".."."""
     return Path(os.path.abspath(path)).name
 
 
 class Follower(RunFolder):
-    """The folder of a run that several processes train, for those that only read: the first of them writes."""
+    """The folder of a run that several processes train, for those that do not write: only the first does."""
 
     def start(self, config: dict, **facts: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def describe(self, codec: dict | None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self, result: dict) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def append(self, table: str, row: dict) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def rewind(self, step: int) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,10 +1,10 @@
-"""JSON files: written whole or not at all, with the numbers that JSON does not have as "nan", "inf" and "-inf".
+"""JSON files: written atomically, with non-finite numbers as "nan", "inf" and "-inf".
 
-Text that reads like one of them has an apostrophe before it, and so has text that reads like that: "'inf" is the text.
+Text that reads like one of them gets an apostrophe in front, as does text with that apostrophe: "'inf" is the text.
 
-What is read is held to a shape: None is anything; `str`, `bool`, `int`, `float` (any number), `dict` and `list` are
-values of that kind, `NoneType` is null; a tuple is one of several shapes; `[shape]` is a list of such; a dict has a
-shape for each key, "key?" for one that may be missing and `...` for all others; a function gives what is wrong, or "".
+Files are validated against a shape: None is anything; `str`, `bool`, `int`, `float` (any number), `dict` and `list` are
+values of that type, `NoneType` is null; a tuple is one of several shapes; `[shape]` is a list; a dict has a shape for
+each key, "key?" for an optional one and `...` for all others; a function returns what is wrong, or "".
 """
 
 import contextlib
@@ -17,28 +17,24 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, BinaryIO
 
+from rnngen.registry import one_line
 
-class DamagedFile(ValueError):  # noqa: N818, what a person reads is what was found
-    """A file of records is not what was written there; the message is one line that names it."""
+
+class DamagedFile(ValueError):  # noqa: N818, the name states the finding
+    """A file of records is damaged; the message is one line that names it."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
 
 
-def one_line(message: str, most: int = 1000) -> str:
-    """What it quotes may have several lines, or no end."""
-    line = " ".join(message.splitlines())
-    return line if len(line) <= most else f"{line[:most]}..."
-
-
 _NOT_JSON = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_LARGEST = 2**53  # larger whole numbers are not exact in most programs that read JSON, and none is written
+_LARGEST = 2**53  # no larger whole number is written, since most programs that read JSON would round it
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "an object"}
 _WORDS |= {list: "a list", NoneType: "null"}
 
 
 def read_json(path: Path, shape: Any = None) -> Any:
-    """The file's value, None where there is no file. Raises DamagedFile where it has not the shape."""
+    """Read the file's value; None if there is no file. Raises DamagedFile where it does not have the shape."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -47,30 +43,30 @@ def read_json(path: Path, shape: Any = None) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write the file whole or not at all: a temporary beside it, synced, renamed over it."""
+    """Write the file atomically: to a temporary file, synced and renamed."""
     replace(path, dumps(value, indent=1) + "\n")
 
 
 def read_rows(path: Path, shape: Any = dict) -> list[dict]:
-    """The rows of a JSON-lines file, [] where there is none; a torn last line is passed over.
+    """Read the rows of a JSON-lines file, [] if there is none; an incomplete last line is skipped.
 
-    Raises DamagedFile naming the line that has not the shape.
+    Raises DamagedFile naming the line that does not have the shape.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    # Every whole row ends in a newline, so what follows the last one was cut short.
+    # Every complete row ends in a newline, so anything after the last one was cut short.
     return [parse(line, f"{path}, line {number}", shape) for number, line in enumerate(lines[:-1], start=1)]
 
 
 def parse(raw: bytes, place: str | Path, shape: Any = None) -> Any:
-    """The value of some JSON. Raises DamagedFile, naming the place, where it is not JSON or has not the shape."""
+    """Parse JSON. Raises DamagedFile, naming the place, where it is not JSON or does not have the shape."""
     try:
         value = decode(json.loads(raw.decode()))
     except RecursionError:
         raise DamagedFile(f"{place}: is nested too deeply") from None
-    except ValueError as error:  # of the text, the syntax, or a number
+    except ValueError as error:  # in the encoding, the syntax, or a number
         raise DamagedFile(f"{place}: is not the JSON that was written there: {error}") from error
     wrong = misfit(value, shape)
     if wrong:
@@ -79,7 +75,7 @@ def parse(raw: bytes, place: str | Path, shape: Any = None) -> Any:
 
 
 def misfit(value: Any, shape: Any) -> str:
-    """What keeps a value from having a shape, after the place in it; "" where it has it."""
+    """Return the place and the reason where a value does not have a shape; "" if it has it."""
     if shape is None or type(value) is shape or (shape is float and type(value) is int):
         return ""
     if isinstance(shape, dict) and isinstance(value, dict):
@@ -109,12 +105,12 @@ def _misfit_of_keys(value: dict, shape: dict) -> str:
 
 
 def one_of(*known: str) -> Callable[[Any], str]:
-    """The shape of one of some words."""
+    """Make the shape of one of some words."""
     return lambda value: "" if value in known else f" must be one of {', '.join(known)}, got {json.dumps(value)[:80]}"
 
 
 def append_row(path: Path, row: dict) -> None:
-    """Add a row to a JSON-lines file, in place of a last line that was cut short."""
+    """Append a row to a JSON-lines file, in place of an incomplete last line."""
     with _named(path), open(path, "ab+") as file:
         _drop_torn(file)
         file.write(dumps(row).encode() + b"\n")
@@ -131,17 +127,17 @@ def _drop_torn(file: BinaryIO) -> None:
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """JSON with non-finite numbers as strings."""
+    """Encode JSON with non-finite numbers as strings."""
     return json.dumps(encode(value), indent=indent, allow_nan=False)
 
 
 def loads(text: str) -> Any:
-    """The value that `dumps` was given, its tuples as lists."""
+    """Invert `dumps`, except that tuples become lists."""
     return decode(json.loads(text))
 
 
 def replace(path: Path, text: str) -> None:
-    """Write the file whole or not at all."""
+    """Write the file atomically."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with _named(path), open(temporary, "w", encoding="utf-8") as file:
@@ -156,7 +152,7 @@ def replace(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Have errors of writing, as on a full disk, say in which file."""
+    """Add the file to write errors, such as a full disk's."""
     try:
         yield
     except OSError as error:
@@ -164,14 +160,14 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def tidy(folder: Path) -> None:
-    """Delete what `replace` left in a folder whose processes died in the midst of it; for the only one that writes."""
+    """Delete temporary files of `replace` in processes that died; only for the single writer of a folder."""
     for file in folder.glob(".*.*"):
         if file.name.rsplit(".", 1)[-1].isdigit():
             file.unlink(missing_ok=True)
 
 
 def encode(value: Any) -> Any:
-    """A value with its non-finite numbers as JSON can have them."""
+    """Encode the non-finite numbers of a value for JSON."""
     if isinstance(value, dict):
         return {key: encode(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
@@ -182,7 +178,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """A value of JSON with its non-finite numbers as such. Raises ValueError for a number that was never written."""
+    """Decode the non-finite numbers of a JSON value. Raises ValueError for a number that `encode` never writes."""
     if isinstance(value, dict):
         return {_text(key): decode(v) for key, v in value.items()}
     if isinstance(value, list):
@@ -196,34 +192,34 @@ def decode(value: Any) -> Any:
 
 
 def _text(value: str) -> str:
-    """Half a surrogate pair, which no page or table can hold, is shown as a question mark."""
+    """Replace half a surrogate pair, which has no UTF-8, by a question mark."""
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _is_folder(name: Any) -> str:
-    """The shape of the name of a folder that stands right within another."""
+    """Check the name of a direct subfolder."""
     plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
     return "" if plain else f" must be the name of a folder, got {name!r:.80}"
 
 
 def _is_place(numbers: Any) -> str:
-    """The shape of a proposal's places among all: at least one."""
+    """Check a proposal's numbers: at least one."""
     return "" if isinstance(numbers, list) and numbers and all(type(n) is int for n in numbers) else " must be places"
 
 
 def _are_trials(trials: Any) -> str:
-    """The shape of a list of trials, none of them there twice."""
+    """Check a list of trials without duplicates."""
     wrong = misfit(trials, [_TRIAL])
     double = None if wrong else repeated(trial["id"] for trial in trials)
     return wrong if double is None else f": trial {double!r} is there twice"
 
 
 def repeated(names: Iterable[str]) -> str | None:
-    """The first name that is there more than once."""
+    """Return the first name that occurs more than once."""
     return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
-# What the files of a run's and of a sweep's folder hold, see `rnngen.runs.records`.
+# The shapes of the files of a run's and of a sweep's folder, see `rnngen.runs.records`.
 _NUMBERS, _COMPONENT = {...: float}, {"name": str, "kwargs?": dict}
 CONFIG = {"cell?": _COMPONENT, "task?": _COMPONENT}
 CODEC = (_COMPONENT | {"kwargs": dict, "length?": int}, NoneType)
@@ -244,7 +240,7 @@ ROWS: dict[str, dict] = {
     "diagnoses": {"step": int, "what": str},
     "provenance": {"seed?": int, "time?": str, "versions?": {...: (str, NoneType)}, "git_commit?": (str, NoneType)},
 }
-_LABELS = {...: (str, float)}  # older folders did not tell the label "inf" from the number, see `records`
+_LABELS = {...: (str, float)}  # older folders did not distinguish the label "inf" from the number, see `records`
 _TRIAL = {"id": _is_folder, "overrides": dict, "labels?": _LABELS}
 _SEARCH = {"method": str, "metric": str, "mode": one_of("min", "max"), "trials": int}
 SWEEP = {"config": dict, "trials": _are_trials, "search?": _SEARCH}

@@ -1,10 +1,9 @@
-"""One process at a time in a folder: a lock that ends with its owner, and that says who that is.
+"""A lock on a folder that names its owner and ends with it.
 
-    lock.json   host, process, since when, and a count that goes up as long as the owner lives
+    lock.json   host, process, start time, and a counter that increases while the owner lives
 
-The kernel frees it when its owner dies, so one that was left behind is taken over without a question. Of an owner on
-another host nothing is known but that count; it is watched for as long as the caller says, by a clock that cannot be
-set, and only where the caller asks.
+The kernel frees the lock when its owner dies, so an abandoned one is taken over at once. The only sign of life of an
+owner on another host is the counter; it is watched, by a monotonic clock, for as long as the caller asks.
 """
 
 import contextlib
@@ -22,21 +21,25 @@ from typing import Any
 from rnngen.storage import preemption
 
 NAME = "lock.json"
-BEAT = 10.0  # seconds between two counts
-LEAST = 3 * BEAT  # how long to watch before an owner counts as gone
+BEAT = 10.0  # seconds between two increments of the counter
+LEAST = 3 * BEAT  # shortest time to watch before an owner counts as dead
 _SIZE = 512
 
 
 class HeldError(ValueError):
-    """Another process has the folder; the message names it."""
+    """Another process holds the folder; the message names it."""
 
 
 @contextlib.contextmanager
 def hold(folder: Path, take_over: float = 0.0, patience: float = 0.0) -> Iterator[None]:
-    """Have a folder, made if it is not there, for this process alone.
+    """Hold a folder, made if necessary, for this process alone.
 
-    take_over: above 0, seconds without a sign of life after which a lock of another host is taken over. patience:
-    seconds to wait for an owner that is about to end. Raises HeldError where another process has it.
+    Args:
+      take_over: above 0, seconds without a sign of life after which a lock of another host is taken over.
+      patience: seconds to wait for an owner that is about to end.
+
+    Raises:
+      HeldError: another process holds the folder.
     """
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,26 +53,26 @@ def hold(folder: Path, take_over: float = 0.0, patience: float = 0.0) -> Iterato
     finally:
         ended.set()
         found = _read(folder / NAME)
-        if found is None or _who(found) == _who(_me()):  # else it was taken over
+        if found is None or _who(found) == _who(_me()):  # otherwise it was taken over
             (folder / NAME).unlink(missing_ok=True)
         os.close(descriptor)
-        with contextlib.suppress(OSError):  # what was made for nothing
+        with contextlib.suppress(OSError):  # a folder that stayed empty
             for place in missing:
                 place.rmdir()
 
 
 def owner(folder: Path) -> dict | None:
-    """Who has a folder, or had it when its process died; None: nobody."""
+    """Return the process that holds a folder, or held it when it died, or None."""
     return _read(folder / NAME)
 
 
 def describe(found: dict) -> str:
-    """An owner in words."""
+    """Describe an owner in words."""
     return f"process {found.get('process')} on {found.get('host')} since {found.get('since')}"
 
 
 def alive(folder: Path) -> bool:
-    """Whether the owner that a folder names has it still, as far as this host can tell."""
+    """Return True if the owner that a folder names still holds it, as far as this host can tell."""
     found = owner(folder)
     if found is None:
         return False
@@ -83,11 +86,11 @@ def alive(folder: Path) -> bool:
 
 
 def _acquire(path: Path, take_over: float, until: float) -> int:
-    """The descriptor of a file that is this process's."""
+    """Lock the file for this process, and return its descriptor."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         mine = _locked(descriptor)
-        if mine and not _same_file(descriptor, path):  # its owner has just deleted it
+        if mine and not _same_file(descriptor, path):  # the owner has just deleted it
             os.close(descriptor)
             continue
         found = _read(path)
@@ -110,7 +113,7 @@ def _refusal(path: Path, found: dict | None, take_over: float) -> str:
 
 
 def _silent(path: Path, found: dict, seconds: float) -> bool:
-    """Whether an owner on another host gives no sign of life for so long."""
+    """Return True if an owner on another host gives no sign of life for this long."""
     if not seconds:
         return False
     until = time.monotonic() + max(seconds, LEAST)
@@ -122,7 +125,7 @@ def _silent(path: Path, found: dict, seconds: float) -> bool:
 
 
 def _beat(folder: Path, descriptor: int, ended: threading.Event) -> None:
-    """Count, and end this process where the folder has become another's: two would write over each other."""
+    """Increase the counter, and end this process if another one took the folder over: both would write to it."""
     me, count = _me(), 0
     while not ended.wait(BEAT):
         found = _read(folder / NAME)
@@ -147,7 +150,7 @@ def _who(found: dict) -> tuple:
 
 
 def _here(found: dict) -> bool:
-    """Whether an owner's kernel is this one, or was this host's before it was started anew."""
+    """Return True if the owner runs on this host, or did before its last boot."""
     return found.get("boot") == _boot() or found.get("host") == platform.node()
 
 
@@ -174,7 +177,7 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 
 def _write(descriptor: int, who: dict, count: int) -> None:
-    """One write of always the same length, in place: no reader sees half of it, and it needs no space."""
+    """Write in place, always the same length, at once: no reader sees a part, and a full disk does not matter."""
     os.pwrite(descriptor, json.dumps(who | {"count": count}).ljust(_SIZE - 1).encode() + b"\n", 0)
 
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep as its folder keeps it: `sweep.json`, or of a search the `trial.json` of each proposal."""
+"""The plan of a sweep in its folder: `sweep.json` or, for a search, the `trial.json` of each proposal."""
 
 from pathlib import Path
 

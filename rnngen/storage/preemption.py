@@ -1,7 +1,7 @@
-"""Stopping when asked: SIGTERM, Ctrl-C, or a driver that is gone.
+"""Preemption of a process: SIGTERM, Ctrl-C, or a driver that is gone.
 
-A training that is asked saves its state at its next row and raises `Preempted`. What cannot get there in time, a long
-compilation or evaluation, is ended where it is, and goes on from its last checkpoint.
+A training that is asked to stop saves its state at the next row and raises `Preempted`. One that does not get there in
+time, because of a long compilation or evaluation, is killed, and goes on from its last checkpoint.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 
-PREEMPTED = 75  # exit status; sysexits.h calls it EX_TEMPFAIL: try again later
+PREEMPTED = 75  # exit status EX_TEMPFAIL of sysexits.h: try again later
 GRACE = 20.0  # seconds
 
 _asked = threading.Event()
@@ -21,11 +21,11 @@ _timers: list[threading.Timer] = []
 
 
 class Preempted(BaseException):
-    """A training was asked to stop and has saved its state; like KeyboardInterrupt, no error of what was going on."""
+    """A training was asked to stop and has saved its state; like KeyboardInterrupt, not an Exception."""
 
 
 def asked() -> bool:
-    """Whether this process should stop."""
+    """Return True if this process was asked to stop."""
     return _asked.is_set()
 
 
@@ -41,18 +41,17 @@ def ask(reason: str, grace: float = GRACE) -> None:
 
 
 def end(reason: str) -> None:
-    """End this process at once, as one that goes on from its last checkpoint."""
+    """End this process at once, with the status of one that can be resumed."""
     print(f"rnngen: {reason}; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
     os._exit(PREEMPTED)
 
 
 @contextlib.contextmanager
 def listening(grace: float = GRACE, interrupts: bool = True) -> Iterator[None]:
-    """Have SIGTERM and, with `interrupts`, Ctrl-C ask; a second of them ends this process at once.
+    """Let SIGTERM and, with `interrupts`, Ctrl-C ask this process to stop; a second one ends it at once.
 
-    A thread hears them, since the main one may be inside of a compilation, where Python's handlers do not run.
-    What was asked stays known afterwards, until the next listening begins. Elsewhere than in the main thread, which
-    alone may say how signals are met, nothing changes.
+    A thread receives them, since Python's handlers do not run while the main thread compiles. A request stays set until
+    the next `listening` begins. Outside of the main thread, which alone can set handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -63,7 +62,7 @@ def listening(grace: float = GRACE, interrupts: bool = True) -> Iterator[None]:
     _asked.clear()
     hearing = threading.Thread(target=_hear, args=(ears, signals, grace), name="signals", daemon=True)
     hearing.start()
-    # In this order, and back in the other: no signal may come to handlers that do nothing and be heard by nobody.
+    # In this order, and undone in reverse: a signal must not reach the empty handlers without the descriptor.
     descriptor = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
@@ -89,11 +88,11 @@ def _hear(ears: socket.socket, signals: list[signal.Signals], grace: float) -> N
                 ask(reason, grace)
 
 
-def watch(sentinel: int, reason: str, grace: float = GRACE) -> None:
-    """Ask when a process ends whose sentinel this is."""
+def watch(sentinel: int, reason: str) -> None:
+    """Ask this process to stop when the process with this sentinel ends."""
 
     def hear() -> None:
         wait([sentinel])
-        ask(reason, grace)
+        ask(reason)
 
     threading.Thread(target=hear, name="driver", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Where a record comes from: which code, on which machine."""
+"""The provenance of a record: code and machine."""
 
 import functools
 import hashlib
@@ -15,20 +15,20 @@ _PACKAGES = ("rnngen", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml
 
 
 def provenance() -> dict[str, Any]:
-    """What a reviewer asks: versions, git commit and whether the tree was dirty, command line, machine, flags."""
+    """Return versions, git commit and state of the tree, command line, machine and flags."""
     now = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": [*sys.argv]}
     return now | _code() | {"xla_flags": os.environ.get("XLA_FLAGS", "")}
 
 
 def sha256_of(path: Path) -> str:
-    """The hex digest of a file of any size."""
+    """Return the SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache
 def _code() -> dict[str, Any]:
-    """What this process runs, asked once: a commit that is made while it does changes nothing about it."""
+    """Return versions and commit; cached, since a later commit does not change the code of a running process."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,9 +1,9 @@
-"""Where rows go beside the run folder, while a run trains: TensorBoard, or a hook of one's own.
+"""Experiment trackers, which get a run's rows while it trains: TensorBoard, or your own.
 
-A hook is `factory(folder, config) -> sink`, named as "package.module:factory"; the sink is called with each row of the
-metrics (it has `step`, `split` and numbers) and of the diagnoses (it has `step` and `what`), and if it has a `close`,
-that is called at the end. W&B and MLflow take three lines each. A sink that raises is dropped with one line, since the
-run folder has it all.
+Your own is a `factory(folder, config) -> tracker`, named as "package.module:factory". The tracker is called with each
+row of the metrics (with `step`, `split` and numbers) and of the diagnoses (with `step` and `what`), and its `close`, if
+it has one, at the end. W&B and MLflow take three lines each. A tracker that raises is dropped with a line on stderr,
+since the run folder has all rows.
 """
 
 import functools
@@ -16,56 +16,56 @@ from typing import Any
 
 from rnngen.registry import find
 
-Sink = Callable[[dict], Any]
-Factory = Callable[[Path, dict], Sink]
+Tracker = Callable[[dict], Any]
+Factory = Callable[[Path, dict], Tracker]
 
 
-def tensorboard(folder: Path, config: dict) -> Sink:
-    """Numbers of the metrics as scalars in `folder/tensorboard`, named `loss/valid` and so on."""
+def tensorboard(folder: Path, config: dict) -> Tracker:
+    """Write the metrics as scalars to `folder/tensorboard`, named `loss/valid` and so on."""
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder / "tensorboard"))
 
-    def sink(row: dict) -> None:
+    def track(row: dict) -> None:
         for name, value in row.items():
             if "split" in row and name not in ("step", "split", "seconds") and math.isfinite(value):
                 writer.add_scalar(f"{name}/{row['split']}", value, row["step"])
         writer.flush()
 
-    sink.close = writer.close  # type: ignore[attr-defined]
-    return sink
+    track.close = writer.close  # type: ignore[attr-defined]
+    return track
 
 
 TRACKERS: Mapping[str, Factory] = {"tensorboard": tensorboard}
-NEEDS = {"tensorboard": ("tensorboardX", "tensorboard")}  # sink -> the module it imports, the extra that brings it
+NEEDS = {"tensorboard": ("tensorboardX", "tensorboard")}  # tracker -> (the module it imports, its extra)
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise ValueError where a name finds no factory, or what it needs is not installed."""
+    """Raise ValueError for an unknown name, or a tracker whose module is not installed."""
     for name in names:
-        find(TRACKERS, name, "sink")
+        find(TRACKERS, name, "tracker")
         module, extra = NEEDS.get(name, (None, None))
         if module is not None and importlib.util.find_spec(module) is None:
             raise ValueError(f"{module} is not installed: pip install 'rnngen[{extra}]'")
 
 
 class Trackers:
-    """The sinks of one run, as one that never raises."""
+    """The trackers of one run as a single one, which never raises."""
 
     def __init__(self, names: Sequence[str], folder: Path, config: dict):
-        """Open them. Raises ValueError for a name that finds nothing."""
-        self._open: dict[str, Sink] = {}
+        """Open the trackers. Raises ValueError for an unknown name."""
+        self._open: dict[str, Tracker] = {}
         for name in names:
-            self._guard(name, functools.partial(self._add, name, find(TRACKERS, name, "sink"), folder, config))
+            self._guard(name, functools.partial(self._add, name, find(TRACKERS, name, "tracker"), folder, config))
 
     def __call__(self, row: dict) -> None:
-        for name, sink in list(self._open.items()):
-            self._guard(name, functools.partial(sink, row))
+        for name, tracker in list(self._open.items()):
+            self._guard(name, functools.partial(tracker, row))
 
     def close(self) -> None:
-        """Close those that can be."""
-        for name, sink in list(self._open.items()):
-            self._guard(name, getattr(sink, "close", lambda: None))
+        """Close the trackers that have a `close`."""
+        for name, tracker in list(self._open.items()):
+            self._guard(name, getattr(tracker, "close", lambda: None))
         self._open = {}
 
     def _add(self, name: str, factory: Factory, folder: Path, config: dict) -> None:
@@ -76,4 +76,4 @@ class Trackers:
             action()
         except Exception as error:
             self._open.pop(name, None)
-            print(f"rnngen: sink {name} dropped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            print(f"rnngen: tracker {name} dropped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

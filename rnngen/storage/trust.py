@@ -1,8 +1,7 @@
-"""Which modules a run's config would import, and whether its folder was made by this user.
+"""Signatures of run folders whose config imports modules.
 
-A folder whose config names modules outside of rnngen is signed with a key of the user's own, so that one that came from
-somebody else, in an archive or over a network, is told apart: it is read, but nothing that it names is imported unless
-its reader says so.
+A folder whose config names modules outside of rnngen is signed with this user's key, to distinguish it from one that
+came from somebody else: such a folder is read, but the modules that it names are only imported on request.
 """
 
 import hashlib
@@ -15,12 +14,12 @@ from typing import Any
 from rnngen.storage.jsonl import replace
 
 SIGNATURE = "signature"
-# Modules of rnngen all of whose functions only compute.
+# Modules of rnngen whose functions have no side effects.
 HARMLESS = ("rnngen.adapters", "rnngen.cells")
 
 
 def named_modules(config: Any) -> list[str]:
-    """Return the modules that components `"package.module:factory"` of a config name, but for harmless ones."""
+    """Return the modules of a config's components `"package.module:factory"`, except harmless ones."""
     if isinstance(config, dict):
         name = config.get("name")
         own = [name.partition(":")[0]] if isinstance(name, str) and ":" in name else []
@@ -31,7 +30,7 @@ def named_modules(config: Any) -> list[str]:
 
 
 def sign(folder: Path, config: dict) -> None:
-    """Sign a folder for this user where its config names modules; without a place for the key it stays unsigned."""
+    """Sign a folder for this user if its config names modules; it stays unsigned if the key cannot be stored."""
     if named_modules(config):
         try:
             replace(folder / SIGNATURE, _digest(folder, _key(make=True)))
@@ -40,7 +39,7 @@ def sign(folder: Path, config: dict) -> None:
 
 
 def is_own(folder: Path) -> bool:
-    """Return True where this user has signed the folder with the config that it holds."""
+    """Return True if this user has signed the folder with its present config."""
     try:
         signature = (folder / SIGNATURE).read_text(encoding="ascii")
         return hmac.compare_digest(signature, _digest(folder, _key(make=False)))
@@ -64,5 +63,5 @@ def _key(make: bool) -> bytes:
             pass
     key = path.read_bytes()
     if len(key) != 32:
-        raise ValueError(f"{path} is no key")
+        raise ValueError(f"{path} does not hold a key")
     return key

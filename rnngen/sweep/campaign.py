@@ -1,4 +1,4 @@
-"""A sweep as one thing to run: its trials planned, its folder claimed, what is left of it dealt into jobs."""
+"""A sweep ready to run: its trials planned, its folder claimed, the remaining trials grouped into jobs."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from typing import Any
 
 from rnngen.config import Component, build_cell
 from rnngen.config.check import ConfigError, error_at
+from rnngen.runs.train import check_writable
+from rnngen.storage import locks, preemption
 from rnngen.storage.dotted import flatten
 from rnngen.storage.folder import OVER, RunFolder
 from rnngen.storage.plan import proposals
@@ -21,9 +23,9 @@ from rnngen.sweep.study import Study, planned
 
 
 class SweepRun:
-    """What `begin` makes. total, left: trials in all, and those of them that are not over.
+    """A sweep that `begin` has planned. total, left: the number of trials, and of those that are not over.
 
-    metric, mode: by what a search, or the line that a person sees, calls a trial the best.
+    metric, mode: the criterion for the best trial, in a search and in the progress line.
     """
 
     metric, mode = "loss", "min"
@@ -33,15 +35,15 @@ class SweepRun:
         self.total, self.left = total, left
 
     def run(self, on_over: Callable[[str, Trial], Any]) -> None:
-        """Run what is left; see `run_trials`."""
+        """Run the remaining trials; see `run_trials`."""
         run_trials(self.folder, self.source, self.executor, on_over, **self.options)
 
     def score(self, trial: Trial) -> float | None:
-        """The trial's metric, None where it has none."""
+        """Return the trial's metric, or None."""
         return flatten(run_folder(self.folder, trial).result() or {}).get(metric_place(self.metric))
 
     def detach(self) -> int:
-        """Submit what is left, and return the number of jobs."""
+        """Submit the remaining trials, and return the number of jobs."""
         jobs = [job_of(self.folder, trials, **self.options) for trials in self.source.next(0, self.executor.slots)]
         with error_at("launch.executor"):
             self.executor.submit(jobs)
@@ -49,14 +51,33 @@ class SweepRun:
         return len(jobs)
 
 
+@contextlib.contextmanager
+def held(
+    folder: Path, base: dict, space: Any, launch: dict, *, take_over: float = 0.0, **options: bool
+) -> Iterator[SweepRun]:
+    """Hold a sweep's folder for this process, and give what `begin` makes of it.
+
+    take_over: see `locks.hold`. options: of `begin`. Raises ConfigError where the folder cannot be written.
+    """
+    check_writable(folder)
+    # Longer than its workers, which it waits for.
+    with preemption.listening(grace=preemption.GRACE + 8), locks.hold(folder, take_over):
+        yield begin(folder, base, space, launch, **options)
+
+
 def begin(
     folder: Path, base: dict, space: Any, launch: dict, retry_failed: bool = False, detach: bool = False
 ) -> SweepRun:
     """Plan a sweep over a complete base config and claim its folder.
 
-    space: what `get_sweep()` returned. launch: resolved. Raises ConfigError before anything is written where a trial
-    cannot be built, the folder is another's, or the executor cannot be had; and for `detach` where jobs do not last, or
-    where what comes next depends on what came out.
+    Args:
+      space: the result of `get_sweep()`.
+      retry_failed: train failed trials again.
+      detach: check that the jobs can go on without this process.
+
+    Raises:
+      ConfigError: a trial cannot be built, the folder holds another sweep, or the executor is not available; with
+        `detach`, jobs end with this process, or later trials depend on earlier results. Nothing is written.
     """
     trials = planned(base, space) if isinstance(space, Search) else plan(base, space)
     if trials is None:
@@ -72,7 +93,7 @@ def begin(
 
 
 def _loops_key(cell: Component) -> str:
-    """What cells with other loops differ in: numbers make none, but for that of the units."""
+    """Return a key equal for cells with the same loops: of numbers, only that of the units makes a difference."""
     arguments = {name: value for name, value in cell.kwargs.items() if isinstance(value, str | bool)}
     return str((cell.name, cell.kwargs.get("hidden_dim"), arguments))
 
@@ -111,5 +132,5 @@ def _ended_on_error(executor: Executor) -> Iterator[None]:
 
 
 def job_options(launch: dict) -> dict[str, Any]:
-    """What of a launch goes with each job."""
+    """Return the options of a launch that go with each job."""
     return {"exact": launch["exact"], "log": launch["log"]}

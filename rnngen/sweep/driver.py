@@ -1,4 +1,4 @@
-"""Keeps an executor busy with the trials that are not done, and sees each of them to a result."""
+"""The driver: it submits trials to an executor until each of them has a result."""
 
 import itertools
 import queue
@@ -15,51 +15,55 @@ from rnngen.sweep.executors import Executor
 from rnngen.sweep.job import FatalJobError, Job, WorkerDied, fail
 from rnngen.sweep.plan import Trial, run_folder, status_of
 
-LOOK_EVERY = 0.2  # seconds between looks at trials that a search may stop
+LOOK_EVERY = 0.2  # seconds between looks at running trials, which a search may stop
 
 
 class TrialSource(Protocol):
-    """Where trials come from: a list, or a search that thinks of them one by one."""
+    """A source of trials: a list, or a search that proposes them one by one."""
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
-        """Trials to run now, a job a pack, while `running` jobs are under way of `slots` that can be at once."""
+        """Return packs of trials to run now, one job each, while `running` of `slots` jobs are running."""
 
     def look(self, trials: list[Trial]) -> None:
-        """Look at what running trials have recorded so far."""
+        """Read what running trials have recorded so far."""
 
     def over(self, trial: Trial) -> None:
-        """A trial has its result."""
+        """Take the result of a trial that is over."""
 
 
 class FixedTrials:
-    """A `TrialSource` of packs that were all planned before."""
+    """A `TrialSource` of packs that are all planned in advance."""
 
     def __init__(self, packs: list[list[Trial]]):
         self._packs = packs
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
-        """See `TrialSource`: all, at the first call."""
+        """Return all packs at the first call."""
         packs, self._packs = self._packs, []
         return packs
 
     def look(self, trials: list[Trial]) -> None:
-        """Nothing to see: each trial runs to its end."""
+        """Do nothing: each trial runs to its end."""
 
     def over(self, trial: Trial) -> None:
-        """Nothing follows from it."""
+        """Do nothing."""
 
 
 def run_trials(
     folder: Path, source: TrialSource, executor: Executor, on_over: Callable[[str, Trial], Any], **options: Any
 ) -> None:
-    """Run what a source gives, and call `on_over` with each trial's status and the trial as it ends.
+    """Run the trials of a source, and call `on_over` with each trial's status and the trial when it ends.
 
-    options: `exact` and `log` of each `Job`.
     A trial that raises, or whose process dies, is recorded as failed with the reason; the others go on, and those that
     were packed with it are tried again alone. However this ends, trials that were running stay unfinished.
 
-    Raises ConfigError where no worker can start, nothing can be written, or the executor refuses the jobs, and
-    Preempted where this process was asked to stop.
+    Args:
+      on_over: called with (status, trial).
+      options: `exact` and `log` of each `Job`.
+
+    Raises:
+      ConfigError: no worker can start, nothing can be written, or the executor refuses the jobs.
+      Preempted: this process was asked to stop.
     """
     running: dict[Future, list[Trial]] = {}
     ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
@@ -67,7 +71,7 @@ def run_trials(
 
     def start(packs: list[list[Trial]]) -> None:
         for trial in itertools.chain(*packs):
-            if status_of(folder, trial) == "failed":  # and is to be tried again
+            if status_of(folder, trial) == "failed":  # and was asked to be tried again
                 run_folder(folder, trial).forget()
         jobs = [job_of(folder, trials, **options) for trials in packs]
         with error_at("launch.executor"):
@@ -108,7 +112,7 @@ def _is_under_way(folder: Path, trial: Trial) -> bool:
 
 
 def job_of(folder: Path, trials: list[Trial], **options: Any) -> Job:
-    """The trials as an executor takes them."""
+    """Make the job of some trials."""
     paths = tuple(str(run_folder(folder, trial).path.absolute()) for trial in trials)
     return Job(
         fingerprint(program(trials[0].config)), tuple(trial.config.to_dict() for trial in trials), paths, **options
@@ -116,7 +120,7 @@ def job_of(folder: Path, trials: list[Trial], **options: Any) -> Job:
 
 
 def _settle(folder: Path, trials: list[Trial], error: BaseException | None) -> list[list[Trial]]:
-    """See that trials whose job is over have results; returns those that should be tried again, each alone."""
+    """Make sure that trials whose job is over have results; return those to try again, each alone."""
     left = [trial for trial in trials if status_of(folder, trial) == "unfinished"]
     if left and len(trials) > 1:
         return [[trial] for trial in left]

@@ -1,4 +1,4 @@
-"""A job: one trial, or several that are trained as one program, and what a worker does with it."""
+"""A job, one trial or several trained together, and its execution by a worker."""
 
 import contextlib
 import errno
@@ -13,11 +13,14 @@ from rnngen.storage.folder import RunFolder
 
 
 class Job(NamedTuple):
-    """What an executor is given: plain values, so that any process or machine can take it.
+    """A job as plain values, which can be sent to any process or machine.
 
-    key: jobs of one key compile the same programs. configs, folders: a resolved config and a run folder a trial;
-    the folders are seen by driver and worker alike. exact: several trials are to give the bits that each gives alone.
-    log: names of sinks, see `rnngen.storage.trackers`.
+    Attributes:
+      key: jobs with the same key compile the same programs.
+      configs: the resolved config of each trial.
+      folders: the run folder of each trial, on a file system that driver and worker share.
+      exact: trials that are trained together must give the same bits as alone.
+      log: names of trackers, see `rnngen.storage.trackers`.
     """
 
     key: str
@@ -32,18 +35,18 @@ class WorkerDied(Exception):  # noqa: N818, not an error of the program but of t
 
 
 class FatalJobError(Exception):
-    """No job can run, or none can write what came of it; the message says why. No trial is to blame."""
+    """No job can run, or write its results, through no fault of a trial; the message says why."""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-# Seconds that a trial's folder may still be a process's whose driver is gone: it stops at its next row, or is ended.
+# Seconds that a process whose driver is gone may still hold a trial's folder: it stops at its next row, or is ended.
 PATIENCE = preemption.GRACE + 10
 
 
 def perform(job: Job) -> None:
-    """Run a job's trials to their end in this process; one that raises is recorded as failed, with its reason."""
+    """Run the trials of a job in this process; one that raises is recorded as failed, with the reason."""
     from rnngen.config import RunConfig
-    from rnngen.runs.train import run_pack  # here, so that the driver's end of this module stays light
+    from rnngen.runs.train import run_pack  # here, so that this module imports fast
 
     run_pack(
         [RunConfig.from_dict(config) for config in job.configs],
@@ -57,7 +60,7 @@ def perform(job: Job) -> None:
 
 
 def perform_logged(job: Job) -> None:
-    """`perform`, with what this process prints going to `log.txt` in the folder of the job's first trial.
+    """Do `perform`, with the output of this process in `log.txt` in the folder of the job's first trial.
 
     Raises FatalJobError where nothing can be written.
     """
@@ -71,7 +74,7 @@ def perform_logged(job: Job) -> None:
 
 @contextlib.contextmanager
 def output_to(path: str) -> Iterator[None]:
-    """Add what this process prints, from any language, to a file, and afterwards print to where it did before."""
+    """Append what this process prints, from any language, to a file, within the block."""
     with open(path, "a", encoding="utf-8") as log:
         _flush()
         before = {stream: os.dup(stream) for stream in (1, 2)}
@@ -92,7 +95,7 @@ def _flush() -> None:
 
 
 def fail(folder: str | os.PathLike, error: BaseException) -> None:
-    """Record a trial as failed. Raises FatalJobError where that is not its own doing."""
+    """Record a trial as failed. Raises FatalJobError where the failure is not the trial's."""
     if isinstance(error, locks.HeldError) or (isinstance(error, OSError) and error.errno in FULL):
         raise FatalJobError(str(error)) from error
     run = RunFolder(folder)

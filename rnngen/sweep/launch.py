@@ -1,7 +1,7 @@
-"""How a sweep is run, apart from what it trains: where its jobs run, and how many trials make one program.
+"""The launch settings of a sweep: the executor of its jobs, and how many trials are trained together.
 
-A sweep's file may have `get_launch()`; any key can be set as `--launch.KEY=VALUE`. None of it is in a trial's config,
-so the same trials can be started on a laptop and finished on a cluster.
+A sweep's file may define `get_launch()`; any key can be set as `--launch.KEY=VALUE`. They are not part of a trial's
+config, so the same trials can be started on a laptop and finished on a cluster.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from rnngen.sweep.executors import EXECUTORS, Executor
 
 
 def base_launch() -> ConfigDict:
-    """Every key that a launch may have, with its default."""
+    """Return every key of a launch with its default."""
     return ConfigDict(
         {
             "executor": component("local"),
-            "pack": "auto",  # trials trained by one program: "off", a number, or "auto": as the device has it faster
-            "exact": False,  # only packs that give each trial the bits that it has alone
+            "pack": "auto",  # trials trained together: "off", a number, or "auto": whatever is faster on the device
+            "exact": False,  # only packs that give each trial the same bits as alone
             "log": "",  # where rows go beside the run folders: "tensorboard", "package.module:factory", or both
         }
     )
 
 
 def complete_launch(launch: ConfigDict | Mapping | None) -> ConfigDict:
-    """The launch with every key of `base_launch` in it. Raises ConfigError naming the key and the nearest right one."""
+    """Complete the launch by the keys of `base_launch`. Raises ConfigError naming a wrong key and the nearest one."""
     return ConfigDict(_merged(launch))
 
 
@@ -45,9 +45,9 @@ def _merged(launch: ConfigDict | Mapping | None) -> dict[str, Any]:
 
 
 def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dict[str, Any]:
-    """The launch as plain values with every key in it, checked. workers: above 0, overrules the executor's.
+    """Complete and check the launch, as plain values. workers: above 0, overrides the executor's.
 
-    Raises ConfigError naming the key and the nearest right one.
+    Raises ConfigError naming a wrong key and the nearest right one.
     """
     resolved = _merged(launch)
     part = resolved["executor"]
@@ -62,7 +62,7 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
 
 
 def make_executor(launch: dict, folder: Path) -> Executor:
-    """The executor of a resolved launch. Raises ConfigError where it refuses its arguments, or its extra is missing."""
+    """Make the executor of a resolved launch. Raises ConfigError for wrong arguments or a missing extra."""
     part = launch["executor"]
     factory = find(EXECUTORS, part["name"], "executor")
     with error_at("launch.executor"):

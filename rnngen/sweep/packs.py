@@ -1,4 +1,4 @@
-"""Which trials are one job: those that may be trained by one program."""
+"""Grouping of trials into jobs: trials of one program may be trained together."""
 
 import itertools
 
@@ -7,14 +7,14 @@ from rnngen.config.fingerprint import program
 from rnngen.sweep.executors import Executor
 from rnngen.sweep.plan import Trial
 
-MOST = 256  # trials of one program, where a GPU takes them at once
+MOST = 256  # trials trained together on a GPU
 
 
 def deal(trials: list[Trial], pack: str, executor: Executor) -> list[list[Trial]]:
-    """The trials in packs.
+    """Group the trials into packs.
 
-    pack: "off", a number, or "auto": on a CPU trials run one by one, since nothing is gained by packing them there, and
-    on a GPU as many as leave each worker one.
+    pack: "off", a number, or "auto": one by one on a CPU, where packing does not pay, and on a GPU evenly among the
+    workers.
     """
     if pack == "off" or (pack == "auto" and not executor.accelerated):
         return [[trial] for trial in trials]
@@ -22,7 +22,7 @@ def deal(trials: list[Trial], pack: str, executor: Executor) -> list[list[Trial]
 
 
 def group(trials: list[Trial], size: int) -> list[list[Trial]]:
-    """The trials in packs of one program, `size` at most, as even as can be; in the order of each pack's first."""
+    """Group trials into even packs of one program, of at most `size`, in the order of each pack's first trial."""
     by_program: dict[RunConfig, list[Trial]] = {}
     for trial in trials:
         by_program.setdefault(program(trial.config), []).append(trial)

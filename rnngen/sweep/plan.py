@@ -1,4 +1,4 @@
-"""The trials of a sweep: planned before any of them begins, and the folder that is theirs."""
+"""The trials of a sweep, all planned before any of them begins, and the sweep's folder."""
 
 import copy
 import dataclasses
@@ -15,9 +15,9 @@ from rnngen.sweep.space import Labelled, bare
 
 
 class Trial(NamedTuple):
-    """One trial: a stable id, what it changes in the sweep's config, and the resolved config.
+    """One trial: a stable id, its overrides of the sweep's config, and the resolved config.
 
-    labels: dotted name -> what the sweep's file calls the value there.
+    labels: dotted name -> the label of the value in the sweep's file.
     """
 
     id: str
@@ -27,9 +27,9 @@ class Trial(NamedTuple):
 
 
 def make_trial(base: dict, overrides: dict[str, Any], built: set[RunConfig] | None = None) -> Trial:
-    """The trial that changes a complete base config so. Raises ConfigError where it cannot be built.
+    """Make the trial with these overrides of a complete base config. Raises ConfigError where it cannot be built.
 
-    built: configs, apart from their seed, that are known to be good; a new one joins them.
+    built: configs, without their seed, that are known to be valid; a new one is added.
     """
     labels = {name: value.label for name, value in overrides.items() if isinstance(value, Labelled)}
     config, overrides = (
@@ -48,9 +48,9 @@ def make_trial(base: dict, overrides: dict[str, Any], built: set[RunConfig] | No
 
 
 def plan(base: dict, space: Any) -> list[Trial]:
-    """The trials of a space over a complete base config.
+    """Plan the trials of a space over a complete base config.
 
-    Raises ConfigError where one cannot be built, or is there twice: before any of them has begun.
+    Raises ConfigError where one cannot be built, or occurs twice.
     """
     if not isinstance(space, list) or not all(isinstance(overrides, dict) for overrides in space):
         raise ConfigError(
@@ -72,9 +72,9 @@ def plan(base: dict, space: Any) -> list[Trial]:
 
 
 def claim(folder: Path, base: dict, trials: list[Trial]) -> list[Trial]:
-    """Make the folder this sweep's; returns the trials, under the ids that they have there.
+    """Claim the folder for this sweep; return the trials, with the ids that they have there.
 
-    Raises ConfigError where it is another's, a run's, or not writable.
+    Raises ConfigError where it holds another sweep or a run, or is not writable.
     """
     there = _check_free(folder)
     listed = [{"id": trial.id, "overrides": trial.overrides, "labels": trial.labels} for trial in trials]
@@ -88,9 +88,9 @@ def claim(folder: Path, base: dict, trials: list[Trial]) -> list[Trial]:
 
 
 def _known(there: dict, trials: list[Trial]) -> list[Trial] | None:
-    """The trials under the ids that a folder has for them; None: it is another sweep's.
+    """Return the trials with their ids in a folder's plan; None if the plan is another sweep's.
 
-    An id changes with the arguments that there are: what was planned before one came is known by what it is today.
+    Ids change when a component gets a new argument, so trials of an old plan are recognised by their config today.
     """
     ids = [trial["id"] for trial in there["trials"]]
     if ids == [trial.id for trial in trials]:
@@ -105,7 +105,7 @@ def _known(there: dict, trials: list[Trial]) -> list[Trial] | None:
 
 
 def claim_search(folder: Path, base: dict, search: dict) -> None:
-    """`claim` for a search, which writes its trials down one by one as it makes them; it may ask for more or fewer."""
+    """Do as `claim` for a search, which records its trials one by one, and may now want more or fewer of them."""
     there, here = _check_free(folder), {"config": base, "trials": [], "search": search}
     if there is not None:
         old = {"config": resolve(there["config"]).to_dict(), "search": (there.get("search") or {}) | {"trials": None}}
@@ -117,7 +117,7 @@ def claim_search(folder: Path, base: dict, search: dict) -> None:
 
 
 def _check_free(folder: Path) -> dict | None:
-    """The sweep that a folder holds, if any."""
+    """Return the plan of the sweep that a folder holds, if any."""
     check_writable(folder)
     if (folder / "config.json").exists():
         raise ConfigError(f"{folder}: holds a single run, not a sweep")
@@ -130,16 +130,16 @@ def _write(folder: Path, sweep: dict) -> None:
 
 
 def pending(folder: Path, trials: list[Trial], retry_failed: bool) -> list[Trial]:
-    """The trials that have no result yet, and the failed ones too if asked."""
+    """Return the trials without a result and, with `retry_failed`, the failed ones."""
     over = OVER if retry_failed else (*OVER, "failed")
     return [t for t in trials if status_of(folder, t) not in over]
 
 
 def status_of(folder: Path, trial: Trial) -> str:
-    """finished, diverged, pruned, failed, or unfinished."""
+    """Return "finished", "diverged", "pruned", "failed" or "unfinished"."""
     return (run_folder(folder, trial).result() or {"status": "unfinished"})["status"]
 
 
 def run_folder(folder: Path, trial: Trial) -> RunFolder:
-    """Where a trial's records are."""
+    """Return a trial's run folder."""
     return RunFolder(folder / "trials" / trial.id)

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: while it runs, and from another terminal."""
+"""The progress of a sweep, on the terminal that runs it and from another one."""
 
 import math
 import threading
@@ -27,7 +27,7 @@ STATUSES = ("finished", "pruned", "diverged", "failed")
 
 
 class Progress:
-    """A live line on a terminal, which moves within trials, too; else a line for each trial that ends.
+    """A live line on a terminal, updated within trials too; elsewhere a line for each trial that ends.
 
     `over` may be called from any thread.
     """
@@ -68,7 +68,7 @@ class Progress:
             self._bars.update(self._task, completed=completed, state=self._state(part))
 
     def over(self, status: str, trial: Trial) -> None:
-        """A trial ended with a status."""
+        """Show that a trial ended with a status."""
         with self._lock:
             self._counts[status] += 1
             self._best = better(self._best, self._campaign.score(trial), trial.id, self._campaign.mode)
@@ -87,7 +87,7 @@ class Progress:
         return self._campaign.total - self._campaign.left + sum(self._counts.values())
 
     def _state(self, part: float | None = 0.0) -> str:
-        """part: how much is trained of those that are running, None: they are being compiled."""
+        """Describe the sweep. part: trained part of the running trials, in trials; None: they are being compiled."""
         done, left = sum(self._counts.values()) + (part or 0.0), self._campaign.total - self._completed()
         running = min(left, self._campaign.executor.slots)
         if not done:
@@ -99,13 +99,13 @@ class Progress:
 
 
 class Part:
-    """How much of those trials in a sweep's folder is trained that have begun and are not over."""
+    """The trained part of a sweep's running trials, from its folder."""
 
     def __init__(self, folder: Path):
         self._folder, self._over, self._steps = folder / "trials", set[str](), dict[str, int]()
 
     def trained(self) -> float | None:
-        """In whole trials; None where there are some, and none of them has a row yet."""
+        """Return the trained part in units of trials; None where trials are running and none has a row yet."""
         begun = [path for path in self._folder.glob("*") if path.name not in self._over]
         shares = [self._share(RunFolder(path)) for path in begun]
         known = [share for share in shares if share is not None]
@@ -120,13 +120,13 @@ class Part:
             if name not in self._steps:
                 self._steps[name] = (run.config() or {})["train"]["steps"]
             step = run.last_step()
-        except (OSError, DamagedFile, KeyError):  # begun in this moment, or damaged: its own process will say so
+        except (OSError, DamagedFile, KeyError):  # just begun, or damaged, which its own process will report
             return None
         return None if step is None else step / self._steps[name]
 
 
 def better(best: tuple[float, str] | None, score: float | None, trial: str, mode: str) -> tuple[float, str] | None:
-    """The better of the best so far and a trial's score, which may be none or no number."""
+    """Return the better of the best so far and a trial's score, which may be None or nan."""
     if score is None or math.isnan(score):
         return best
     sign = 1 if mode == "min" else -1
@@ -134,14 +134,14 @@ def better(best: tuple[float, str] | None, score: float | None, trial: str, mode
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Format seconds in a readable unit."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def status(folder: Path, now: float | None = None) -> list[str]:
-    """How far a sweep is, in lines, from its folder alone. Raises ConfigError where it holds none."""
+    """Describe the progress of a sweep in lines, from its folder. Raises ConfigError where it holds none."""
     try:
         sweep = open_sweep(folder)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a search draws from, one range a dotted name, and the search itself, as a config file writes them."""
+"""The ranges of a search, one per dotted name, and the search itself, as a config file writes them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ PRUNERS = {"none": (), "asha": ("first", "factor"), "hyperband": ("first", "fact
 
 
 class Numbers(NamedTuple):
-    """A range of numbers, both ends in it. whole: integers, `step` apart; log: as likely in each decade."""
+    """A range of numbers, both ends included. whole: integers, `step` apart; log: uniform in the logarithm."""
 
     low: float
     high: float
@@ -25,13 +25,13 @@ class Numbers(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One of some values; each has a name, which is its label where it was given one."""
+    """A choice of values, each with a name, which is its label if it has one."""
 
     options: dict[str, Any]
 
 
 class Search(NamedTuple):
-    """How to search, see `search`."""
+    """The settings of a search, see `search`."""
 
     method: str
     metric: str
@@ -42,7 +42,7 @@ class Search(NamedTuple):
     pruner: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return all settings as plain values."""
         space = {
             name: {"choice": list(r.options)} if isinstance(r, Choice) else r._asdict()
             for name, r in self.space.items()
@@ -51,17 +51,17 @@ class Search(NamedTuple):
 
 
 def uniform(low: float, high: float) -> Numbers:
-    """Any number from `low` to `high`. Raises ValueError where there is none between them."""
+    """Draw any number from `low` to `high`. Raises ValueError for an empty range."""
     return _checked(Numbers(low, high), f"uniform({low!r}, {high!r})")
 
 
 def loguniform(low: float, high: float) -> Numbers:
-    """Any number from `low` to `high`, its logarithm uniform. Raises ValueError for an empty range, or zero in it."""
+    """Draw a number from `low` to `high`, uniform in its logarithm. Raises ValueError unless 0 < low < high."""
     return _checked(Numbers(low, high, log=True), f"loguniform({low!r}, {high!r})")
 
 
 def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
-    """A whole number from `low` to `high`, both included. Raises ValueError for an empty range, or a step with log."""
+    """Draw a whole number from `low` to `high`, both included. Raises ValueError if empty, or for a step with log."""
     place = f"integers({low!r}, {high!r}, step={step!r}, log={log!r})"
     if not all(map(is_whole, (low, high, step))) or step < 1 or (log and step > 1):
         raise ValueError(f"{place}: takes whole numbers, a positive step, and no step with log")
@@ -69,7 +69,7 @@ def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
 
 
 def choice(values: Iterable[Any] | Mapping[str, Any]) -> Choice:
-    """One of the values; a mapping gives each a label. Raises ValueError where there is none, or one twice."""
+    """Draw one of the values; a mapping gives each a label. Raises ValueError for no values, or duplicates."""
     labelled = isinstance(values, Mapping)
     pairs = list(values.items()) if isinstance(values, Mapping) else [(value, value) for value in values]
     pairs = [(str(name), value) for name, value in pairs]
@@ -99,17 +99,19 @@ def search(
     seed: int = 0,
     pruner: str | Mapping[str, Any] = "none",
 ) -> Search:
-    """Search a space by Optuna: what `get_sweep()` may return instead of a list.
+    """Search a space with Optuna; `get_sweep()` may return this instead of a list.
 
-    method: "random", "tpe" (Bergstra et al. 2011), or "gp" (Gaussian process; needs torch).
-    space: dotted name -> `uniform`, `loguniform`, `integers` or `choice`; a list is a choice.
-    metric: of the valid split at the end of a trial, or a dotted name in its result, such as "half_life.final".
-    trials: how many to make in all. The same seed gives the same trials: always with "random", else with one worker.
-    pruner: "none"; "asha" (Li et al. 2018) or "hyperband" (Li et al. 2017), which end trials that do worse than most at
-      their first evaluation from `first` training steps on, at `factor` times as many, and so on:
-      `{"name": "asha", "first": 200, "factor": 4}`; first=0, the default: `train.eval_every`.
+    Args:
+      method: "random", "tpe" (Bergstra et al. 2011), or "gp" (Gaussian process; needs torch).
+      space: dotted name -> `uniform`, `loguniform`, `integers` or `choice`; a list is a choice.
+      metric: of the valid split at the end of a trial, or a dotted name in its result, such as "half_life.final".
+      trials: total number. The same seed gives the same trials: always with "random", else with one worker.
+      pruner: "none"; "asha" (Li et al. 2018) or "hyperband" (Li et al. 2017), which end trials that do worse than most
+        at their first evaluation from `first` training steps on, at `factor` times as many, and so on:
+        `{"name": "asha", "first": 200, "factor": 4}`; first=0, the default: `train.eval_every`.
 
-    Raises ValueError naming what makes no sense.
+    Raises:
+      ValueError: an argument is unknown or out of range; the message names it.
     """
     _check_one_of("method", method, METHODS)
     _check_one_of("mode", mode, MODES)
@@ -143,7 +145,7 @@ def search(
 
 
 def metric_place(metric: str) -> str:
-    """The dotted name of a search's metric in a trial's result."""
+    """Return the dotted name of a search's metric in a trial's result."""
     return metric if "." in metric else f"metrics.valid.{metric}"
 
 

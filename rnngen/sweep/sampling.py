@@ -1,4 +1,4 @@
-"""Ranges, methods and pruners of a search as Optuna has them."""
+"""Translation of a search's ranges, methods and pruners to Optuna's."""
 
 import functools
 import hashlib
@@ -9,14 +9,14 @@ from rnngen.sweep.ranges import Choice, Numbers, Search
 
 
 def _optuna():
-    import optuna  # here: it takes a while, and most commands need none
+    import optuna  # here, since it takes a while and most commands do not need it
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
 def make_study(search: Search, config: dict) -> Any:
-    """An empty study in memory. Raises ConfigError where the pruner refuses its numbers."""
+    """Make an empty study in memory. Raises ConfigError where the pruner refuses its numbers."""
     optuna = _optuna()
     first = search.pruner["first"] or config["train"]["eval_every"] or config["train"]["steps"]
     factor = search.pruner["factor"]
@@ -34,7 +34,7 @@ def make_study(search: Search, config: dict) -> Any:
 
 
 def make_sampler(search: Search, number: int) -> Any:
-    """The sampler of one proposal, whose randomness follows from the search's seed and the proposal's number."""
+    """Make the sampler of one proposal, seeded by the search's seed and the proposal's number."""
     samplers = _optuna().samplers
     kind = {"random": samplers.RandomSampler, "tpe": samplers.TPESampler, "gp": samplers.GPSampler}[search.method]
     digest = hashlib.sha256(f"{search.seed}/{number}".encode()).digest()
@@ -42,30 +42,30 @@ def make_sampler(search: Search, number: int) -> Any:
 
 
 def ask(study: Any, search: Search, number: int) -> tuple[Any, dict[str, Any]]:
-    """Proposal `number` as Optuna's trial, and as overrides of a config."""
+    """Return proposal `number` as Optuna's trial, and as overrides of a config."""
     study.sampler = make_sampler(search, number)
     proposed = study.ask(distributions(search))
     return proposed, {name: value_of(search.space[name], value) for name, value in proposed.params.items()}
 
 
 def params_of(proposal: dict, search: Search) -> dict[str, Any]:
-    """What was proposed, as `proposals` has it; the names of a choice are text."""
+    """Return a proposal's parameters for Optuna, with the names of choices as text."""
     return {n: str(v) if isinstance(search.space.get(n), Choice) else v for n, v in proposal["params"].items()}
 
 
 def distributions(search: Search) -> dict[str, Any]:
-    """The search's space as Optuna has it."""
+    """Return the search's space as Optuna's distributions."""
     return {name: distribution(r) for name, r in search.space.items()}
 
 
 @functools.lru_cache(maxsize=8)
 def state(name: str) -> Any:
-    """How a trial ended, as Optuna has it."""
+    """Return Optuna's trial state of this name."""
     return _optuna().trial.TrialState[name]
 
 
 def distribution(r: Numbers | Choice) -> Any:
-    """A range as Optuna has it: of a choice, the names."""
+    """Return a range as Optuna's distribution; a choice as its names."""
     distributions = _optuna().distributions
     if isinstance(r, Choice):
         return distributions.CategoricalDistribution(tuple(r.options))
@@ -75,5 +75,5 @@ def distribution(r: Numbers | Choice) -> Any:
 
 
 def value_of(r: Numbers | Choice, proposed: Any) -> Any:
-    """What a config gets for what Optuna proposed."""
+    """Return the config's value for Optuna's."""
     return r.options[proposed] if isinstance(r, Choice) else proposed

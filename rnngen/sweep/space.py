@@ -1,7 +1,7 @@
 """The trials of a sweep, as a list of overrides `{dotted name: value}` of a config.
 
 product(axis("cell.name", ["rnn", "lstm"]), axis("seed", range(5)))     ten trials
-axis("optim.clip_norm", {"clipped": 1.0, "not clipped": 0.0})     two, called so in tables and figures
+axis("optim.clip_norm", {"clipped": 1.0, "not clipped": 0.0})     two, with labels for tables and figures
 zipped(axis("task.kwargs.length", [50, 100]), axis("train.steps", [1000, 4000]))     two
 chain(a, b)     those of a, then those of b
 """
@@ -14,19 +14,19 @@ Space = list[dict[str, Any]]
 
 
 class Labelled(NamedTuple):
-    """A value of an axis, and what tables and figures call it."""
+    """A value of an axis, with its label in tables and figures."""
 
     label: str
     value: Any
 
 
 def bare(value: Any) -> Any:
-    """A value without its label."""
+    """Return a value without its label."""
     return value.value if isinstance(value, Labelled) else value
 
 
 def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
-    """One trial a value; a mapping gives each value a label. Raises ValueError where there is none."""
+    """Make one trial per value; a mapping gives each value a label. Raises ValueError for no values."""
     if isinstance(values, Mapping):
         values = [Labelled(str(label), value) for label, value in values.items()]
     space = [{name: value} for value in values]
@@ -36,19 +36,19 @@ def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
 
 
 def product(*spaces: Space) -> Space:
-    """Every combination, the last space varying fastest. Raises ValueError where two set the same name."""
+    """Combine spaces in every way, the last varying fastest. Raises ValueError where two set the same name."""
     return [_join(parts) for parts in itertools.product(*spaces)]
 
 
 def zipped(*spaces: Space) -> Space:
-    """The first of each together, the second of each, ... Raises ValueError where lengths differ."""
+    """Combine the first trials of all spaces, the second ones, and so on. Raises ValueError where lengths differ."""
     if len({len(space) for space in spaces}) > 1:
         raise ValueError(f"zipped spaces differ in length: {', '.join(str(len(space)) for space in spaces)}")
     return [_join(parts) for parts in zip(*spaces, strict=True)]
 
 
 def chain(*spaces: Space) -> Space:
-    """All trials of the first, then of the second, ..."""
+    """Join spaces: all trials of the first, then of the second, and so on."""
     return list(itertools.chain(*spaces))
 
 

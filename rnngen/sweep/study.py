@@ -1,8 +1,8 @@
-"""A search under way: Optuna proposes and prunes, the trial folders remember.
+"""A running search: Optuna proposes and prunes, and the trial folders are its memory.
 
-Optuna's study lives in memory and is rebuilt from the folders, by the same calls in the same order. Each proposal has
-a sampler of its own, seeded by the search's seed and the proposal's number, so that a search that was stopped goes on
-as one that was not.
+Optuna's study is in memory and rebuilt from the folders, by the same calls in the same order. Each proposal has its own
+sampler, seeded by the search's seed and the proposal's number, so that an interrupted search goes on as if it had not
+been.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ from rnngen.sweep.space import Labelled
 
 
 class Study:
-    """A `TrialSource` of trials that a search proposes, one a job."""
+    """A `TrialSource` of the trials that a search proposes, one per job."""
 
     def __init__(self, folder: Path, base: dict, search: Search, retry_failed: bool = False):
-        """Take up what the folder holds. Raises ConfigError for a search that cannot be, before anything is written."""
+        """Resume from the folder. Raises ConfigError for an invalid search, before anything is written."""
         self.folder, self.base, self.search = folder, base, search
         _check(base, search)
         self.study = sampling.make_study(search, resolve(base).to_dict())
@@ -38,7 +38,7 @@ class Study:
         self._rebuild(retry_failed)
 
     def next(self, running: int, slots: int) -> list[list[Trial]]:
-        """See `driver.TrialSource`: proposals for the free slots."""
+        """Return proposals for the free slots."""
         free = max(slots - running, 0)
         packs, self._again = [[trial] for trial in self._again[:free]], self._again[free:]
         while len(packs) < free and self._asked < self.search.trials:
@@ -48,7 +48,7 @@ class Study:
         return packs
 
     def look(self, trials: list[Trial]) -> None:
-        """See `driver.TrialSource`: ask those that do worse than most to stop."""
+        """Ask running trials that do worse than most to stop."""
         if self.search.pruner["name"] == "none":
             return
         for trial in trials:
@@ -57,11 +57,11 @@ class Study:
                 run.request_stop()
 
     def over(self, trial: Trial) -> None:
-        """See `driver.TrialSource`: tell what came out."""
+        """Tell Optuna the result of a trial."""
         self._conclude(self._live.pop(trial.id), run_folder(self.folder, trial))
 
     def _propose(self) -> Trial | None:
-        """A new trial; None where the same config was proposed before."""
+        """Propose a new trial; None where the same config was proposed before."""
         number, self._asked = self._asked, self._asked + 1
         proposed, overrides = sampling.ask(self.study, self.search, number)
         trial = make_trial(self.base, overrides, self._built)
@@ -78,11 +78,11 @@ class Study:
         return trial
 
     def _rebuild(self, retry_failed: bool) -> None:
-        """Make the study that these folders came from."""
+        """Rebuild the study from the folders."""
         found = {number: p for p in proposals(self.folder) for number in p["numbers"]}
         self._asked = max(found, default=-1) + 1
         for number in range(self._asked):
-            if number not in found:  # its folder was deleted: it counts, and teaches nothing
+            if number not in found:  # its folder was deleted: it counts, but has no result
                 self.study.tell(self.study.ask(), state=sampling.state("FAIL"))
                 continue
             proposal = found[number]
@@ -98,7 +98,7 @@ class Study:
                 self._conclude(told, run)
 
     def _conclude(self, told: "_Told", run: RunFolder) -> None:
-        """Tell Optuna how a trial ended; what was pruned stays so, however far it had trained by then."""
+        """Tell Optuna how a trial ended; a pruned one stays pruned, even if it had trained to its end by then."""
         result = run.result()
         if result is None or result["status"] == "failed":
             self.study.tell(told.proposed, state=sampling.state("FAIL"))
@@ -108,14 +108,14 @@ class Study:
             self.study.tell(told.proposed, self._score(result))
 
     def _report(self, told: "_Told", run: RunFolder) -> bool:
-        """Report evaluations that are new, in order, up to where the pruner says stop; returns whether it did."""
+        """Report new evaluations, in order, until the pruner stops the trial; return True if it did."""
         if self.search.pruner["name"] == "none":
             return False
         for row in () if told.pruned else run.rows("metrics"):
             if row["split"] == "valid" and row["step"] > told.step and not told.pruned:
                 told.proposed.report(self._finite(row[self.search.metric]), row["step"])
                 told.step, told.pruned = row["step"], told.proposed.should_prune()
-        return told.pruned  # a verdict stands
+        return told.pruned  # never taken back
 
     def _score(self, result: dict) -> float:
         place, known = metric_place(self.search.metric), flatten(result)
@@ -124,7 +124,7 @@ class Study:
         return math.inf * self._sign() if result["status"] == "diverged" else self._finite(known[place])
 
     def _finite(self, value: float) -> float:
-        """The value; in place of what is no number the worst there is."""
+        """Return the value, or the worst possible one where it is not finite."""
         return math.inf * self._sign() if math.isnan(value) else value
 
     def _sign(self) -> int:
@@ -133,7 +133,7 @@ class Study:
 
 @dataclasses.dataclass
 class _Told:
-    """A proposal of Optuna's, the last step whose evaluation it was told, and whether it was given up there."""
+    """A proposal of Optuna's, the last step whose evaluation was reported, and a flag for pruned there."""
 
     proposed: Any
     step: int = 0
@@ -141,9 +141,9 @@ class _Told:
 
 
 def planned(base: dict, search: Search) -> list[Trial] | None:
-    """All trials of a search that learns nothing from their results; None for one that does.
+    """Return all trials of a search that does not depend on results; None for one that does.
 
-    Raises ConfigError for a search that cannot be.
+    Raises ConfigError for an invalid search.
     """
     if search.method != "random" or search.pruner["name"] != "none":
         return None
@@ -157,7 +157,7 @@ def planned(base: dict, search: Search) -> list[Trial] | None:
 
 
 def _check(base: dict, search: Search) -> None:
-    """Have each end of each range make a trial, and the task know the metric."""
+    """Raise ConfigError unless each end of each range makes a valid trial, and the task has the metric."""
     ends = {name: _ends(r) for name, r in search.space.items()}
     middle = {name: values[0] for name, values in ends.items()}
     for name, values in ends.items():
@@ -172,7 +172,7 @@ def _check(base: dict, search: Search) -> None:
         raise ConfigError(f"search: no trial reports {search.metric!r}{nearest(search.metric, known)}")
     if search.method == "gp":
         try:
-            import torch  # noqa: F401, what Optuna's Gaussian process computes with
+            import torch  # noqa: F401, for Optuna's Gaussian process
         except ImportError:
             raise ConfigError("search: method 'gp' needs torch: pip install 'rnngen[gp]'") from None
 

@@ -1,4 +1,4 @@
-"""Synthetic tasks. `TASKS` is every one, by the name a config gives it."""
+"""Synthetic tasks. `TASKS` lists them by their name in a config."""
 
 from collections.abc import Callable
 

@@ -14,10 +14,10 @@ from rnngen.tasks.task import (
     split_sizes,
     synthetic_sample,
 )
-from rnngen.types import Batch, InputSpec
+from rnngen.types import Batch, InputSpec, check_one_of
 
 VARIANTS = ("halves", "anywhere")
-TOLERANCE = 0.08  # Hochreiter's 0.04 was of targets scaled to [0, 1]; these lie in [0, 2]
+TOLERANCE = 0.08  # Hochreiter's 0.04 was for targets scaled to [0, 1]; these are in [0, 2]
 
 
 def adding(
@@ -31,17 +31,22 @@ def adding(
 ) -> Task:
     """Sum the two marked values of a sequence. Inputs `[t, b, 2]`: uniform in [0, 1), and the marks.
 
-    variant: "halves" marks one step in each half (Arjovsky et al. 2016); "anywhere" marks any two
-    (Bai et al. 2018). train_size: examples in a finite training set; None: an endless stream.
+    Loss: squared error at the last step. Baseline: always answering 1, Var(U + U) = 1/6. `accuracy` counts errors below
+    4 % of the targets' range, the criterion of Hochreiter and Schmidhuber 1997; solved above 99 %, as in Pascanu et al.
+    2013.
 
-    Loss: squared error at the last step. Baseline: always answering 1, Var(U + U) = 1/6. `accuracy`
-    counts errors below 4 % of the targets' range, the criterion of Hochreiter and Schmidhuber 1997;
-    solved when it exceeds 99 %, the share that Pascanu et al. 2013 ask for.
+    Args:
+      length: the largest length in training.
+      min_length: the smallest one; None: `length`.
+      eval_length: the length in evaluation; None: as in training.
+      variant: "halves" marks one step in each half (Arjovsky et al. 2016), "anywhere" any two (Bai et al. 2018).
+      train_size: examples in a finite training set; None: an endless stream.
+      eval_size: examples in each evaluation split.
 
-    Raises ValueError for an unknown variant or an impossible length or size.
+    Raises:
+      ValueError: the variant is unknown, or a length or size is out of range.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    check_one_of(VARIANTS, variant=variant)
     lengths = split_lengths(length, min_length, eval_length, shortest=2)
     sizes = split_sizes(train_size, eval_size)
 

@@ -1,4 +1,4 @@
-"""Copy memory (Hochreiter and Schmidhuber 1997 in spirit; the forms of Arjovsky 2016 and Bai 2018)."""
+"""Copy memory, after Hochreiter and Schmidhuber 1997, in the forms of Arjovsky et al. 2016 and Bai et al. 2018."""
 
 import math
 
@@ -16,7 +16,7 @@ from rnngen.tasks.task import (
     split_sizes,
     synthetic_sample,
 )
-from rnngen.types import Batch, InputSpec
+from rnngen.types import Batch, InputSpec, check_one_of
 
 SYMBOLS, SPAN = 8, 10  # ten symbols out of eight
 VARIANTS = ("arjovsky", "bai")
@@ -31,20 +31,25 @@ def copy_memory(
     train_size: int | None = None,
     eval_size: int = 1000,
 ) -> Task:
-    """Read ten symbols, wait `length` steps, write them down: sequences of length + 20 steps.
+    """Read ten symbols, wait `length` steps, and repeat them: sequences of length + 20 steps.
 
-    variant "arjovsky": symbols 0-7, blanks 8, one delimiter 9 ten steps before the end; one-hot input,
-    nine classes. "bai": symbols 1-8, blanks 0, eleven closing 9s; the input is one float, ten classes.
-    train_size: examples in a finite training set; None: an endless stream.
+    Loss: cross-entropy over all steps. Baseline: random symbols at the right steps, 10 ln 8 / (length + 20). `accuracy`
+    is over the ten recalled symbols, `sequence_accuracy` counts sequences with all ten; solved above 99 % of these, as
+    in Pascanu et al. 2013.
 
-    Loss: cross-entropy over all steps. Baseline: knowing when to answer but not what,
-    10 ln 8 / (length + 20). `accuracy` is over the ten recalled symbols, `sequence_accuracy` asks
-    for all ten; solved when that exceeds 99 %, the share that Pascanu et al. 2013 ask for.
+    Args:
+      length: the largest wait in training.
+      min_length: the smallest one; None: `length`.
+      eval_length: the wait in evaluation; None: as in training.
+      variant: "arjovsky": symbols 0-7, blanks 8, one delimiter 9 ten steps before the end; one-hot input, nine classes.
+        "bai": symbols 1-8, blanks 0, eleven closing 9s; the input is one float, ten classes.
+      train_size: examples in a finite training set; None: an endless stream.
+      eval_size: examples in each evaluation split.
 
-    Raises ValueError for an unknown variant or an impossible length or size.
+    Raises:
+      ValueError: the variant is unknown, or a length or size is out of range.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    check_one_of(VARIANTS, variant=variant)
     lengths = split_lengths(length, min_length, eval_length)
     sizes = split_sizes(train_size, eval_size)
     padded = {split: (low + 2 * SPAN, high + 2 * SPAN) for split, (low, high) in lengths.items()}

@@ -31,14 +31,21 @@ def latch(
 ) -> Task:
     """Hold one bit: the first `signal_steps` inputs are all +1 or all -1, the rest is Gaussian noise.
 
-    The form and its numbers are those of Hochreiter and Schmidhuber 1997, task 3a, where the signal is
-    fixed; Bengio et al. let the network learn it. Inputs `[t, b, 1]`.
-    train_size: examples in a finite training set; None: an endless stream.
+    The form and its numbers are those of Hochreiter and Schmidhuber 1997, task 3a, where the signal is fixed; Bengio et
+    al. let the network learn it. Inputs `[t, b, 1]`. Loss: cross-entropy of the two classes at the last step. Baseline:
+    ln 2. Solved above 99 % accuracy.
 
-    Loss: cross-entropy of the two classes at the last step. Baseline: ln 2. Solved when more than 99 %
-    of the sequences are classified rightly.
+    Args:
+      length: the largest length in training.
+      min_length: the smallest one; None: `length`.
+      eval_length: the length in evaluation; None: as in training.
+      signal_steps: steps of the signal.
+      noise_variance: of the other inputs.
+      train_size: examples in a finite training set; None: an endless stream.
+      eval_size: examples in each evaluation split.
 
-    Raises ValueError for an impossible length, size or variance.
+    Raises:
+      ValueError: a length, size or variance is out of range.
     """
     check_positive(signal_steps=signal_steps)
     if noise_variance < 0:

@@ -1,7 +1,7 @@
-"""The task contract, and what the synthetic tasks share: sampling from a per-example draw, and losses.
+"""The task contract, and the common parts of synthetic tasks: sampling by a draw of one example, and losses.
 
-A task's `sample` is a pure function of (split, key, step, batch size), so an endless stream, a finite
-training set in epochs, full batch and fixed evaluation sets are all the same thing.
+A task's `sample` is a pure function of (split, key, step, batch size), which covers endless streams, finite training
+sets in epochs, full batch and fixed evaluation sets.
 """
 
 import math
@@ -28,8 +28,8 @@ class TaskData(NamedTuple):
       sizes: split -> number of examples, None where the stream is endless.
       lengths: split -> (shortest, longest) sequence, in the units of `Objective.baseline`.
       input_spec: the inputs.
-      on_device: sample runs inside the jitted step. Where not, it is NumPy's, takes the numbers of the key, and returns
-        what `finish` makes a Batch of on the device.
+      on_device: sample runs inside the jitted step. Else it runs in NumPy, takes the key as numbers, and `finish` makes
+        a Batch of its result on the device.
       finish: (what sample returns) -> Batch.
       chunks: (split, batch_size) -> batches in an epoch, where consecutive ones are chunks of the same streams and the
         carry goes from one to the next (truncated back-propagation through time); None: examples are whole.
@@ -71,7 +71,7 @@ class Task(NamedTuple):
     Attributes:
       data: batches of every split.
       objective: the loss, and when it counts as solved.
-      codec: {"name", "kwargs"} of `rnngen.datasets.CODECS`, to make and show its sequences; None: it makes none.
+      codec: {"name", "kwargs"} of `rnngen.datasets.CODECS`, to generate and show sequences; None: no generation.
     """
 
     data: TaskData
@@ -79,15 +79,15 @@ class Task(NamedTuple):
     codec: dict | None = None
 
     def expected_baseline(self, split: str) -> float:
-        """The baseline at the mean sequence length of a split."""
+        """Return the baseline at the mean sequence length of a split."""
         return float(self.objective.baseline(sum(self.data.lengths[split]) / 2))
 
     def steps(self, split: str) -> int:
-        """t, to which the sequences of a split are padded."""
+        """Return t, the length to which the sequences of a split are padded."""
         return self.example(split).weights.shape[0]
 
     def batches(self, split: str, batch_size: int) -> int:
-        """How many batches a finite split makes."""
+        """Return the number of batches of a finite split."""
         if self.data.chunks is not None:
             return self.data.chunks(split, batch_size)
         size = self.data.sizes[split]
@@ -95,7 +95,7 @@ class Task(NamedTuple):
         return math.ceil(size / batch_size)
 
     def check_streams(self, setting: str, split: str, count: int) -> None:
-        """Raise ValueError naming the setting where a split is too short for so many streams."""
+        """Raise ValueError naming the setting where a split is too short for this many streams."""
         if self.data.chunks is not None:
             try:
                 self.data.chunks(split, count)
@@ -103,34 +103,34 @@ class Task(NamedTuple):
                 raise ValueError(f"{setting}, on the {split} split: {error}") from error
 
     def batch(self, split: str, key: Key, step: Array, batch_size: int) -> Batch:
-        """A batch, wherever sample runs; jittable where it is on the device."""
+        """Return a batch; jittable for a task that samples on the device."""
         known = key if self.data.on_device else key_numbers(key)
         return self.data.finish(self.data.sample(split, known, step, batch_size))
 
     def example(self, split: str) -> Batch:
-        """The shapes of a batch of one."""
+        """Return the shapes of a batch of one example."""
         if not self.data.on_device:
             drawn = self.data.sample(split, key_numbers(jax.random.key(0)), 0, 1)
             return jax.eval_shape(self.data.finish, drawn)
         return jax.eval_shape(lambda: self.batch(split, jax.random.key(0), jnp.int32(0), 1))
 
     def metric_names(self) -> list[str]:
-        """What `loss` reports, found by the shapes alone."""
+        """Return the names of the metrics of `loss`; only shapes are computed."""
         batch = self.example("valid")
         outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.objective.head.num_params), jnp.float32)
         return sorted(jax.eval_shape(self.objective.loss, outputs, batch)[1])
 
 
 def key_numbers(key: Key) -> np.ndarray:
-    """A key as NumPy's generators take it."""
+    """Return a key as numbers, as NumPy's generators take it."""
     return np.asarray(jax.random.key_data(key))
 
 
 def split_lengths(length: int, min_length: int | None, eval_length: int | None, shortest: int = 1):
-    """split -> (shortest, longest): training draws lengths uniformly from [min_length, length]
-    (just `length` if min_length is None); evaluation does the same, or uses eval_length alone.
+    """Return split -> (shortest, longest).
 
-    Raises ValueError where a length is below `shortest` or the range is empty.
+    Training draws lengths uniformly from [min_length, length] (min_length None: always `length`); evaluation does the
+    same, or always uses eval_length. Raises ValueError where a length is below `shortest` or the range is empty.
     """
     check_positive(length=length)
     low = length if min_length is None else min_length
@@ -144,7 +144,7 @@ def split_lengths(length: int, min_length: int | None, eval_length: int | None, 
 
 
 def split_sizes(train_size: int | None, eval_size: int) -> dict[str, int | None]:
-    """split -> size. Raises ValueError where a size is not positive."""
+    """Return split -> size. Raises ValueError where a size is not positive."""
     check_positive(eval_size=eval_size, **({} if train_size is None else {"train_size": train_size}))
     return {"train": train_size, "valid": eval_size, "test": eval_size}
 
@@ -152,8 +152,8 @@ def split_sizes(train_size: int | None, eval_size: int) -> dict[str, int | None]
 def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict) -> Callable:
     """Make a `TaskData.sample` of `draw(key, longest, length)`, one example without a batch axis, padded to longest.
 
-    Endless streams draw example i of step n from `fold_in(key, n)`. Finite sets, whatever the run's
-    seed, draw example i from `fold_in(constant, i)`, so that they are the same set everywhere.
+    Endless streams draw example i of step n from `fold_in(key, n)`. Finite sets draw example i from `fold_in(constant,
+    i)`, so that they are the same for every seed.
     """
 
     def sample(split, key, step, batch_size):
@@ -161,7 +161,7 @@ def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict
 
         def example(key):
             key_length, key_draw = jax.random.split(key)
-            if low == high:  # nothing to draw, and to compile drawing it takes a while
+            if low == high:  # nothing to draw, which would take a while to compile
                 return draw(key_draw, high, jnp.int32(high))
             return draw(key_draw, high, jax.random.randint(key_length, (), low, high + 1))
 
@@ -181,11 +181,11 @@ def synthetic_sample(draw: Callable, sizes: dict[str, int | None], lengths: dict
 
 
 def finite_indices(split: str, key: Any, step: Any, batch_size: int, size: int, xp: Any = jnp) -> tuple[Any, Any]:
-    """Which examples of a finite set make batch `step`: indices `[b]` and 0/1 weights `[b]`.
+    """Return the examples of a finite set in batch `step`: indices `[b]` and 0/1 weights `[b]`.
 
-    Training goes through the set in epochs, each in a new order, dropping what does not fill a batch;
-    a batch of the whole set keeps its order. Evaluation goes through it once, in order.
-    xp: NumPy for tasks that are fed from the host, whose keys are numbers.
+    Training goes through the set in epochs, each in a new order, and drops an incomplete last batch; a batch of the
+    whole set keeps its order. Evaluation goes through it once, in order. xp: NumPy for tasks that sample on the host,
+    whose keys are numbers.
     """
     if split != "train":
         index = step * batch_size + xp.arange(batch_size)
@@ -200,29 +200,29 @@ def finite_indices(split: str, key: Any, step: Any, batch_size: int, size: int, 
 
 
 def epoch_order(xp: Any, key: Any, epoch: Any, count: int) -> Any:
-    """The order in which an epoch goes through `count` things; NumPy's and JAX's are not the same."""
+    """Return the order of `count` examples in an epoch; NumPy's and JAX's differ."""
     if xp is np:
         return np.random.default_rng([*key.tolist(), int(epoch)]).permutation(count)
     return jax.random.permutation(jax.random.fold_in(key, epoch), count)
 
 
 def last_step(length: Array, longest: int) -> Array:
-    """`[t]` weights: 1 at the last existing step, else 0."""
+    """Return weights `[t]`: 1 at the last unmasked step, else 0."""
     return (jnp.arange(longest) == length - 1).astype(jnp.float32)
 
 
 def mean_loss(per_step: Array, weights: Array) -> tuple[Array, tuple[Array, Array]]:
-    """The weighted mean of `[t, *b]`, and (sum, count) so that means over many batches stay exact.
+    """Return the weighted mean of `[t, *b]`, and (sum, count), for exact means over many batches.
 
-    The mean is 0 where no step has weight. What stands at such steps does not count; that its gradient does not either
-    is for the loss to see to, by `Batch.counted`.
+    The mean is 0 if no step has weight. Values at steps of weight 0 do not count, but for their gradient the loss must
+    use `Batch.counted`.
     """
     total, count = jnp.sum(jnp.where(weights != 0, per_step, 0) * weights), jnp.sum(weights)
     return total / jnp.where(count > 0, count, 1), (total, count)
 
 
 def classification_loss(head: Head, correct: Callable | None = None) -> Callable:
-    """Cross-entropy in nats, with `accuracy` over the weighted steps.
+    """Return the cross-entropy loss in nats, with `accuracy` over the weighted steps.
 
     correct: (outputs, targets) -> bool `[t, *b]`; default: the most probable class is the target.
     """

@@ -1,4 +1,4 @@
-"""The temporal-order problem: in which order did two marked symbols come, long ago?"""
+"""The temporal-order problem: recall the order of two early symbols (Hochreiter and Schmidhuber 1997)."""
 
 import math
 
@@ -16,7 +16,7 @@ from rnngen.tasks.task import (
     split_sizes,
     synthetic_sample,
 )
-from rnngen.types import Batch, InputSpec
+from rnngen.types import Batch, InputSpec, check_one_of
 
 VARIANTS = ("pascanu", "hochreiter")
 
@@ -30,22 +30,26 @@ def temporal_order(
     train_size: int | None = None,
     eval_size: int = 1000,
 ) -> Task:
-    """Two informative symbols, each X or Y, stand among distractors; name their order: XX, XY, YX or YY.
+    """Name the order of two informative symbols, each X or Y, among distractors: XX, XY, YX or YY.
 
-    variant "pascanu" (Pascanu et al. 2013): 6 symbols (2 informative, 4 distractors); with L the length
-    of the sequence, the places are uniform in [L/10, 2L/10) and [5L/10, 6L/10). "hochreiter" (1997,
-    task 6a): 8 symbols (also a start and a trigger); places 10-20 and 50-60 for sequences of 100-110
-    steps (`length=110, min_length=100`), in the same proportion of the shortest length otherwise.
-    train_size: examples in a finite training set; None: an endless stream.
+    Loss: cross-entropy at the last step. Baseline: ln 4. `accuracy` counts sequences whose right class is the most
+    probable ("pascanu"), or whose every output is within 0.3 of its target ("hochreiter"). Solved above 99 %.
 
-    Loss: cross-entropy at the last step. Baseline: ln 4. `accuracy`: "pascanu" asks for the right class
-    to be the most probable, "hochreiter" for every output within 0.3 of its target. Solved when it
-    exceeds 99 %.
+    Args:
+      length: the largest length in training; all lengths are at least 10.
+      min_length: the smallest one; None: `length`.
+      eval_length: the length in evaluation; None: as in training.
+      variant: "pascanu" (Pascanu et al. 2013): 6 symbols (2 informative, 4 distractors); in sequences of length L, the
+        positions are uniform in [L/10, 2L/10) and [5L/10, 6L/10). "hochreiter" (1997, task 6a): 8 symbols (also a start
+        and a trigger); positions 10-20 and 50-60 for sequences of 100-110 steps (`length=110, min_length=100`), in the
+        same proportion of the shortest length otherwise.
+      train_size: examples in a finite training set; None: an endless stream.
+      eval_size: examples in each evaluation split.
 
-    Raises ValueError for an unknown variant, or an impossible length (10 steps at least) or size.
+    Raises:
+      ValueError: the variant is unknown, or a length or size is out of range.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    check_one_of(VARIANTS, variant=variant)
     lengths = split_lengths(length, min_length, eval_length, shortest=10)
     sizes = split_sizes(train_size, eval_size)
     pascanu, head = variant == "pascanu", categorical(4)
@@ -85,7 +89,7 @@ def temporal_order(
 
 
 def _places(pascanu, key_first, key_second, base):
-    """Where the two informative symbols stand; the upper ends count in Hochreiter's form only."""
+    """Draw the positions of the two informative symbols; only Hochreiter's form includes the upper ends."""
     end = 0 if pascanu else 1
     first = jax.random.randint(key_first, (), base // 10, 2 * base // 10 + end)
     return first, jax.random.randint(key_second, (), 5 * base // 10, 6 * base // 10 + end)

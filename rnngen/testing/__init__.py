@@ -1,4 +1,4 @@
-"""The laws that every cell and every task keeps: `check_cell`, `check_task` in a test of your own."""
+"""Checks of the contracts of cells and tasks, `check_cell` and `check_task`, for tests of your own."""
 
 from rnngen.testing.cells import LAWS, check_cell, examine_cell
 from rnngen.testing.report import Finding, Report

@@ -1,4 +1,4 @@
-"""The laws of a cell: `check_cell` in a test, `rnngen check-cell` at a terminal."""
+"""The checks of a cell: `check_cell` in a test, `rnngen check-cell` at a terminal."""
 
 from collections.abc import Callable
 
@@ -34,11 +34,11 @@ LAWS: dict[str, Callable[[Case], None]] = {law.__name__: law for law in (*CONTRA
 def examine_cell(
     cell: Cell, measure: bool = True, on_finding: Callable[[Finding], object] = lambda finding: None
 ) -> Report:
-    """Try every law of a cell that its claims ask for.
+    """Run every check that applies to a cell.
 
     Args:
       cell: the cell.
-      measure: measure its speed and memory horizon, too, where it keeps all laws.
+      measure: also measure its speed and memory horizon if it passes all checks.
       on_finding: gets each finding as it is made.
 
     Raises:
@@ -52,10 +52,10 @@ def examine_cell(
 
 
 def check_cell(cell: Cell) -> None:
-    """Check every law of a cell, in a test of your own.
+    """Run every check of a cell, in a test of your own.
 
     Raises:
-      AssertionError: with the whole report, where a law is broken.
+      AssertionError: a check fails; the message is the whole report.
     """
     report = examine_cell(cell, measure=False)
     assert not report.broken, f"the cell breaks {', '.join(report.broken)}\n{report}"

@@ -1,4 +1,4 @@
-"""Laws of the contract: what each function of a cell takes and gives. The other laws rest on these."""
+"""Checks of the cell contract: arguments and results of each function. All other checks depend on these."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ def _check_params(place: str, params: Any) -> None:
 
 
 def init_carry(case: Case) -> None:
-    """Its arrays start with the batch axes, counters too, and differ in nothing else."""
+    """Its arrays, counters too, start with the batch axes, and otherwise do not depend on them."""
     alone = jax.eval_shape(lambda p: case.cell.init_carry(p, ()), case.prepared)
     for batch in BATCHES:
         carry = jax.eval_shape(lambda p, b=batch: case.cell.init_carry(p, b), case.prepared)
@@ -63,7 +63,7 @@ def output(case: Case) -> None:
 
 def dtypes(case: Case) -> None:
     """bfloat16, float32 and float64 go through as they are given, and nothing is computed in less."""
-    # Without parameters a cell cannot know what it is given before the first step.
+    # Without parameters a cell does not know the dtype before the first step.
     given = (jnp.bfloat16, jnp.float32, jnp.float64) if jax.tree.leaves(case.params) else (jnp.float64,)
     for dtype in given:
         name = jnp.dtype(dtype).name
@@ -81,7 +81,7 @@ def dtypes(case: Case) -> None:
 
 
 def pure(case: Case) -> None:
-    """A step gives the same for the same arguments, called again, and called through jit."""
+    """A step returns the same for the same arguments, when called again and through jit."""
     given = case.at_a_step()
     first = case.cell.step(*given)
     for _ in range(2):
@@ -112,7 +112,7 @@ def compiles_once(case: Case) -> None:
 
 
 def observe(case: Case) -> None:
-    """What is observed is a dict of arrays that start with the batch axes."""
+    """It returns a dict of arrays that start with the batch axes."""
     seen = jax.eval_shape(case.cell.observe, *case.at_a_step())
     if not isinstance(seen, dict):
         raise Broken(f"it gives a {type(seen).__name__}")
@@ -122,8 +122,8 @@ def observe(case: Case) -> None:
 
 
 def _shapes(case: Case, batch: tuple[int, ...], dtype) -> tuple[Carry, Carry, Any]:
-    """(first carry, carry after a step, output) by shape and dtype, with inputs of a dtype."""
-    # As in `unroll`: parameters are never narrower than float32 when they are prepared.
+    """Return shapes and dtypes of (initial carry, carry after a step, output), with inputs of a dtype."""
+    # As in `unroll`, parameters are never narrower than float32 when they are prepared.
     kept = dtype if dtype == jnp.float64 else jnp.float32
     cast = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, kept)  # noqa: E731
 
@@ -137,7 +137,7 @@ def _shapes(case: Case, batch: tuple[int, ...], dtype) -> tuple[Carry, Carry, An
 
 
 def _casts(case: Case) -> Iterator[str]:
-    """Where something of double precision is made less, in words."""
+    """Describe each cast from double precision to a narrower type."""
     narrow = (jnp.bfloat16, jnp.float16, jnp.float32, jnp.complex64)
 
     def run(params, carry, x):

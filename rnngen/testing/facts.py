@@ -1,4 +1,4 @@
-"""What a report says of a cell beside its laws: parameters, engines, speed, and how far back its gradient reaches."""
+"""Measurements of a cell for its report: parameters, engines, speed, and the reach of its gradient."""
 
 import statistics
 import time
@@ -24,12 +24,12 @@ STEPS, BATCH, FEATURES, ROUNDS = 100, 32, 16, 7
 
 
 def facts(cell: Cell) -> list[str]:
-    """Lines for a person; each is measured now. For cells that keep the laws."""
+    """Measure a cell that passes its checks, and describe the results in lines."""
     return [carry_of(cell), *structure_of(cell), speed(cell), horizon(cell)]
 
 
 def carry_of(cell: Cell) -> str:
-    """Parameters for 16 features, and what an example's carry is."""
+    """Describe the parameters for 16 features, and an example's carry."""
     params = jax.eval_shape(lambda key: cell.init(key, FEATURES), jax.random.key(0))
     carry = jax.eval_shape(lambda p: cell.init_carry(cell.prepare(p), ()), params)
     leaves = [f"{name} {leaf.dtype}{list(leaf.shape)}" for name, leaf in named(carry)]
@@ -37,12 +37,12 @@ def carry_of(cell: Cell) -> str:
 
 
 def count(cell: Cell) -> int:
-    """How many numbers a cell learns."""
+    """Count the parameters of a cell."""
     return sum(p.size for p in jax.tree.leaves(jax.eval_shape(lambda k: cell.init(k, FEATURES), jax.random.key(0))))
 
 
 def structure_of(cell: Cell) -> list[str]:
-    """What is declared, what engines that allows, and what more could be said."""
+    """Describe the declared structure, the engines that it allows, and what else could be declared."""
     with jax.enable_x64(True):
         lines = [claims_of(cell)]
         why = refusal(cell)
@@ -56,25 +56,25 @@ def structure_of(cell: Cell) -> list[str]:
 
 
 def loops_of(cell: Cell) -> str:
-    """Whether it runs as compiled loops on a CPU."""
+    """Say if the cell runs as compiled loops on a CPU."""
     shape = jax.ShapeDtypeStruct((1, FEATURES), jnp.float32)
     why = why_none(cell, jax.eval_shape(lambda k: cell.prepare(cell.init(k, FEATURES)), jax.random.key(0)), shape)
     return "runs as compiled loops on a CPU in float32" if why is None else f"no compiled loops: {why}"
 
 
 def claims_of(cell: Cell) -> str:
-    """What is declared, and what engines that allows; within `jax.enable_x64()`."""
+    """Describe the declared structure and the engines that it allows; within `jax.enable_x64()`."""
     declared = {Gated: "Gated structure", Affine: "Affine structure"}.get(type(cell.structure), "no structure declared")
     return f"{declared}{', diagonal' if cell.diagonal else ''}; engines scan, {', '.join(allowed(cell))}"
 
 
 def speed(cell: Cell) -> str:
-    """Time of a gradient, over that of the built-in cell of as many units with the nearest number of parameters."""
+    """Compare the time of a gradient with the built-in cell of the same width and the nearest number of parameters."""
     others = {name: CELLS[name](cell.output_dim) for name in BUILT_IN}
     nearest = min(others, key=lambda name: abs(count(others[name]) - count(cell)))
     runs = [_gradient(cell), _gradient(others[nearest])]
     times: list[list[float]] = [[], []]
-    for _ in range(ROUNDS):  # interleaved: what else the machine does meets both
+    for _ in range(ROUNDS):  # interleaved, so that other load on the machine affects both
         for run, taken in zip(runs, times, strict=True):
             start = time.perf_counter()
             jax.block_until_ready(run())
@@ -95,7 +95,7 @@ def _gradient(cell: Cell) -> Callable:
 
 
 def horizon(cell: Cell) -> str:
-    """The half-life of the gradient before training, on the adding problem."""
+    """Measure the half-life of the gradient before training, on the adding problem."""
     task = TASKS["adding"](STEPS)
     model = build_model([cell], task.data.input_spec, task.objective.head, task.objective.loss, engine="scan")
     batch = jax.jit(lambda key: task.data.sample("train", key, 0, BATCH))(jax.random.key(2))

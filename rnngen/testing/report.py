@@ -1,4 +1,4 @@
-"""A report on laws: tried one after another, each finding in words for a person to act on."""
+"""A report on checks, run one after another, with a line on each."""
 
 import sysconfig
 import traceback
@@ -15,12 +15,12 @@ NAME_WIDTH = 13
 
 
 class Finding(NamedTuple):
-    """One law that was tried.
+    """The outcome of one check.
 
     Attributes:
-      law: its name.
-      says: what it asks, in one line.
-      wrong: what breaks it; "" where it is kept.
+      law: the name of the check.
+      says: the requirement, in one line.
+      wrong: the reason for a failure; "" if it passes.
     """
 
     law: str
@@ -33,12 +33,12 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of all laws.
+    """The outcome of all checks.
 
     Attributes:
-      findings: in the order in which the laws were tried.
-      facts: lines about what keeps them all.
-      untried: True where other laws were not tried, since they rest on a broken one.
+      findings: in the order in which the checks ran.
+      facts: lines about a cell or task that passes all of them.
+      untried: True if other checks did not run, since they depend on a failed one.
     """
 
     findings: tuple[Finding, ...]
@@ -47,15 +47,15 @@ class Report(NamedTuple):
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The names of the laws that are broken."""
+        """Return the names of the failed checks."""
         return tuple(finding.law for finding in self.findings if finding.wrong)
 
     def __str__(self):
         return "\n".join([*map(str, self.findings), *self.rest()])
 
     def rest(self) -> list[str]:
-        """The lines after those of the findings."""
-        untried = ["the other laws rest on this one, and were not tried"] if self.untried else []
+        """Return the lines after those of the findings."""
+        untried = ["all other checks depend on this one, and were not run"] if self.untried else []
         return [*untried, *self.facts]
 
 
@@ -65,13 +65,13 @@ def try_laws(
     find_wrong: Callable[[Law], str],
     on_finding: Callable[[Finding], object],
 ) -> Report:
-    """Try laws in order.
+    """Run checks in order.
 
     Args:
-      basic: the laws on which all that follow rest; after a broken one, no other is tried, since what breaks the
-        contract fails in any other way too, and says less of why.
-      others: the other laws.
-      find_wrong: says what breaks a law, "" for nothing.
+      basic: the checks on which all others depend; after a failure no other is run, since it would fail for a less
+        clear reason.
+      others: the other checks.
+      find_wrong: runs a check and returns the reason of a failure, or "".
       on_finding: gets each finding as it is made.
     """
     findings: list[Finding] = []
@@ -84,12 +84,12 @@ def try_laws(
 
 
 def describe_failure(attempt: Callable[[], object]) -> str:
-    """Run something, and describe in one line why it failed; "" where it did not."""
+    """Call a function, and return in one line why it failed, or ""."""
     try:
         attempt()
     except Broken as broken:
         return str(broken)
-    except Exception as error:  # a user's function may fail in any way
+    except Exception as error:  # a user's function may raise anything
         first = (str(error).strip().splitlines() or [""])[0]
         return f"raised {type(error).__name__}{_place(error)}: {first:.300}"
     return ""

@@ -1,4 +1,4 @@
-"""Laws of engines and of length: every engine that a cell's structure allows gives what `scan` gives."""
+"""Checks of engines and of long sequences: every engine that a cell's structure allows agrees with `scan`."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ LONG = 1000
 
 
 def allowed(cell: Cell) -> dict[str, Any]:
-    """Engines for `unroll` that a cell's structure allows, by name, beside `scan`."""
+    """Return the engines for `unroll` that a cell's structure allows, by name, besides `scan`."""
     engines: dict[str, Any] = {
         "scan (remat)": {"name": "scan", "kwargs": {"remat": True}},
         "fused": {"name": "fused", "kwargs": {"chunk": 4, "by_hand": False}},
     }
     if isinstance(cell.structure, Gated) and cell.structure.backward is not None:
-        engines["fused (by hand)"] = {"name": "fused", "kwargs": {"chunk": 4}}
+        engines["fused (handwritten)"] = {"name": "fused", "kwargs": {"chunk": 4}}
     if isinstance(cell.structure, Affine):
         engines["associative"] = {"name": "associative", "kwargs": {"chunk": 4, "block": 2}}
     if not refusal(cell):
@@ -28,7 +28,7 @@ def allowed(cell: Cell) -> dict[str, Any]:
 
 
 def refusal(cell: Cell) -> str:
-    """Why `newton` does not run a cell; "" where it does."""
+    """Return the reason why `newton` refuses a cell, or ""."""
     case = Case(cell, Sizes(2, (), 1))
     try:
         jax.eval_shape(lambda p, x: unroll(cell, p, x, engine="newton"), case.params, case.xs)
@@ -38,7 +38,7 @@ def refusal(cell: Cell) -> str:
 
 
 def engines(case: Case) -> None:
-    """Every engine that the structure allows gives scan's values and gradients."""
+    """Every engine that the structure allows returns scan's values and gradients."""
     expected = _value_and_gradients(case, "scan")
     for name, engine in allowed(case.cell).items():
         for what, one, other in zip(_PARTS, _value_and_gradients(case, engine), expected, strict=True):

@@ -1,4 +1,4 @@
-"""Laws of time: what a cell does to a sequence, whichever way the sequence is cut, padded or put in a batch."""
+"""Checks of sequences: results do not depend on how a sequence is split, padded or batched."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ def causal(case: Case) -> None:
     """An output does not depend on later inputs."""
     ys = case.run()[1]
     for cut in range(1, case.sizes.steps):
-        later = case.xs.at[cut:].set(noise(case.xs[cut:].shape, 3))
+        later = case.xs.at[cut:].set(noise(case.xs[cut:].shape, 3, jnp.float64))
         try:
             same("ys", case.run(later)[1][:cut], ys[:cut])
         except Broken as error:
@@ -30,7 +30,7 @@ def loop(case: Case) -> None:
 
 
 def split(case: Case) -> None:
-    """A sequence in two halves, the carry handed on, is the whole sequence."""
+    """A sequence in two halves, the carry passed on, is the whole sequence."""
     cut = case.sizes.steps // 2
     if cut:
         carry, first = case.run(case.xs[:cut])

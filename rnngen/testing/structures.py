@@ -1,4 +1,4 @@
-"""Laws of structure: what a cell claims of itself, so that faster engines run it, holds."""
+"""Checks of structure: the properties that a cell declares for faster engines hold."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +44,7 @@ def affine(case: Case) -> None:
     """Affine: act on the carry and then readout is the step, and compose is act after act."""
     structure: Any = case.cell.structure
     params, carry, u = case.at_a_step()
-    other = case.cell.project(params, noise(case.xs[0].shape, 4))
+    other = case.cell.project(params, noise(case.xs[0].shape, 4, jnp.float64))
     first, second = structure.terms(params, u), structure.terms(params, other)
     moved = structure.act(first, carry)
     read = moved, structure.readout(params, moved, u)
@@ -59,7 +59,7 @@ def diagonal(case: Case) -> None:
 
 
 def carry_jacobian(case: Case) -> np.ndarray:
-    """Of one step in the floats of the carry, `[n, n]`."""
+    """Return the Jacobian of one step in the floats of the carry, `[n, n]`."""
     params, carry, u = _single(case)
     flat, unflat = ravel_pytree(trees.floats(carry))
 
@@ -71,7 +71,7 @@ def carry_jacobian(case: Case) -> np.ndarray:
 
 
 def _single(case: Case) -> tuple[PyTree, PyTree, PyTree]:
-    """`at_a_step` for one example."""
+    """Return `at_a_step` for one example."""
     alone = type(case)(case.cell, case.sizes._replace(batch=()))
     return alone.at_a_step()
 
@@ -86,7 +86,7 @@ def _diagonal(what: str, jacobian: np.ndarray) -> None:
         raise Broken(f"{what}[{row}, {column}] is {jacobian[row, column]:.6g} instead of 0")
 
 
-# What a cell must have claimed for a law to be asked of it.
+# The property that a cell must declare for a check to apply.
 CLAIMS: dict[Callable[[Case], None], Callable[[Cell], bool]] = {
     gated: lambda cell: isinstance(cell.structure, Gated),
     pointwise: lambda cell: isinstance(cell.structure, Gated) and cell.structure.pointwise,

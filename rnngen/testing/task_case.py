@@ -1,4 +1,4 @@
-"""What the laws of a task are tried on: a task, its batches, and outputs of a model that does not exist."""
+"""The setting of a task's checks: a task, its batches, and random outputs in place of a model's."""
 
 import functools
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ FIT_BATCHES, FIT_STEPS, TEST_BATCHES = 16, 300, 64  # of constant outputs
 
 
 class TaskCase:
-    """A task and batches of it, as NumPy arrays; programs are compiled once for all laws."""
+    """A task and batches of it, as NumPy arrays; programs are compiled once for all checks."""
 
     def __init__(self, task: Task):
         self.task, self.size = task, next((size for size in SIZES if _fills(task, size)), 1)
-        self.traced = 0  # programs that finish what was drawn on the host
+        self.traced = 0  # number of traces of `finish`, for a task that samples on the host
         self._finish = quick_jit(self._counted_finish)
         self._programs: dict[str, Any] = {}
 
@@ -39,36 +39,36 @@ class TaskCase:
         return jax.tree.map(np.asarray, batch)
 
     def batches(self, split: str, most: int | None = None) -> Iterator[Batch]:
-        """Draw a finite split once, or `most` batches evenly spread over it."""
+        """Draw a finite split once, or `most` batches spread evenly over it."""
         count = self.count(split)
         for step in range(count) if most is None or count <= most else np.linspace(0, count - 1, most).astype(int):
             yield self.draw(split, int(step))
 
     def count(self, split: str) -> int:
-        """The batches of a finite split: in training, those of an epoch."""
+        """Return the number of batches of a finite split: in training, of an epoch."""
         size = self.task.data.sizes[split]
         if split == "train" and self.task.data.chunks is None and size is not None:
             return size // self.size
         return self.task.batches(split, self.size)
 
     def outputs(self, batch: Batch, seed: int = 0) -> np.ndarray:
-        """Standard normal outputs `[t, b, num_params]`."""
+        """Draw standard normal outputs `[t, b, num_params]`."""
         shape = (*batch.weights.shape, self.task.objective.head.num_params)
         return np.random.RandomState(seed).normal(size=shape).astype(np.float32)
 
     @functools.cached_property
     def loss(self) -> Any:
-        """`task.objective.loss`, compiled."""
+        """Return `task.objective.loss`, compiled."""
         return quick_jit(self.task.objective.loss)
 
     @functools.cached_property
     def gradient(self) -> Any:
-        """The gradient of the loss with respect to the outputs, compiled."""
+        """Return the gradient of the loss with respect to the outputs, compiled."""
         return quick_jit(jax.grad(lambda outputs, batch: self.task.objective.loss(outputs, batch)[0]))
 
     @functools.cached_property
     def best_constant(self) -> tuple[float, float]:
-        """The loss on the test split of constant outputs fitted to some of the train split, and its standard error."""
+        """Fit constant outputs to part of the train split; return their test loss and its standard error."""
         constant = self._fit_constant()
         score = quick_jit(
             jax.vmap(lambda batch: self._constant_loss(constant, jax.tree.map(lambda x: x[:, None], batch)), in_axes=1)
@@ -96,7 +96,7 @@ class TaskCase:
         return jax.jit(lambda at: jax.lax.fori_loop(0, FIT_STEPS, update, at))((start, optimizer.init(start)))[0]
 
     def _constant_loss(self, constant: Array, batch: Batch) -> tuple[Array, Array]:
-        """The (sum, count) of the loss for the same outputs `[num_params]` at every step."""
+        """Return (sum, count) of the loss for the same outputs `[num_params]` at every step."""
         outputs = jnp.broadcast_to(constant, (*batch.weights.shape, constant.size))
         return self.task.objective.loss(outputs, batch)[1]["loss"]
 

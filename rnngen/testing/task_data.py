@@ -1,4 +1,4 @@
-"""Laws of a task's data: fixed evaluation splits, drawn in any order, apart from the train split, and weighted."""
+"""Checks of a task's data: evaluation splits are fixed, drawn in any order, disjoint from training, and weighted."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rnngen.testing.case import Broken
 from rnngen.testing.task_case import EVALUATIONS, TaskCase
 from rnngen.types import Batch
 
-# Real sets hold true duplicates, so a few shared examples break nothing.
+# Real data sets contain duplicates, so a few shared examples are allowed.
 SHARED = 0.05
 
 

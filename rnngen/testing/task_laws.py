@@ -1,4 +1,4 @@
-"""The laws of a task, each a function that raises `Broken`. Those of the data are in `task_data`."""
+"""Checks of a task, each a function that raises `Broken`. Those of its data are in `task_data`."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ def padding(case: TaskCase) -> None:
 
 
 def compiles_once(case: TaskCase) -> None:
-    """What is drawn on the host has the same shapes and dtypes at every step, so that finish compiles once a split."""
+    """Samples of the host have the same shapes and dtypes at every step, so that finish compiles once per split."""
     for split in SPLITS:
         steps = sorted({0, 1, 1000 if case.task.data.sizes[split] is None else case.count(split) - 1})
         counted = TaskCase(case.task)
@@ -91,7 +91,7 @@ def compiles_once(case: TaskCase) -> None:
 
 
 def baseline(case: TaskCase) -> None:
-    """No constant outputs, fitted to the train split, do better on the test split than the baseline."""
+    """Constant outputs, fitted to the train split, do not beat the baseline on the test split."""
     wanted = case.task.expected_baseline("test")
     if not np.isfinite(wanted):
         raise Broken(f"it is {wanted}")
@@ -134,13 +134,13 @@ def _check_same_loss(
 
 
 def _exchanged(targets: Any, where: Any) -> Any:
-    """Targets with those of another example, where `where` `[t, b]` is True."""
+    """Replace targets where `where` `[t, b]` is True by those of another example."""
     wide = where.reshape(*where.shape, *[1] * (targets.ndim - where.ndim))
     return np.where(wide, np.roll(targets[::-1], 1, axis=1), targets)
 
 
 def _padded(batch: Batch, steps: int) -> Batch:
-    """A batch with steps after its end that repeat the first one, masked and without weight."""
+    """Append steps to a batch that repeat the first one, masked and without weight."""
     longer = jax.tree.map(lambda x: np.concatenate([x, *[x[:1]] * steps]), batch)
     last = np.arange(len(longer.weights)) >= len(batch.weights)
     mask = np.ones(longer.weights.shape, bool) if longer.mask is None else longer.mask

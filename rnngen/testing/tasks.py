@@ -1,4 +1,4 @@
-"""The laws of a task: `check_task` in a test, `rnngen check-task` at a terminal."""
+"""The checks of a task: `check_task` in a test, `rnngen check-task` at a terminal."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ REST: tuple[Law, ...] = (
     task_laws.baseline,
 )
 TASK_LAWS: dict[str, Law] = {law.__name__: law for law in (*CONTRACT, *REST)}
-# The tasks to which a law applies; the others apply to all.
+# The tasks to which a check applies; all others apply to every task.
 APPLIES: dict[Law, Callable[[Task], bool]] = {
     task_laws.compiles_once: lambda task: not task.data.on_device,
     task_data.fresh: lambda task: task.data.sizes["train"] is None,
@@ -33,11 +33,11 @@ APPLIES: dict[Law, Callable[[Task], bool]] = {
 def examine_task(
     task: Task, measure: bool = True, on_finding: Callable[[Finding], object] = lambda finding: None
 ) -> Report:
-    """Try every law of a task. Finite splits are drawn from end to end.
+    """Run every check of a task. Finite splits are drawn completely.
 
     Args:
       task: the task.
-      measure: describe its data and its baseline, too, where it keeps all laws.
+      measure: also describe its data and its baseline if it passes all checks.
       on_finding: gets each finding as it is made.
 
     Raises:
@@ -52,17 +52,17 @@ def examine_task(
 
 
 def check_task(task: Task) -> None:
-    """Check every law of a task, in a test of your own.
+    """Run every check of a task, in a test of your own.
 
     Raises:
-      AssertionError: with the whole report, where a law is broken.
+      AssertionError: a check fails; the message is the whole report.
     """
     report = examine_task(task, measure=False)
     assert not report.broken, f"the task breaks {', '.join(report.broken)}\n{report}"
 
 
 def facts(case: TaskCase) -> list[str]:
-    """Describe the data and the baseline of a task that keeps the laws, in lines for a person."""
+    """Describe the data and the baseline of a task that passes its checks, in lines."""
     task, batch = case.task, case.draw("train")
     reached, error = case.best_constant
     arrays = {"inputs": batch.inputs, "targets": batch.targets}

@@ -1,10 +1,10 @@
 """Checkpoints of a training state, each with a checksum of every file: the only file that imports Orbax.
 
-    step_000000500/state/       what Orbax writes
-    step_000000500/SHA256SUMS   of each of its files, as `sha256sum -c SHA256SUMS` reads it
+    step_000000500/state/       written by Orbax
+    step_000000500/SHA256SUMS   of each of its files, for `sha256sum -c SHA256SUMS`
 
-A checkpoint is written under another name and gets its own when it is whole, so a process that dies leaves none that is
-torn. Orbax itself loads a file with a flipped bit without a word, hence the sums.
+A checkpoint is written under a temporary name and renamed when complete, so a process that dies leaves no partial one.
+Orbax loads a file with a flipped bit without an error, hence the checksums.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ _PREFIX, _SAVING, _DOOMED = "step_", "saving_", "deleting_"
 
 
 class Saver:
-    """Saves states in a thread, one after another, while training goes on; with several processes at once.
+    """A thread that saves states, in order, while training goes on; with several processes, saving blocks.
 
-    `wait`, and the end of the `with` block, return when all are on disk. They raise what went wrong, OSError where
-    there is no space.
+    `wait`, and the end of the `with` block, return when all are on disk, or raise what went wrong: OSError where the
+    disk is full.
     """
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class Saver:
             self.wait()
 
     def begin(self, folder: Path, state: TrainState) -> None:
-        """Save a state whose arrays nothing else will write to."""
-        if jax.process_count() > 1:  # they meet in a save, and would not in the same order in threads
+        """Begin to save a state whose arrays nobody will write to."""
+        if jax.process_count() > 1:  # processes synchronise in a save, and threads might do so in another order
             save(folder, state)
         else:
             self._saves.append(self._pool.submit(save, folder, state))
 
     def wait(self) -> None:
-        """Return when all is saved."""
+        """Wait until everything is saved."""
         saves, self._saves = self._saves, []
         for future in saves:
             future.result()
@@ -63,22 +63,22 @@ class Saver:
 
 @functools.cache
 def _orbax():
-    """Orbax, which takes as long to import as JAX, for a process that saves or loads."""
+    """Import Orbax, which takes as long as importing JAX, in a process that saves or loads."""
     from orbax.checkpoint import v1
 
     return v1
 
 
 def save(folder: Path, state: TrainState, keep: int = 2) -> None:
-    """Write `folder/step_<n>`, whole or not at all, in place of one that is there, and keep the newest `keep`.
+    """Write `folder/step_<n>` atomically, replacing an existing one, and keep the newest `keep`.
 
-    Raises OSError where there is no space.
+    Raises OSError where the disk is full.
     """
     step = int(state.step)
     writing = (folder / f"{_SAVING}{step}").absolute()
     with _no_space_told(writing):
         _orbax().save(writing / "state", state, overwrite=True)
-        if jax.process_index() == 0:  # of several processes that save one state together
+        if jax.process_index() == 0:  # several processes save one state together
             _seal(writing)
             if _path(folder, step).exists():
                 _doom(folder, step)
@@ -93,24 +93,24 @@ def save(folder: Path, state: TrainState, keep: int = 2) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Delete what a process left that died in the midst of saving or deleting."""
+    """Delete the remains of a process that died while saving or deleting."""
     for left in litter(folder):
         shutil.rmtree(left)
 
 
 def litter(folder: Path) -> list[Path]:
-    """What `tidy` deletes."""
+    """List what `tidy` deletes."""
     return [*folder.glob(f"{_SAVING}*"), *folder.glob(f"{_DOOMED}*")]
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, oldest first."""
+    """Return the steps that have a checkpoint, oldest first."""
     found = [p for p in folder.glob(f"{_PREFIX}*") if p.name[len(_PREFIX) :].isdigit()]
     return sorted(int(p.name[len(_PREFIX) :]) for p in found)
 
 
 def newest(folder: Path) -> tuple[int | None, list[str]]:
-    """(the newest step whose files are what was written, None if there is none; what is wrong with each newer one)."""
+    """Return (the newest step with an intact checkpoint, or None; a line on the damage of each newer one)."""
     wrong: list[str] = []
     for step in reversed(steps(folder)):
         found = damages(folder, step)
@@ -121,7 +121,7 @@ def newest(folder: Path) -> tuple[int | None, list[str]]:
 
 
 def forget_after(folder: Path, step: int | None) -> None:
-    """Delete the checkpoints of later steps than one that is gone back to (None: all)."""
+    """Delete the checkpoints after a step (None: all)."""
     for later in steps(folder):
         if step is None or later > step:
             _doom(folder, later)
@@ -129,7 +129,7 @@ def forget_after(folder: Path, step: int | None) -> None:
 
 
 def damages(folder: Path, step: int) -> list[str]:
-    """What of a checkpoint is not as it was written, file by file."""
+    """List the files of a checkpoint that are not as they were written."""
     path = _path(folder, step)
     try:
         text = (path / SUMS).read_text(encoding="ascii")
@@ -148,9 +148,9 @@ def damages(folder: Path, step: int) -> list[str]:
 
 
 def load(folder: Path, step: int, like: TrainState) -> TrainState:
-    """The state saved at `step`, with the structure, shapes, dtypes and devices of `like`; see `newest`.
+    """Load the state saved at `step`, with the structure, shapes, dtypes and devices of `like`; see `newest`.
 
-    Raises ValueError where what was saved is another structure.
+    Raises ValueError where the saved state has another structure.
     """
     path = _path(folder, step)
     try:
@@ -160,9 +160,9 @@ def load(folder: Path, step: int, like: TrainState) -> TrainState:
 
 
 def load_params(folder: Path, step: int, like: Params) -> Params:
-    """The parameters that the run is judged by, of the state saved at `step`: its best where it keeps them.
+    """Load the parameters that the run is judged by from the state saved at `step`: the best, if it holds them.
 
-    Raises ValueError where they have not the structure and shapes of `like`.
+    Raises ValueError where they do not have the structure and shapes of `like`.
     """
     path = _path(folder, step) / "state"
     saved = _orbax().metadata(path).metadata
@@ -179,14 +179,14 @@ def _path(folder: Path, step: int) -> Path:
 
 
 def _doom(folder: Path, step: int) -> None:
-    """Renamed first: a deletion cut short must not leave half a checkpoint under a good name."""
+    """Rename, then delete: an interrupted deletion must not leave a partial checkpoint under a valid name."""
     doomed = folder / f"{_DOOMED}{step}"
     shutil.rmtree(doomed, ignore_errors=True)
     _path(folder, step).rename(doomed)
 
 
 def _seal(path: Path) -> None:
-    """Write the sums of what is in a folder, and have all of it on disk."""
+    """Write the checksums of a folder's files, and sync all of it to disk."""
     lines = [f"{sha256_of(file)}  {_name(path, file)}\n" for file in sorted(_files(path))]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
     for file in [*_files(path), path / SUMS]:
@@ -211,7 +211,7 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _no_space_told(writing: Path) -> Iterator[None]:
-    """Leave nothing half written, and say so plainly where the disk is full."""
+    """Delete a partial checkpoint after an error, and raise a plain OSError where the disk is full."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
-"""The compiled programs of a run, or of several that train as one; kept, since most runs of a sweep share theirs.
+"""The compiled programs of a run, or of several trained together; cached, since most runs of a sweep share them.
 
-All take the states of `count` trials stacked, `[count, ...]`, also where there is one. `map` trains them one after
-another, to the bits that each has alone; `vmap` all at once, which a GPU does in little more time than one.
+All take stacked states of `count` trials, `[count, ...]`, also for one trial. `map` trains them one after another, and
+each gets the same bits as alone; `vmap` trains all at once, which on a GPU takes little longer than one.
 """
 
 import functools
@@ -37,13 +37,15 @@ TRIALS = "trials"
 
 
 class CompiledSteps(NamedTuple):
-    """The training steps between two rows, an evaluation a split, and each diagnosis.
+    """The compiled programs of stacked trials.
 
-    train: of each number of steps between rows, (states, active `[count]`, fed) -> (states, sums), see `train_steps`.
-    evaluate: (params, active) -> sums; where a trial is not active, what comes back for it has no meaning. pick:
-      (states, place) -> the state of one trial.
-    remember: (states, better `[count]`) -> states whose best parameters are the last of those that are better.
-    diagnose: (params of one trial) -> what was measured. how: "map" or "vmap".
+    Attributes:
+      train: by the number of steps, (states, active `[count]`, fed) -> (states, sums), see `train_steps`.
+      evaluate: by split, (params, active) -> sums; those of inactive trials are meaningless.
+      pick: (states, place) -> the state of one trial.
+      remember: (states, better `[count]`) -> states; where `better`, the parameters are saved as the best.
+      diagnose: by name, (params of one trial) -> the record.
+      how: "map" or "vmap".
     """
 
     train: dict[int, Callable]
@@ -55,8 +57,8 @@ class CompiledSteps(NamedTuple):
 
 
 def start_state(experiment: Experiment) -> TrainState:
-    """The state before the first step."""
-    make = _kept((experiment.program, "init"), lambda: jax.jit(functools.partial(init_params, experiment.model)))
+    """Return the state before the first step."""
+    make = _cached((experiment.program, "init"), lambda: jax.jit(functools.partial(init_params, experiment.model)))
     return _first_state(experiment, make)
 
 
@@ -68,7 +70,7 @@ def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainS
 
 
 def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
-    """Return the places of the experiments that one program trains, group by group."""
+    """Group the experiments, by index, that one program trains."""
     groups: dict[Any, list[int]] = {}
     for place, experiment in enumerate(experiments):
         groups.setdefault(experiment.program or place, []).append(place)
@@ -76,7 +78,7 @@ def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
 
 
 def compiled_steps(experiment: Experiment, states: TrainState, how: str = "map") -> CompiledSteps:
-    """The programs for stacked states, compiled unless they were before. how: "auto" has both timed."""
+    """Return the programs for stacked states, compiled or from the cache. how: "auto" times both."""
     count = states.step.shape[0]
     mesh = mesh_of_run(experiment) if count == 1 else _mesh_of_pack(experiment, count)
     name = (experiment.program, count, how if count > 1 else "map", mesh)
@@ -87,11 +89,11 @@ def compiled_steps(experiment: Experiment, states: TrainState, how: str = "map")
         both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
         return min(both, key=lambda programs: _seconds(programs, states, experiment))
 
-    return _kept(name, make)
+    return _cached(name, make)
 
 
 def place(states: TrainState, experiment: Experiment) -> TrainState:
-    """The stacked states on the devices that train them."""
+    """Place the stacked states on the devices that train them."""
     count = states.step.shape[0]
     if count == 1:
         return sharding.replicate(states, mesh_of_run(experiment))
@@ -99,7 +101,7 @@ def place(states: TrainState, experiment: Experiment) -> TrainState:
 
 
 def mesh_of_run(experiment: Experiment) -> Mesh:
-    """The devices that divide every batch of a run; one where that uses all cores by itself."""
+    """Return the devices that divide every batch of a run; a single one if it uses all cores by itself."""
     if experiment.regularizer.one_device:
         return sharding.mesh_of(1)
     batch_size = experiment.train.examples(experiment.task)
@@ -109,7 +111,7 @@ def mesh_of_run(experiment: Experiment) -> Mesh:
 
 
 def ways_of(experiment: Experiment) -> list[str]:
-    """Which way the layers of a training step run, in the order in which they are unrolled: "loops" or "jax"."""
+    """Return the way, "loops" or "jax", that each layer of a training step runs, in order of unrolling."""
     model, key = experiment.model, jax.random.key(0)
 
     def look() -> list[str]:
@@ -118,11 +120,11 @@ def ways_of(experiment: Experiment) -> list[str]:
             jax.eval_shape(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
         return said
 
-    return _kept((experiment.program,), look, _WAYS)
+    return _cached((experiment.program,), look, _WAYS)
 
 
 def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
-    """The devices that trials are dealt out to, as many to each."""
+    """Return the devices among which the trials are divided evenly."""
     most = 1 if experiment.regularizer.one_device else jax.local_device_count()
     size = max(n for n in range(1, most + 1) if count % n == 0)
     return jax.make_mesh((size,), (TRIALS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:size])
@@ -131,8 +133,8 @@ def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:
 _PROGRAMS, _WAYS = LRUCache(8), LRUCache(64)
 
 
-def _kept(name: tuple, make: Callable[[], Any], keeper: LRUCache = _PROGRAMS) -> Any:
-    """Return what was made under this name before, or make it; experiments without a `program` have no name."""
+def _cached(name: tuple, make: Callable[[], Any], keeper: LRUCache = _PROGRAMS) -> Any:
+    """Return the cached value of this name, or make it; nothing is cached for experiments without a `program`."""
     return make() if name[0] is None else keeper.get(name, make)
 
 
@@ -163,7 +165,7 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
 
 
 def _train_program(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
-    """What one trial runs between two rows, so many steps apart."""
+    """Return the program of `steps` updates of one trial."""
     model, task, optimizer, train, _, _, regularizer, _ = experiment
     size, skip = train.examples(task), train.on_divergence == "skip_update"
     return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip)
@@ -179,7 +181,7 @@ def _remember(states: TrainState, better: Array) -> TrainState:
 def _evaluating(
     experiment, split: str, over: Callable, inner: Mesh, mesh: Mesh, states: TrainState, active
 ) -> Callable:
-    """(params, active) -> sums, compiled."""
+    """Compile (params, active) -> sums."""
     items, batch_of = split_batches(experiment.task, split, experiment.train.eval_batch_size)
     items = sharding.replicate(items, mesh)
     streams = experiment.train.eval_batch_size if experiment.task.data.chunks else None
@@ -189,7 +191,7 @@ def _evaluating(
 
 
 def _over_trials(function: Callable, *, count: int, how: str, mesh: Mesh) -> Callable:
-    """The function of one trial's tree, and of what all trials share, over stacked trees: (trees, active, shared)."""
+    """Map function(tree of one trial, *shared) over trials: (stacked trees, active, *shared) -> stacked results."""
 
     def run(trees: PyTree, active: Array, *shared: PyTree) -> PyTree:
         one = lambda tree: function(tree, *shared)  # noqa: E731
@@ -223,9 +225,9 @@ def _blank(shape: jax.ShapeDtypeStruct) -> Array:
 
 
 def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, params: Params) -> Callable:
-    """The compiled program; one that does not share its examples between devices runs on the first alone.
+    """Compile a diagnosis; one that does not divide its examples between devices runs on the first only.
 
-    Not on all with the same numbers: LAPACK's calls on two CPU devices at once wait for each other's threads for ever.
+    It is not replicated, since LAPACK calls on two CPU devices at once deadlock on each other's threads.
     """
     alone = diagnosis.batch_axis is None or jax.process_count() > 1
     mesh = sharding.mesh_of(1) if alone else sharding.mesh_for(experiment.diagnose.examples)
@@ -237,13 +239,13 @@ def _diagnosing(experiment: Experiment, diagnosis: Diagnosis, params: Params) ->
 
 
 def _seconds(programs: CompiledSteps, states: TrainState, experiment: Experiment) -> float:
-    """How long a dispatch takes, the first not counted."""
+    """Time a dispatch, after a first one that is not counted."""
     active, spent = jnp.ones(states.step.shape, jnp.bool_), 0.0
     steps, train = next(iter(programs.train.items()))
     shapes = feed_shapes(experiment, states.step.shape[0], steps)
     fed = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     for _ in range(2):
-        given = jax.tree.map(jnp.copy, states)  # training takes its argument's memory
+        given = jax.tree.map(jnp.copy, states)  # training donates its argument
         began = time.perf_counter()
         jax.block_until_ready(train(given, active, fed))
         spent = time.perf_counter() - began

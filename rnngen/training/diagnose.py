@@ -1,4 +1,4 @@
-"""Which diagnoses a run makes, when, and the programs that make them."""
+"""The settings of a run's diagnoses, and their programs."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,9 +15,9 @@ from rnngen.training import sharding
 
 
 class DiagnosticsConfig(NamedTuple):
-    """Which diagnoses to make, by name, and when: before the first step, after the last, and `every` steps (0: not).
+    """The diagnoses of a run: before the first step, after the last, and `every` so many steps (0: not between).
 
-    examples: of how many of the valid split.
+    what: the diagnoses by name. examples: the number of examples of the valid split that they see.
     """
 
     every: int = 0
@@ -25,7 +25,7 @@ class DiagnosticsConfig(NamedTuple):
     examples: int = 64
 
     def check(self, model: Model, task: Task) -> None:
-        """Raise ValueError naming the first value that makes no sense, or the diagnosis that does not fit."""
+        """Raise ValueError naming the first value out of range, or the diagnosis that does not fit the model."""
         if self.examples < 1:
             raise ValueError(f"examples must be positive, got {self.examples}")
         if self.every < 0:
@@ -35,7 +35,7 @@ class DiagnosticsConfig(NamedTuple):
             raise ValueError(f"examples must be at most the {size} of the valid split, got {self.examples}")
         if self.what:
             task.check_streams("examples", "valid", self.examples)
-        # By the sizes alone: a cell whose step fails is for its own trial to report.
+        # By sizes only: a cell whose step fails is reported by its own trial.
         params = jax.eval_shape(model.init, jax.random.key(0))
         size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
         length = task.steps("valid")
@@ -48,7 +48,7 @@ class DiagnosticsConfig(NamedTuple):
                 raise ValueError(f"{name}: {error}") from error
 
     def program(self, model: Model, task: Task, diagnosis: Diagnosis, mesh: Mesh | None = None) -> Callable:
-        """(params, batch) -> what the diagnosis measures."""
+        """Return (params, batch) -> the diagnosis's measurements."""
 
         def measure(params, batch):
             return diagnosis.measure(model, params, batch, task)

@@ -1,4 +1,4 @@
-"""What a run consists of: a model, a task, an optimiser, and when to do what."""
+"""The parts of a run: a model, a task, an optimiser, and the settings of its training."""
 
 import math
 from collections.abc import Hashable
@@ -15,17 +15,18 @@ POLICIES = ("stop", "skip_update", "restore")
 
 
 class TrainConfig(NamedTuple):
-    """How long to train, and every how many steps to do what (0: never).
+    """The settings of a training; intervals are in steps, 0 for never.
 
-    full_batch: use the whole training set at every step instead of batch_size examples.
-    stop_metric: a metric of the task: training ends when the valid split's reaches stop_at (the loss from above, any
-      other from below); "": only at `steps`, which is then a cap.
-    select: the parameters that the run is judged by: "last", or "best" on the valid split by its loss.
-    patience: evaluations of the valid split without a better loss after which training ends; 0: never.
-    on_divergence: what follows where the loss or a parameter is no number: "stop", and the run ends as "diverged";
-      "skip_update", each update that would bring one is passed over; "restore", training goes on from the last
-      checkpoint with updates half as large. It ends as "diverged" after all where every update of a row is passed
-      over, or it would go back for the sixth time.
+    Attributes:
+      full_batch: use the whole training set at every step instead of batch_size examples.
+      stop_metric: a metric of the task; training ends when it reaches stop_at on the valid split (the loss from above,
+        any other from below); "": training ends at `steps`, which is otherwise a maximum.
+      select: the parameters that the run is judged by: "last", or "best" by the loss of the valid split.
+      patience: evaluations of the valid split without a better loss after which training ends; 0: never.
+      on_divergence: the reaction to a loss or parameter that is not finite. "stop": the run ends as "diverged".
+        "skip_update": each update that would produce one is skipped. "restore": training goes back to the last
+        checkpoint and goes on with updates half as large. The run ends as "diverged" after all if every update of a
+        row is skipped, or at the sixth return.
     """
 
     steps: int
@@ -42,9 +43,9 @@ class TrainConfig(NamedTuple):
     on_divergence: str = "stop"
 
     def fitted(self, diagnose_every: int) -> "TrainConfig":
-        """With a `log_every` that divides the other intervals, of all such numbers the nearest in ratio.
+        """Replace `log_every` by the number nearest in ratio that divides the other intervals.
 
-        The last row of a run may tell of fewer steps.
+        The last row of a run may cover fewer steps.
         """
         intervals = [n for n in (self.eval_every, self.save_every, diagnose_every) if 0 < n <= self.steps]
         every = math.gcd(*intervals)
@@ -55,11 +56,11 @@ class TrainConfig(NamedTuple):
         return self._replace(log_every=min(divisors, key=lambda n: abs(math.log(n / self.log_every))))
 
     def length(self, step: int) -> int:
-        """How many steps are trained as one from a step on, which is a multiple of `log_every`."""
+        """Return the number of steps until the next row, from a step that is a multiple of `log_every`."""
         return min(self.log_every, self.steps - step)
 
     def lengths(self) -> list[int]:
-        """All that `length` gives in a run, the usual one first."""
+        """Return all values of `length` in a run, the usual one first."""
         last = (self.steps - 1) // self.log_every * self.log_every
         return list(dict.fromkeys((self.length(0), self.length(last))))
 
@@ -74,7 +75,7 @@ class TrainConfig(NamedTuple):
         intervals = {"eval_every": self.eval_every, "save_every": self.save_every, "diagnose.every": diagnose_every}
         for name, interval in intervals.items():
             if interval <= self.steps and interval % self.log_every:
-                # log_every steps are one program, and a resumed run must log the very same rows.
+                # log_every steps are one program, and a resumed run must write the same rows.
                 raise ValueError(f"{name} must be a multiple of log_every={self.log_every}, got {interval}")
         size = task.data.sizes["train"]
         if self.full_batch and size is None:
@@ -99,22 +100,21 @@ class TrainConfig(NamedTuple):
             raise ValueError(f"{judging[0]} is looked at when the valid split is evaluated: set eval_every")
 
     def stops(self, metrics: dict[str, float]) -> bool:
-        """Whether metrics of the valid split end the training."""
+        """Return True if these metrics of the valid split end the training."""
         if not self.stop_metric:
             return False
         value = metrics[self.stop_metric]
         return value <= self.stop_at if self.stop_metric == "loss" else value >= self.stop_at
 
     def examples(self, task: Task) -> int:
-        """How many examples make a batch."""
+        """Return the number of examples in a batch."""
         return task.data.sizes["train"] if self.full_batch else self.batch_size  # type: ignore[return-value]
 
 
 class Experiment(NamedTuple):
     """Everything a run needs, as objects.
 
-    program: equal for experiments that the same compiled programs serve, each with its own state;
-      None: no others.
+    program: equal for experiments that can share compiled programs; None: it shares them with no other.
     """
 
     model: Model

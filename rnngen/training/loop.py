@@ -1,7 +1,7 @@
 """The training of one run, from top to bottom.
 
-`training` is the host's side alone. It yields what the device is to do, and is sent what came of it: so the same loop
-trains one run, and several as one program (`pack.py`), each with its own folder, goal, end and result.
+`training` is the host's side. It yields requests to the device and is sent the answers, so the same loop trains one
+run, or several as one program (`pack.py`), each with its own folder, goal, end and result.
 """
 
 from collections.abc import Generator, Sequence
@@ -21,10 +21,10 @@ Training = Generator[Request, Any, None]
 def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row: None) -> dict:
     """Train from the folder's last checkpoint, or from the start, to the end; write and return the result.
 
-    A run that was stopped and is fitted again ends with the same state and rows, to the bit, as one that was not,
-    wall-clock fields apart. A loss or a parameter that is not finite ends the run as "diverged", unless
-    `on_divergence` has it go on; one that its folder is asked to stop ends as "pruned". A checkpoint that is not as it
-    was written is passed over, with a line on stderr that names the file.
+    A run that was interrupted and resumed ends with the same state and rows, to the bit, as one that was not, except
+    for wall-clock fields. A loss or a parameter that is not finite ends the run as "diverged", unless `on_divergence`
+    lets it go on; a run whose folder holds a request to stop ends as "pruned". A damaged checkpoint is skipped, with a
+    line on stderr that names the file.
 
     Args:
       experiment: what to train.
@@ -40,12 +40,15 @@ def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row
 def fit_pack(
     experiments: Sequence[Experiment], folders: Sequence[RunFolder], listeners: Sequence[Listener], how: str = "map"
 ) -> list[dict]:
-    """Do as `fit` for experiments of one `program`, as one program.
+    """Do as `fit` for several experiments of one `program`, trained together.
 
     Times in records are each trial's share. Trials with checkpoints of different steps are trained apart.
 
     Args:
-      how: "map", to the bits that each has alone on one device; "vmap", all at once; or "auto", the faster of them.
+      experiments: what to train.
+      folders: of each trial, as in `fit`.
+      listeners: of each trial, as `on_row` in `fit`.
+      how: "map", with the same bits as alone on one device; "vmap", all at once; or "auto", the faster of the two.
     """
     trials = [TrialState(*each) for each in zip(experiments, folders, listeners, strict=True)]
     while going := [trial for trial in trials if not trial.result]:
@@ -55,13 +58,13 @@ def fit_pack(
 
 
 def training(trial: TrialState) -> Training:
-    """Train one run from where its folder left it to its end, or to where it goes back to a checkpoint."""
+    """Train one run from the last checkpoint in its folder to its end, or until it goes back to a checkpoint."""
     experiment, step = trial.experiment, trial.step
     config, diagnose_every = experiment.train, experiment.diagnose.every
     if trial.saved is None:
         yield from _judge(trial, 0)
         yield from _diagnose(trial, 0)
-    # Stopped between its last checkpoint and its result, a run has nothing left to train.
+    # A run that was interrupted between its last checkpoint and its result has nothing left to train.
     over = trial.complete(step)
     while not over:
         trained = yield Train(config.length(step))
@@ -76,7 +79,7 @@ def training(trial: TrialState) -> Training:
         over = bool(trial.status(step))
         if _due(diagnose_every, step) or over:
             yield from _diagnose(trial, step)
-        # What is broken is no state to go on from: the one before it stays the newest.
+        # A state that is not finite must not replace the newest checkpoint.
         if (_due(config.save_every, step) or over) and not trial.broken(step):
             yield Save()
     yield from _end(trial, step)
@@ -84,7 +87,7 @@ def training(trial: TrialState) -> Training:
 
 
 def _judge(trial: TrialState, step: int) -> Training:
-    """Evaluate the valid split, and keep the parameters that do best on it where the run is judged by those."""
+    """Evaluate the valid split, and remember the parameters if they are the best and `select` wants those."""
     trial.write("metrics", {"step": step, "split": "valid"} | (yield Evaluate("valid")))
     if trial.experiment.train.select == "best" and trial.best()["step"] == step:
         yield Remember()
@@ -97,7 +100,7 @@ def _diagnose(trial: TrialState, step: int) -> Training:
 
 
 def _preempt(trial: TrialState, step: int) -> Training:
-    """Save what is not saved, and stop."""
+    """Save the state if it is not saved, and stop."""
     if step and step not in checkpoint.steps(trial.folder.checkpoints):
         yield Save()
     yield Wait()
@@ -105,10 +108,10 @@ def _preempt(trial: TrialState, step: int) -> Training:
 
 
 def _end(trial: TrialState, step: int) -> Training:
-    """Open the test split, but of a run that a search gave up, and write the result, once the state is safe."""
+    """Once the state is saved, evaluate the test split, unless a search pruned the run, and write the result."""
     yield Wait()
     status = trial.status(step) or "finished"
-    # Stopped after its row and before its result, a run has that row already.
+    # A run that was interrupted between its test row and its result has that row already.
     if status != "pruned" and trial.row("test", step) is None:
         trial.write("metrics", {"step": step, "split": "test"} | (yield Evaluate("test")))
     trial.finish(status, step)

@@ -1,4 +1,4 @@
-"""What training minimises: the task's loss, and a regulariser's penalty for as long as it holds."""
+"""The training objective: the task's loss, and a regulariser's penalty while it applies."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from rnngen.training.regularizers import Regularizer
 
 
 def regularized(model: Model, task: Task, regularizer: Regularizer) -> Callable | None:
-    """The `objective` of `sharding.loss_and_gradient`, or None where there is no penalty.
+    """Return the `objective` of `sharding.loss_and_gradient`, or None without a penalty.
 
-    The penalty, while it holds, is among the metrics; before update `before` it is all that is minimised.
+    The penalty, while it applies, is one of the metrics; before update `before` it alone is minimised.
     """
     term, before, until = regularizer.penalty, regularizer.before, regularizer.until
     if term is None:
@@ -23,7 +23,7 @@ def regularized(model: Model, task: Task, regularizer: Regularizer) -> Callable 
         return term(model, task, params, batch)
 
     def objective(loss, params, batch, step):
-        # Branches rather than weights: a loss that explodes times zero is no number, and neither should cost anything.
+        # Branches rather than weights: an infinite loss times zero is NaN, and an unused term should cost nothing.
         frozen = lambda p: loss(jax.lax.stop_gradient(p))  # noqa: E731
         scalar, (carry, sums) = jax.lax.cond(step < before, frozen, loss, params) if before else loss(params)
         scalar = jnp.where(step < before, 0, scalar)

@@ -1,4 +1,4 @@
-"""The update, from optax: clipping first, then the optimiser, its numbers in `inject_hyperparams`."""
+"""The update, from optax: clipping, then the optimiser, with its hyperparameters in `inject_hyperparams`."""
 
 import inspect
 import warnings
@@ -43,19 +43,19 @@ OPTIMIZERS = {"adam": adam, "adamw": adamw, "momentum": momentum, "rmsprop": rms
 
 
 def constant(learning_rate: float, steps: int) -> Callable:
-    """The learning rate, always."""
+    """Keep the learning rate constant."""
     return optax.constant_schedule(learning_rate)
 
 
 def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Callable:
-    """From the learning rate to `final` times it along half a cosine over the whole run."""
+    """Decay from the learning rate to `final` times it, along half a cosine over the whole run."""
     return optax.cosine_decay_schedule(learning_rate, steps, alpha=final)
 
 
 def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, final: float = 0.0) -> Callable:
-    """Linear from 0 in `warmup_steps`, then half a cosine down to `final` times the learning rate.
+    """Warm up linearly from 0 over `warmup_steps`, then decay along half a cosine to `final` times the learning rate.
 
-    Raises ValueError where the run is no longer than that.
+    Raises ValueError where the run is no longer than the warm-up.
     """
     if not 0 <= warmup_steps < steps:
         raise ValueError(f"warmup_steps must be below the {steps} steps of the run, got {warmup_steps}")
@@ -63,9 +63,9 @@ def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, fin
 
 
 def exponential(learning_rate: float, steps: int, decay_rate: float = 0.5, decay_steps: int = 1000) -> Callable:
-    """Times `decay_rate` every `decay_steps`, smoothly; constant, with a warning, where one of them is 0.
+    """Multiply by `decay_rate` every `decay_steps`, smoothly; constant, with a warning, where one of them is 0.
 
-    Raises ValueError for a negative one.
+    Raises ValueError where one is negative.
     """
     for name, number in {"decay_rate": decay_rate, "decay_steps": decay_steps}.items():
         if not number >= 0:
@@ -80,7 +80,7 @@ SCHEDULES = {"constant": constant, "cosine": cosine, "exponential": exponential,
 
 
 class Optimizer(NamedTuple):
-    """Clipping and rule apart, so that the norm between them can be reported.
+    """An optax transformation that also returns the clipped gradients, so that their norm can be reported.
 
     init: (params) -> state. update: (gradients, state, params) -> (updates, state, clipped gradients).
     """
@@ -100,10 +100,10 @@ def build_optimizer(
     schedule_kwargs: dict | None = None,
     kwargs: dict | None = None,
 ) -> Optimizer:
-    """The optimiser `name` after clipping by value and then by global norm, each unless it is 0.
+    """Build the optimiser `name`, after clipping by value and then by global norm, each unless it is 0.
 
-    steps: updates in the whole run, for the schedules. Raises ValueError for an unknown name or
-    argument, or a number that makes no sense.
+    steps: updates in the whole run, for the schedules. Raises ValueError for an unknown name or argument, or a number
+    that is out of range.
     """
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
@@ -114,7 +114,7 @@ def build_optimizer(
     if "learning_rate" not in inspect.signature(rule).parameters:
         raise ValueError(f"{name} takes no learning_rate, as an optimiser does")
     rate = find(SCHEDULES, schedule, "schedule")(learning_rate, steps, **(schedule_kwargs or {}))
-    # A constant stays a number in the state, where a pack can give each trial its own.
+    # A constant rate is a number in the state, so that each trial of a pack can have its own.
     rate = learning_rate if schedule == "constant" else rate
     clip = optax.chain(optax.identity(), *_clips(clip_norm, clip_value))
     rule = optax.inject_hyperparams(rule)(learning_rate=rate, **(kwargs or {}))

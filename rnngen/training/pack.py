@@ -1,4 +1,4 @@
-"""Several runs as one program, or one alone: their loops go on side by side, and what they ask for is done together."""
+"""Training of one or several runs as one program: their loops run side by side, equal requests served at once."""
 
 import contextlib
 import time
@@ -25,8 +25,8 @@ def train_together(trials: Sequence[TrialState], loop: Loop, how: str) -> None:
     """Train trials that are at the same step, each to its end or to where it goes back.
 
     Args:
-      trials: of one program.
-      loop: what each of them does, see `loop.training`.
+      trials: trials of one program.
+      loop: the loop of each trial, see `loop.training`.
       how: see `fit_pack`.
     """
     began, experiment = time.perf_counter(), trials[0].experiment
@@ -40,7 +40,7 @@ def train_together(trials: Sequence[TrialState], loop: Loop, how: str) -> None:
 
 
 class _Device:
-    """The states of some trials at the same step, and what is done to them."""
+    """The states of some trials at the same step, and the programs that act on them."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class _Device:
         self.states, self.step = states, trials[0].step
 
     def serve(self, loops: dict[TrialState, Generator[Request, Any, None]]) -> None:
-        """Answer the loops until all of them have returned."""
+        """Answer requests until all loops have returned."""
         asked = {trial: next(loop, None) for trial, loop in loops.items()}
         while waiting := {trial: request for trial, request in asked.items() if request is not None}:
             request = min(waiting.values(), key=lambda request: ORDER.index(type(request)))
@@ -66,7 +66,7 @@ class _Device:
                     asked[trial] = None
 
     def answers(self, request: Request, asking: list[TrialState]) -> list[Any]:
-        """Do what some trials ask for, and return the answer to each."""
+        """Serve the same request of some trials, and return the answer to each."""
         match request:
             case Evaluate(split):
                 return self.evaluate(split, asking)
@@ -92,7 +92,7 @@ class _Device:
         rows = each_mean(sums)
         spent = (time.perf_counter() - began) / len(asking)
         self.step += count
-        # Before a row tells of this interval, the last has to be safe: no more than one is ever lost.
+        # The last interval must be saved before a row of this one is written: at most one is ever lost.
         self.wait()
         share = None if fed is None else waited / len(asking)
         return [Trained(count, rows[self.place(trial)], spent, share) for trial in asking]
@@ -114,12 +114,12 @@ class _Device:
         for trial in asking:
             state = self.steps.pick(self.states, self.place(trial))
             if jax.process_count() == 1:
-                # Of devices that have the same, Orbax would have each write a part, and compile programs for that.
+                # Of a replicated state, Orbax would have each device write a part, and compile programs for that.
                 state = jax.device_put(state, jax.local_devices()[0])
             self.saver.begin(trial.folder.checkpoints, state)
 
     def wait(self) -> None:
-        """Return when all is saved, and note how long that took of the training's time."""
+        """Wait until everything is saved, and record the time that this took."""
         began = time.perf_counter()
         self.saver.wait()
         for trial in self.trials:

@@ -1,4 +1,4 @@
-"""What the host draws for a training, made ready while the device is busy with what came before."""
+"""Prefetching of the batches that the host draws, while the device is busy with the ones before."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +13,9 @@ from rnngen.types import Batch, PyTree
 
 
 class Prefetcher:
-    """The drawn batches of every dispatch, `[trials, steps, ...]`; those of the next are drawn meanwhile.
+    """The drawn batches of each dispatch, `[trials, steps, ...]`; the next are drawn in a thread.
 
-    keys: by which each trial draws, as numbers. Where the task draws on the device there is nothing to feed.
+    keys: the data key of each trial, as numbers. A task that draws on the device is fed nothing.
     """
 
     def __init__(self, experiment: Experiment, keys: Sequence[np.ndarray], first_step: int):
@@ -30,7 +30,7 @@ class Prefetcher:
             self.ahead = step, self.pool.submit(self.draw, step)
 
     def take(self, step: int) -> PyTree:
-        """What the dispatch that begins at `step` is fed."""
+        """Return the batches of the dispatch that begins at `step`."""
         if self.ahead is None:
             return None
         ready, future = self.ahead
@@ -39,13 +39,13 @@ class Prefetcher:
         return drawn
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         if self.pool:
             self.pool.shutdown(cancel_futures=True)
 
 
 def feed_shapes(experiment: Experiment, trials: int, steps: int) -> PyTree:
-    """The shapes of what a dispatch of so many steps is fed; None where the task draws on the device."""
+    """Return the shapes of what a dispatch of so many steps is fed; None where the task draws on the device."""
     if experiment.task.data.on_device:
         return None
     one = _one(experiment.task, key_numbers(jax.random.key(0)), 0, experiment.train.examples(experiment.task))
@@ -53,7 +53,7 @@ def feed_shapes(experiment: Experiment, trials: int, steps: int) -> PyTree:
 
 
 def batch_shapes(experiment: Experiment) -> Batch:
-    """The shapes of a training batch."""
+    """Return the shapes of a training batch."""
     task = experiment.task
     drawn = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), feed_shapes(experiment, 1, 1))
     if task.data.on_device:

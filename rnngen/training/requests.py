@@ -1,10 +1,10 @@
-"""What the loop of a run asks of the device. Each is answered as its docstring says."""
+"""The requests of a run's loop to the device, with their answers."""
 
 from typing import NamedTuple
 
 
 class Evaluate(NamedTuple):
-    """Evaluate a split: "valid" by the newest parameters, "test" by those that the run is judged by.
+    """Evaluate a split: "valid" with the newest parameters, "test" with those that the run is judged by.
 
     Answer: `{metric: mean}`.
     """
@@ -13,11 +13,11 @@ class Evaluate(NamedTuple):
 
 
 class Remember(NamedTuple):
-    """Keep the newest parameters as the best so far."""
+    """Remember the newest parameters as the best so far."""
 
 
 class Diagnose(NamedTuple):
-    """Make a diagnosis of the newest parameters. Answer: (record, seconds)."""
+    """Diagnose the newest parameters. Answer: (record, seconds)."""
 
     name: str
 
@@ -27,11 +27,11 @@ class Save(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Return once everything is saved."""
+    """Wait until everything is saved."""
 
 
 class Train(NamedTuple):
-    """Make so many updates. Answer: `Trained`; None where the process is asked to stop."""
+    """Make so many updates. Answer: `Trained`, or None if the process was asked to stop."""
 
     steps: int
 
@@ -40,10 +40,10 @@ class Trained(NamedTuple):
     """The outcome of some updates.
 
     Attributes:
-      steps: how many there were.
-      metrics: their means.
-      seconds: that they took, of a pack each trial's share.
-      waited: of these, seconds spent waiting for the host's data; None where the device draws them.
+      steps: their number.
+      metrics: means over them.
+      seconds: the time they took; in a pack, each trial's share.
+      waited: the part of it spent waiting for the host's data; None where the device draws them.
     """
 
     steps: int
@@ -53,5 +53,5 @@ class Trained(NamedTuple):
 
 
 Request = Evaluate | Remember | Diagnose | Save | Wait | Train
-# Trials of a pack go on together: each waits with what comes later here for those that ask for what comes earlier.
+# In the order in which the requests of a pack are served.
 ORDER = (Evaluate, Remember, Diagnose, Save, Wait, Train)

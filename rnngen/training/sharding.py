@@ -1,4 +1,4 @@
-"""One training on all local devices: parameters on each, the batch dealt out between them."""
+"""Data-parallel training on all local devices: replicated parameters, the batch divided between devices."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,9 @@ REPLICATED = PartitionSpec()
 
 
 def mesh_for(*batch_sizes: int) -> Mesh:
-    """The largest number of local devices that divides every batch; where there are several processes, all of theirs.
+    """Return a mesh of the largest number of local devices that divides every batch; of all with several processes.
 
-    Raises ValueError where these do not divide the batches.
+    Raises ValueError where the devices of several processes do not divide the batches.
     """
     if jax.process_count() == 1:
         fitting = (n for n in range(1, jax.local_device_count() + 1) if not any(size % n for size in batch_sizes))
@@ -28,7 +28,7 @@ def mesh_for(*batch_sizes: int) -> Mesh:
 
 
 def mesh_of(count: int) -> Mesh:
-    """The first `count` local devices."""
+    """Return a mesh of the first `count` local devices."""
     return _mesh(jax.local_devices()[:count])
 
 
@@ -37,11 +37,11 @@ def _mesh(devices: list) -> Mesh:
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """The tree on every device of the mesh."""
+    """Replicate the tree on every device of the mesh."""
     everywhere = NamedSharding(mesh, REPLICATED)
     if mesh.size == len(mesh.local_devices):
         return jax.device_put(tree, everywhere)
-    # Keys cannot be put on devices of other processes, only their numbers.
+    # Only the numbers of keys, not keys, can be put on devices of other processes.
     is_key = jax.tree.map(lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key), tree)
     numbers = jax.tree.map(lambda x, key: jax.random.key_data(x) if key else x, local(tree), is_key)
     wrap = lambda tree: jax.tree.map(lambda x, key: jax.random.wrap_key_data(x) if key else x, tree, is_key)  # noqa: E731
@@ -49,22 +49,23 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 def local(tree: PyTree) -> PyTree:
-    """What this process has of arrays that all processes have the same of."""
+    """Return this process's copy of arrays that are replicated over all processes."""
     return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
 
 
 def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = None) -> Callable:
-    """(params, batch, key, step=0, carry=None) -> (gradient of the training loss, sums, carry), as if one device had
-    done the whole batch.
+    """Return (params, batch, key, step=0, carry=None) -> (gradient of the training loss, sums, carry).
 
-    carry: where the streams of the batch were left, on which no gradient goes further back; None: they begin.
-    objective: (loss, params, batch, step) -> (scalar, (carry, sums)), what is minimised, given the task's
-    `loss(params)`, which gives the same; default: that alone. Rounding differs with the number of devices, and so does
-    noise: each device draws its own.
+    The result is that of one device with the whole batch, except for rounding and noise: each device draws its own.
+    carry: the carry after the streams' previous chunk, through which no gradient flows; None: the streams begin.
+
+    Args:
+      objective: (loss, params, batch, step) -> (scalar to minimise, (carry, sums)), where `loss(params)` is the task's
+        loss and returns the same; default: `loss` itself.
     """
 
     def local(params: Params, batch: Batch, carry: Carry, key: Key, step: Array | int):
-        # The loss is a mean over weighted steps, of which this device may have more or fewer than its share.
+        # The loss is a mean over weighted steps, and this device may have more or less weight than its share.
         weight = jnp.sum(batch.weights)
         share = weight / jnp.maximum(_total(weight, mesh), jnp.finfo(weight.dtype).tiny)
 
@@ -88,7 +89,7 @@ def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = Non
 
 
 def loss_sums(model: Model, mesh: Mesh) -> Callable:
-    """(params, batch, carry=None) -> (sums of the loss, carry), without training."""
+    """Return (params, batch, carry=None) -> (sums of the loss, carry), in evaluation mode."""
 
     def local(params: Params, batch: Batch, carry: Carry):
         last, sums = model.loss(params, batch, carry)[1]
@@ -99,13 +100,13 @@ def loss_sums(model: Model, mesh: Mesh) -> Callable:
 
 
 def per_example(function: Callable[[Params, Batch], PyTree], mesh: Mesh, axis: int) -> Callable:
-    """(params, batch) -> trees of one number or more an example; `axis` is where the batch is in them."""
+    """Return function(params, batch) run on all devices; its results have the examples on `axis`."""
     whole = _over_batch(lambda params, batch, carry: function(params, batch), mesh, PartitionSpec(*[None] * axis, AXIS))
     return lambda params, batch: whole(params, batch, None)
 
 
 def _over_batch(function: Callable, mesh: Mesh, out: PyTree) -> Callable:
-    """function (params, batch, carry, ...) on each device with its part of batch `[t, b, ...]` and carry `[b, ...]`."""
+    """Return function(params, batch, carry, ...) run on each device's part of batch `[t, b, ...]`, carry `[b, ...]`."""
     if mesh.size == 1:
         return function
 

@@ -1,4 +1,4 @@
-"""The training state and the pure programs over it: some training steps, an evaluation."""
+"""The training state and the pure functions of it: training steps and evaluation."""
 
 import functools
 import math
@@ -21,15 +21,17 @@ from rnngen.training.optim import Optimizer
 from rnngen.training.regularizers import Regularizer, none
 from rnngen.types import Array, Batch, Carry, Key, Params, PyTree
 
-HELD = 2**28  # bytes of an evaluation split that are kept on the device
+HELD = 2**28  # largest evaluation split, in bytes, that stays on the device
 
 
 class TrainState(NamedTuple):
-    """Arrays only, so that the state is the checkpoint.
+    """The state of a training, arrays only: exactly the content of a checkpoint.
 
-    step: updates made so far. carry: where a task's streams were left; None: its examples are whole. best: the
-    parameters that did best on the valid split so far; None where the last are taken. backoff: by what updates are
-    multiplied, see `TrainConfig.on_divergence`; None: by nothing.
+    Attributes:
+      step: updates made so far.
+      carry: the carry after the previous chunk of a task's streams; None for whole examples.
+      best: the best parameters on the valid split so far; None where the run is judged by the last.
+      backoff: the factor on updates, see `TrainConfig.on_divergence`; None without one.
     """
 
     step: Array
@@ -42,12 +44,12 @@ class TrainState(NamedTuple):
 
     @property
     def chosen(self) -> Params:
-        """The parameters that the run is judged by."""
+        """Return the parameters that the run is judged by."""
         return self.params if self.best is None else self.best
 
 
 def init_params(model: Model, seed: Array | int) -> tuple[Params, Key]:
-    """The parameters before the first step, and the run's key."""
+    """Return the parameters before the first step, and the run's key."""
     key_init, key_run = jax.random.split(jax.random.key(seed))
     return model.init(key_init), key_run
 
@@ -61,10 +63,13 @@ def init_state(
     select_best: bool = False,
     may_back_off: bool = False,
 ) -> TrainState:
-    """The state before the first step; everything random in a run follows from its seed.
+    """Return the state before the first step; everything random in a run follows from its seed.
 
-    make: seed -> what `init_params` makes, where that is compiled already. streams: of how many the state keeps the
-    carry. select_best: whether it keeps the best parameters. may_back_off: whether it has a `backoff`.
+    Args:
+      make: `init_params` of the model, compiled.
+      streams: the number of streams whose carry the state holds.
+      select_best: hold the best parameters.
+      may_back_off: hold a `backoff`.
     """
     params, key_run = make(seed) if make else init_params(model, seed)
     carry = None if streams is None else model.init_carry(params, (streams,))
@@ -83,13 +88,16 @@ def train_steps(
     regularizer: Regularizer = none(),  # noqa: B008, a constant
     skip: bool = False,
 ) -> Callable:
-    """`(state, fed) -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
+    """Return `(state, fed) -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
-    fed: what the task's `sample` gave for each of them, stacked, where it runs on the host; else None.
-    Step n draws its data from the run's key and n, its noise from `fold_in(key, n)`: a run that is
-    resumed anywhere is the same run. mesh: the devices that share each batch (default: all that divide it).
-    regularizer: what is added to the task's loss. skip: pass over updates that would bring a number that is none; the
-    metric "skipped" says how many of them.
+    fed: the stacked results of the task's `sample` for these updates, where it runs on the host; else None. Step n
+    draws its data from the run's key and n, its noise from `fold_in(key, n)`, so a resumed run is the same run.
+
+    Args:
+      count: the number of updates.
+      mesh: the devices that share each batch; default: all that divide it.
+      regularizer: the term added to the task's loss.
+      skip: skip updates whose result is not finite, and count them in the metric "skipped".
     """
     objective = regularized(model, task, regularizer)
     gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size), objective)
@@ -123,7 +131,7 @@ def _once(value: Array) -> tuple[Array, Array]:
 
 
 def _unless_broken(before: TrainState, after: TrainState, sums: dict) -> tuple[TrainState, dict]:
-    """What came of a step, or, where there is a number in it that is none, the state as it was and nothing counted."""
+    """Return the result of a step or, where it is not finite, the state before it and sums without it."""
     changing = lambda state: (state.params, state.opt_state, state.carry)  # noqa: E731
     numbers = [x for x in jax.tree.leaves((changing(after), sums["loss"])) if jnp.issubdtype(x.dtype, jnp.inexact)]
     good = jnp.array([jnp.isfinite(x).all() for x in numbers]).all()
@@ -135,16 +143,16 @@ def _unless_broken(before: TrainState, after: TrainState, sums: dict) -> tuple[T
 
 
 def data_key(key: Key) -> Key:
-    """What the training data of a run are drawn by."""
+    """Return the key of a run's training data."""
     return jax.random.fold_in(key, 0)
 
 
 def evaluate(
     model: Model, mesh: Mesh | None = None, batch_of: Callable = lambda item: item, streams: int | None = None
 ) -> Callable:
-    """`(params, items) -> {metric: (sum, count)}` over items `[n, ...]`, each of which `batch_of` makes a batch.
+    """Return `(params, items) -> {metric: (sum, count)}` over items `[n, ...]`; `batch_of` makes each a batch.
 
-    streams: the items are consecutive chunks of so many streams, and the carry goes from one to the next.
+    streams: the items are consecutive chunks of this many streams, and the carry goes from one to the next.
     """
     sums_of = sharding.loss_sums(model, mesh or sharding.mesh_of(1))
 
@@ -161,10 +169,10 @@ def evaluate(
 
 
 def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Callable]:
-    """The whole of an evaluation split as (items, batch_of), see `evaluate`.
+    """Return a whole evaluation split as (items, batch_of), see `evaluate`.
 
-    Items are what the task's `sample` gives, made once for all programs that look at it; or, where that takes more than
-    `HELD` bytes and is made on the device, the numbers of batches, from which each is made as it is needed.
+    Items are the results of the task's `sample`, made once for all programs; or, where the device makes them and they
+    take more than `HELD` bytes, the numbers of batches, from which each is made when needed.
     """
     numbers = range(-task.data.warmup(split, batch_size), task.batches(split, batch_size))
     if task.data.on_device:
@@ -176,21 +184,21 @@ def split_batches(task: Task, split: str, batch_size: int) -> tuple[PyTree, Call
 
 
 def first_batch(task: Task, split: str, examples: int) -> Batch:
-    """The first `examples` of an evaluation split, made once; of streams, the first chunk of so many."""
+    """Return the first `examples` of an evaluation split, made once; for streams, the first chunk of as many."""
     return jax.tree.map(lambda x: x[0], _finished(task, split, examples))
 
 
 def sample_batch(sample: Callable, split: str, batch_size: int, number: Array) -> PyTree:
-    """A batch of an evaluation split. These sets ignore the key: they are the same for every run."""
+    """Sample a batch of an evaluation split, the same for every run: these splits ignore the key."""
     return sample(split, jax.random.key(0), number, batch_size)
 
 
-# LRUCache by the task's `sample`, which is as good as the task, and can be looked up.
+# By the task's `sample`, which identifies the task and is hashable.
 _MADE = LRUCache(16)
 
 
 def _made(task: Task, split: str, batch_size: int, numbers: range) -> PyTree:
-    """Batches of a split by their numbers, stacked, as `sample` gives them."""
+    """Sample batches of a split by their numbers, stacked."""
 
     def make():
         if task.data.on_device:
@@ -207,13 +215,8 @@ def _finished(task: Task, split: str, batch_size: int) -> PyTree:
     return _MADE.get((task.data.sample, split, batch_size, "finished"), make)
 
 
-def means(sums: dict) -> dict[str, float]:
-    """`{metric: (sum, count)}` -> `{metric: mean}` as Python floats, from one transfer; nan where nothing counted."""
-    return each_mean(jax.tree.map(lambda x: x[None], sums))[0]
-
-
 def each_mean(sums: dict) -> list[dict[str, float]]:
-    """`means` of several trials, from `{metric: (sum [n], count [n])}`."""
+    """Return `{metric: mean}` of n trials from `{metric: (sum [n], count [n])}`, in one transfer; nan of no count."""
     found = jax.device_get(sums)
     trials = range(len(next(iter(found.values()))[0]))
     return [{name: _mean(total[i], count[i]) for name, (total, count) in found.items()} for i in trials]

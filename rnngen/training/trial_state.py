@@ -1,4 +1,4 @@
-"""The host's side of one trial of a training: its folder, its rows, its clock, where it is and how it ends."""
+"""The host's state of one trial: its folder, rows and clock, its progress and its end."""
 
 import itertools
 import math
@@ -25,9 +25,9 @@ class TrialState:
     """One trial.
 
     Attributes:
-      result: empty until it has one.
-      step: the step that it goes on from.
-      saved: the step of its newest checkpoint, None where there is none.
+      result: empty until the trial is over.
+      step: the step from which it goes on.
+      saved: the step of its newest checkpoint, or None.
     """
 
     def __init__(self, experiment: Experiment, folder: RunFolder, on_row: Listener):
@@ -37,19 +37,19 @@ class TrialState:
         self.rewind()
 
     def rewind(self) -> None:
-        """Go back to the newest checkpoint that is good, or to before the first step."""
+        """Go back to the newest intact checkpoint, or to before the first step."""
         self.saved, wrong = checkpoint.newest(self.folder.checkpoints)
         self.step = self.saved or 0
         for line in wrong:
             place = "the start" if self.saved is None else f"step {self.saved}"
             print(f"rnngen: {line}; goes on from {place}", file=sys.stderr, flush=True)
-        if jax.process_count() > 1:  # all are to see the same files
+        if jax.process_count() > 1:  # all must see the same files
             multihost_utils.sync_global_devices("rewind")
         if jax.process_index() == 0:
             checkpoint.forget_after(self.folder.checkpoints, self.saved)
         last = -1 if self.saved is None else self.saved
         self.folder.rewind(last)
-        # Another process may be the one that rewinds the files.
+        # Another process may rewind the files.
         self.rows = [row for row in self.folder.rows("metrics") if row["step"] <= last]
         diagnoses = [row for row in self.folder.rows("diagnoses") if row["step"] <= last]
         self.valid = [row for row in self.rows if row["split"] == "valid"]
@@ -57,20 +57,20 @@ class TrialState:
         self.seconds = max((row["seconds"] for row in self.rows if "seconds" in row), default=0.0)
 
     def state(self) -> TrainState:
-        """Where it was stopped, or the state before the first step."""
+        """Load the newest checkpoint, or make the state before the first step."""
         state = start_state(self.experiment)
         return state if self.saved is None else checkpoint.load(self.folder.checkpoints, self.saved, state)
 
     def go_back(self) -> None:
-        """Return to the newest checkpoint, and have it say that updates are to be half as large from there."""
+        """Go back to the newest checkpoint, and halve the updates from there, in the checkpoint too."""
         self.rewind()
         state = self.state()
-        assert state.backoff is not None  # or the schedule would not have it go back
+        assert state.backoff is not None  # only "restore" goes back
         checkpoint.save(self.folder.checkpoints, state._replace(backoff=state.backoff / 2))
         self.saved = self.step
 
     def write(self, table: str, row: dict) -> None:
-        """Append a row to a table of the run's, and keep of it what is asked for again."""
+        """Append a row to a table of the run, and remember the parts that are needed again."""
         self.folder.append(table, row)
         if table == "metrics":
             self.rows.append(row)
@@ -80,7 +80,7 @@ class TrialState:
         self.on_row(row)
 
     def write_training(self, step: int, trained: Trained) -> None:
-        """Write the row of some updates, the last of which is at `step`."""
+        """Write the row of the updates up to `step`."""
         self.seconds += trained.seconds
         pace = {"steps_per_second": trained.steps / trained.seconds}
         if trained.waited is not None:
@@ -89,31 +89,31 @@ class TrialState:
         self.write("metrics", row | pace | {"seconds": self.seconds})
 
     def row(self, split: str, step: int) -> dict | None:
-        """The latest row of a split at a step; None: there is none."""
-        # From the end and no further than the step: it is asked for at every row, and there may be many.
+        """Return the latest row of a split at a step, or None."""
+        # Searched from the end, no further than the step: this is called for each of many rows.
         latest = itertools.takewhile(lambda row: row["step"] >= step, reversed(self.rows))
         return next((row for row in latest if (row["split"], row["step"]) == (split, step)), None)
 
     def reached_at(self) -> int | None:
-        """The step at which the valid split reached the run's goal; None: it has not, or there is none."""
+        """Return the step at which the valid split reached the run's goal; None if it has not, or there is no goal."""
         return next((row["step"] for row in self.valid if self.experiment.train.stops(row)), None)
 
     def best(self) -> dict:
-        """The row of the valid split with the least loss, the first of them; one without a number is no better."""
+        """Return the first row of the valid split with the smallest loss; one that is not finite is never better."""
         finite = [row for row in self.valid if math.isfinite(row["loss"])]
         return min(finite or self.valid, key=lambda row: row["loss"])
 
     def chosen(self, step: int) -> int:
-        """The step whose parameters the run is judged by."""
+        """Return the step whose parameters the run is judged by."""
         return self.best()["step"] if self.experiment.train.select == "best" and self.valid else step
 
     def out_of_patience(self) -> bool:
-        """Whether the valid split has not got better for long enough."""
+        """Return True if the valid split has not improved for `patience` evaluations."""
         patience = self.experiment.train.patience
         return patience > 0 and len(self.valid) - 1 - self.valid.index(self.best()) >= patience
 
     def status(self, step: int) -> str:
-        """How it ends at this step; "": it does not."""
+        """Return the status with which the run ends at this step; "" if it goes on."""
         valid = self.row("valid", step)
         if self.broken(step):
             return "diverged"
@@ -123,21 +123,21 @@ class TrialState:
         return "pruned" if valid is not None and self.folder.stop_requested() else ""
 
     def broken(self, step: int) -> bool:
-        """Whether the loss up to a step, or a parameter at it, is not finite."""
+        """Return True if the loss up to a step, or a parameter at it, is not finite."""
         train = self.row("train", step)
         return train is not None and not all(math.isfinite(train.get(name, 0.0)) for name in ("loss", "param_norm"))
 
     def goes_back(self, step: int) -> bool:
-        """Whether it has diverged at this step and the config has it try again."""
+        """Return True if the run has diverged at this step and goes back to a checkpoint."""
         may = self.experiment.train.on_divergence == "restore" and self.broken(step)
         return may and self.row("train", step)["backoff"] > LEAST_BACKOFF  # type: ignore[index]
 
     def complete(self, step: int) -> bool:
-        """Whether nothing is left to train after this step."""
+        """Return True if nothing is left to train after this step."""
         return step == self.experiment.train.steps or self.reached_at() is not None or self.out_of_patience()
 
     def finish(self, status: str, step: int) -> None:
-        """Write the result of a run that is over."""
+        """Write the run's result."""
         task, test, chosen = self.experiment.task, self.row("test", step), self.chosen(step)
         rows = {"train": self.row("train", step), "valid": self.row("valid", chosen), "test": test}
         self.result = {

@@ -1,1 +1,1 @@
-"""What `scripts/bench.py` measures: one module a bench, one module a library that is compared."""
+"""The measurements of `scripts/bench.py`: one module a bench, one module a library to compare with."""

@@ -1,4 +1,4 @@
-"""What no sweep can do without: import, compile the training steps of some cells, and run them, one seed after another.
+"""The bare minimum of a sweep: import, compile the training steps of some cells, run them, one seed after another.
 
 Arguments: a core, and the cells. Prints the loss of the last steps of each training. No evaluation, folder or record.
 """
@@ -17,7 +17,7 @@ from rnngen.training.state import TrainState, init_params, init_state, train_ste
 
 
 def compiled_steps(cell: str, size: dict) -> tuple[jax.stages.Compiled, TrainState]:
-    """(all training steps of a trial as one program for one device, the state that it starts from)."""
+    """Return (all training steps of a trial as one program for one device, its initial state)."""
     config = base_config()
     config.task = component("adding", length=size["length"])
     config.cell = component(cell, hidden_dim=size["hidden_dim"])
@@ -28,7 +28,7 @@ def compiled_steps(cell: str, size: dict) -> tuple[jax.stages.Compiled, TrainSta
 
 
 def main(cells: list[str], size: dict) -> list[float]:
-    """The mean training loss of each trial."""
+    """Return the mean training loss of each trial."""
     losses = []
     for cell in cells:
         compiled, state = compiled_steps(cell, size)

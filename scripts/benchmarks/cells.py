@@ -56,7 +56,7 @@ MAKERS: dict[str, Callable[[int], Cell]] = (
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """Rows for forward and forward+backward, of layers that were seen to compute the same."""
+    """Return rows for forward and forward+backward, of layers that were checked to compute the same."""
     cell = MAKERS[case.cell](case.h)
     params = cell.init(jax.random.key(0), case.d)
     xs = np.random.default_rng(1).standard_normal((case.t, case.b, case.d), np.float32)
@@ -66,7 +66,7 @@ def measure(case: Case, options: Options) -> list[Row]:
 
 
 def summarise(rows: list[Row]) -> list[Row]:
-    """Per cell and pass, a scan's time over that of `auto`: geometric mean over shapes, and the least."""
+    """Return, per cell and pass, a scan's time over that of `auto`: geometric mean over shapes, and the least."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if row["contender"] == SCAN:

@@ -25,13 +25,13 @@ class Case(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """By name, such as `lstm t=100`."""
+    """Return the cases by name, such as `lstm t=100`."""
     lengths = (10,) if options.quick else (100, 1000)
     return {f"{cell} t={t}": Case(cell, t) for cell in NAMES for t in lengths}
 
 
 def compile_once(case: Case, engine: str) -> None:
-    """From Python functions to a program, once; call with empty caches."""
+    """Compile Python functions to a program, once; call with empty caches."""
     cell = CELLS[case.cell](HIDDEN_DIM)
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), INPUT_DIM))
     xs = jax.ShapeDtypeStruct((case.t, BATCH, INPUT_DIM), jnp.float32)
@@ -43,7 +43,7 @@ def compile_once(case: Case, engine: str) -> None:
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """A row an engine, with the in-memory caches emptied before each compilation and no cache on disk."""
+    """Return a row an engine, with the in-memory caches emptied before each compilation and no cache on disk."""
     calls = {name: lambda name=name: compile_once(case, name) for name in known_engines(ENGINES)[0]}
     # The first compilation of a process also starts the compiler.
     times = interleaved(calls, options.repeats_or(3), warm=1, before=jax.clear_caches)

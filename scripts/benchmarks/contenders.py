@@ -1,4 +1,4 @@
-"""What every library's layer and training step must offer to be timed, and the check that they compute the same."""
+"""The interface of each library's layer and training step, and the check that they compute the same."""
 
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -42,24 +42,31 @@ class Trainer(NamedTuple):
 
 
 def jax_layer(name: str, run: Callable, params: Any, xs: Any, kernel: Callable, *, same_values: bool = True) -> Layer:
-    """A layer on one device from run(params, xs) -> ys; kernel: gradient in params -> that of the recurrent kernel."""
+    """Make a layer on one device from run(params, xs) -> ys; kernel: gradient in params -> of the recurrent kernel."""
 
     def loss(params, xs):
         return jnp.mean(run(params, xs) ** 2)
 
-    params, xs = jax.device_put((params, xs), jax.devices()[0])
-    forward, both = jax.jit(run), jax.jit(jax.value_and_grad(loss))
+    arguments = jax.device_put((params, xs), jax.devices()[0])
+    return compiled_layer(name, run, jax.value_and_grad(loss), arguments, kernel, same_values=same_values)
+
+
+def compiled_layer(
+    name: str, run: Callable, gradient: Callable, arguments: tuple[Any, Any], kernel: Callable, **options: Any
+) -> Layer:
+    """Make a layer of run and gradient, both of (params, xs), which are `arguments`; kernel: see `jax_layer`."""
+    forward, both = jax.jit(run), jax.jit(gradient)
     return Layer(
         name,
-        lambda: jax.block_until_ready(forward(params, xs)),
-        lambda: jax.block_until_ready(both(params, xs)),
+        lambda: jax.block_until_ready(forward(*arguments)),
+        lambda: jax.block_until_ready(both(*arguments)),
         lambda result: (float(result[0]), np.asarray(kernel(result[1]))),
-        same_values,
+        **options,
     )
 
 
 def installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(those of these libraries that can be timed here, a line for each of the others)."""
+    """Return (the libraries that can be timed here, a line for each of the others)."""
     found, lines = [], []
     for name in names:
         if importlib.util.find_spec(name) is None:
@@ -72,7 +79,7 @@ def installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def known_engines(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(those of these engines that rnngen has, a line for each of the others)."""
+    """Return (the engines that rnngen has, a line for each of the others)."""
     names = list(names)
     missing = [name for name in names if name not in ENGINES]
     return [n for n in names if n in ENGINES], [f"rnngen has no engine {n!r}: left out" for n in missing]

@@ -1,4 +1,4 @@
-"""What diagnoses cost: gradients in the carry against a training step, and a full Lyapunov spectrum in seconds."""
+"""The cost of diagnoses: gradients in the carry against a training step, and a full Lyapunov spectrum in seconds."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,14 +32,14 @@ class Case(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """By name, such as `lstm flow` and `lstm spectrum`."""
+    """Return the cases by name, such as `lstm flow` and `lstm spectrum`."""
     t, batch, hidden, long = (8, 4, 4, 10) if options.quick else (100, 32, 128, 1000)
     flows = {f"{cell} flow": Case(cell, t, batch, hidden) for cell in NAMES}
     return flows | {f"{cell} spectrum": Case(cell, long, 1, hidden, spectrum=True) for cell in NAMES}
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """A row a diagnosis, its time over that of a training step of the same batch on one device."""
+    """Return a row a diagnosis, its time over that of a training step of the same batch on one device."""
     calls = _spectrum(case) if case.spectrum else _flow(case)
     repeats = options.repeats_or(3 if case.spectrum else 15)
     times = interleaved(calls, repeats, warm=1)

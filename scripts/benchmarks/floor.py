@@ -1,4 +1,4 @@
-"""The matrix products of a layer and nothing else: what its time cannot fall below while it uses these products."""
+"""The matrix products of a layer and nothing else: a lower bound of its time while it uses these products."""
 
 import importlib.util
 from collections.abc import Callable
@@ -16,8 +16,11 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
 def floor(cell: str, t: int, b: int, d: int, h: int) -> Layer:
-    """On one device. Forward: x W over all steps, then h U step by step. Backward: dz U^T step by step, then the
-    gradient of both kernels, [h, x]^T dz over all steps."""
+    """Make the products on one device.
+
+    Forward: x W over all steps, then h U step by step. Backward: dz U^T step by step, then the gradient of both
+    kernels, [h, x]^T dz over all steps.
+    """
     g, draw = GATES[cell], np.random.default_rng(0)
     shapes = {"xs": (t, b, d), "kernel": (d, g * h), "h": (b, h), "dz": (b, g * h)}
     shapes |= {"hxs": (t, b, h + d), "dzs": (t, b, g * h)}
@@ -64,7 +67,7 @@ def _backward(dz, recurrent, g: int, t: int):
 
 
 def library_floors(cell: str, t: int, b: int, d: int, h: int) -> list[Layer]:
-    """The same products by NumPy (OpenBLAS, as it is installed) and by torch (oneDNN or MKL), on all cores."""
+    """Make the same products by NumPy (OpenBLAS, as it is installed) and by torch (oneDNN or MKL), on all cores."""
     found = [_floor_of("NumPy's products", np, np.asarray, cell, t, b, d, h)]
     if importlib.util.find_spec("torch") is not None:
         import torch

@@ -1,4 +1,4 @@
-"""Characters a second that a model makes on one core, and how long training waits for what the host feeds it."""
+"""Characters a second of a model on one core, and the time that training waits for data from the host."""
 
 import itertools
 import multiprocessing
@@ -61,14 +61,14 @@ FEEDING = {
 
 
 def cases(options: Options) -> dict[str, Drawing | Feeding]:
-    """By name, such as `lstm characters` and `speech feed`."""
+    """Return the cases by name, such as `lstm characters` and `speech feed`."""
     if options.quick:
         return {"rnn characters": Drawing("rnn", 4, 5, 10, 20), "mnist feed": Feeding("pixels", 8, 20, 10, 2, 4, 2)}
     return {f"{cell} characters": Drawing(cell, 512) for cell in ("lstm", "gru", "rnn")} | FEEDING
 
 
 def measure(case: Drawing | Feeding, options: Options) -> list[Row]:
-    """Rows of both ages of a sequence, or of a training's dispatches and their waits."""
+    """Return rows of both ages of a sequence, or of a training's dispatches and their waits."""
     if isinstance(case, Feeding):
         return _feeding(case, options)
     # A process of its own: on how many cores XLA runs is settled when JAX starts.
@@ -87,7 +87,7 @@ def _on_one_core() -> None:
 
 
 def _drawing(case: Drawing, repeats: int) -> dict[str, list[float]]:
-    """{age: seconds of `timed` characters}."""
+    """Return {age: seconds of `timed` characters}."""
     model, key = text_model(case.cell, case.hidden_dim), jax.random.key(1)
     params = model.init(jax.random.key(0))
     ages: dict[str, Iterator] = {}
@@ -109,7 +109,7 @@ def _take(pieces: Iterator, count: int) -> None:
 
 
 def text_model(cell: str, hidden_dim: int) -> StepModel:
-    """One layer on 65 symbols, which enter one-hot."""
+    """Make a model of one layer on 65 symbols, which enter one-hot."""
     spec, head = CODECS["text"](vocabulary=SYMBOLS)[:2]
     return stepwise(build_model([CELLS[cell](hidden_dim)], spec, head, nll_loss(head)))
 
@@ -139,7 +139,7 @@ def _experiment(case: Feeding, steps: int) -> Experiment:
 
 
 def made_up(case: Feeding) -> Task:
-    """A task of random values of the codec, fed from the host; few of them to be evaluated."""
+    """Make a task of random values of the codec, fed from the host, with little to evaluate."""
     draw = np.random.default_rng(0)
 
     def values(steps: int) -> np.ndarray:

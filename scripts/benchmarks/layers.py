@@ -40,12 +40,12 @@ class Case(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """By name, such as `lstm 200,64,1,128`: cell and t, b, d, h."""
+    """Return the cases by name, such as `lstm 200,64,1,128`: cell and t, b, d, h."""
     return cases_of(NAMES, options)
 
 
 def cases_of(cells: Iterable[str], options: Options) -> dict[str, Case]:
-    """Each of these cells in every shape."""
+    """Return each of these cells in every shape."""
     shapes = QUICK_SHAPES if options.quick else SHAPES
     found = [Case(cell, *shape) for cell in cells for shape in shapes]
     return {case.label: case for case in found}
@@ -64,14 +64,14 @@ def notes(options: Options) -> list[str]:
 
 
 def layer_params(cell: str, d: int, h: int) -> dict[str, np.ndarray]:
-    """rnngen's parameters with biases that are not zero, but for the one that Flax's GRU does not have."""
+    """Draw rnngen's parameters with nonzero biases, except for the one that Flax's GRU does not have."""
     params = jax.device_get(CELLS[cell](h).init(jax.random.key(0), d))
     noise = np.random.default_rng(0).standard_normal(params["bias"].shape, np.float32)
     return params | {"bias": params["bias"] + np.float32(0.1) * noise}
 
 
 def contenders(case: Case, devices: int) -> list[Layer]:
-    """All that can be timed here; those of rnngen first."""
+    """Return all layers that can be timed here; those of rnngen first."""
     params = layer_params(case.cell, case.d, case.h)
     xs = np.random.default_rng(1).standard_normal((case.t, case.b, case.d), np.float32)
     cell, count = CELLS[case.cell](case.h), largest_divisor(case.b, min(devices, jax.device_count()))
@@ -84,7 +84,7 @@ def contenders(case: Case, devices: int) -> list[Layer]:
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """Rows for forward and forward+backward, of layers that were seen to compute the same."""
+    """Return rows for forward and forward+backward, of layers that were checked to compute the same."""
     layers = contenders(case, options.devices)
     check_layers(layers, next(layer for layer in layers if layer.name == SCAN), case.label)
     facts = {layer.name: {"devices": layer.devices, "same_values": layer.same_values} for layer in layers}
@@ -92,7 +92,7 @@ def measure(case: Case, options: Options) -> list[Row]:
 
 
 def both_passes(case: Case, layers: Sequence[Layer], repeats: int, bases: Mapping[str, str]) -> list[Row]:
-    """Rows for forward and forward+backward, with a ratio for each of `bases`, see `compared`."""
+    """Return rows for forward and forward+backward, with a ratio for each of `bases`, see `compared`."""
     times = {
         "forward": interleaved({layer.name: layer.forward for layer in layers}, repeats),
         "forward+backward": interleaved({layer.name: layer.both for layer in layers}, repeats),
@@ -105,7 +105,7 @@ def both_passes(case: Case, layers: Sequence[Layer], repeats: int, bases: Mappin
 
 
 def summarise(rows: list[Row]) -> list[Row]:
-    """Per cell and pass, geometric means over shapes of the median paired ratios named in `SUMMARY`."""
+    """Return, per cell and pass, geometric means over shapes of the median paired ratios named in `SUMMARY`."""
     keys = dict.fromkeys((row["cell"], row["pass"]) for row in rows)
     return [
         {"cell": cell, "pass": name} | _means([row for row in rows if (row["cell"], row["pass"]) == (cell, name)])

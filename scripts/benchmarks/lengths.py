@@ -32,7 +32,7 @@ class Setting(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As in a table."""
+        """The name in a table."""
         return self.cell + (", mask and resets" if self.flags else "")
 
 
@@ -53,12 +53,12 @@ class Case(NamedTuple):
 
 
 def shortest(options: Options) -> int:
-    """The length that the bench begins with."""
+    """Return the length that the bench begins with."""
     return QUICK_SHORTEST if options.quick else SHORTEST
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """By name, such as `lstm h=32 b=8 t=128`; lengths are powers of two."""
+    """Return the cases by name, such as `lstm h=32 b=8 t=128`; lengths are powers of two."""
     longest = options.longest or (QUICK_LONGEST if options.quick else LONGEST)
     powers = range(shortest(options).bit_length() - 1, longest.bit_length())
     return {
@@ -76,7 +76,7 @@ def notes(options: Options) -> list[str]:
 
 
 def compiled(case: Case, engine: str | Mapping):
-    """(the compiled value_and_grad of mean(ys**2) in the parameters, its arguments)."""
+    """Return (the compiled value_and_grad of mean(ys**2) in the parameters, its arguments)."""
     setting = case.setting
     cell = CELLS[setting.cell](setting.h)
     params = cell.init(jax.random.key(0), INPUT_DIM)
@@ -93,7 +93,7 @@ def compiled(case: Case, engine: str | Mapping):
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """A row an engine: seconds, and `memory_bytes`, what XLA sets aside for the call beyond arguments and results."""
+    """Return a row an engine: seconds, and `memory_bytes`, XLA's allocation beyond arguments and results."""
     setting, calls, memory = case.setting, {}, {}
     for name, engine in setting.engines.items():
         if not known_engines([_name(engine)])[0] or (_name(engine) == "newton" and case.t > NEWTON_LONGEST):
@@ -107,7 +107,7 @@ def measure(case: Case, options: Options) -> list[Row]:
 
 
 def summarise(rows: list[Row]) -> list[Row]:
-    """Per cell and engine, p of time and of memory growing as t^p over the upper half of the lengths."""
+    """Return, per cell and engine, p of time and of memory growing as t^p over the upper half of the lengths."""
     found = []
     for cell, engine in dict.fromkeys((row["cell"], row["contender"]) for row in rows):
         series = [row for row in rows if (row["cell"], row["contender"]) == (cell, engine)]

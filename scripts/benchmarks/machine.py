@@ -1,4 +1,4 @@
-"""Where a measurement was made: without it a time means nothing."""
+"""Facts of the machine of a measurement, without which a time means nothing."""
 
 import os
 import platform
@@ -17,9 +17,12 @@ COMPARED = ("torch", "dm-haiku", "equinox")
 
 
 def facts(keeps_memory: bool) -> dict[str, Any]:
-    """Date (UTC), machine, system, versions, git commit, JAX's devices, and whether freed memory is kept.
+    """Return date (UTC), machine, system, versions, git commit, JAX's devices, and the allocator's state.
 
     `ram_bytes` is None where the system does not tell, a version is None where a package is not installed.
+
+    Args:
+      keeps_memory: the allocator keeps freed memory.
     """
     known = provenance()
     versions = known["versions"] | {name: _version(name) for name in COMPARED}
@@ -36,7 +39,7 @@ def facts(keeps_memory: bool) -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name as the system has it."""
+    """Return the processor's name as the system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -50,7 +53,7 @@ LEVELS = {"AVX-512": ("avx512f", "x86-64-v4"), "AVX2": ("avx2", "x86-64-v3"), "S
 
 
 def vector_level() -> str | None:
-    """The vectors that the loops are compiled for: of RNNGEN_MARCH, or the processor's widest; None: not known."""
+    """Return the vectors that the loops are compiled for: RNNGEN_MARCH or the processor's widest; None: not known."""
     march, can = build.march(), build.processor().split()
     for level, (flag, name) in LEVELS.items():
         if march == name or (march == "native" and flag in can):
@@ -68,15 +71,15 @@ class Used(NamedTuple):
 
 
 def used() -> Used:
-    """What has been used by now."""
+    """Return the seconds used so far."""
     own = os.times()
     return Used(time.perf_counter(), _busy(), own.user + own.system + own.children_user + own.children_system)
 
 
 def used_by_others(before: Used, after: Used) -> float | None:
-    """How many of this process's cores were busy with anything else between the two; None where unknown.
+    """Return the number of this process's cores that were busy with other work between the two; None: not known.
 
-    Threads that wait for each other are held up by far more than this share.
+    Threads that wait for each other are delayed by far more than this share.
     """
     if before.cores is None or after.cores is None:
         return None
@@ -85,7 +88,7 @@ def used_by_others(before: Used, after: Used) -> float | None:
 
 
 def _busy() -> float | None:
-    """Seconds that the cores of this process have not been idle, other guests of the host included."""
+    """Return the busy seconds of this process's cores, other guests of the host included."""
     try:
         lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -25,7 +25,7 @@ class Regressor(nnx.Module):
 
 
 def sample(key, batch: int):
-    """The adding problem: inputs `[b, t, 2]`, a number and a mark; targets `[b, 1]`."""
+    """Draw the adding problem: inputs `[b, t, 2]`, a number and a mark; targets `[b, 1]`."""
     length, keys = SIZE["length"], jax.random.split(key, 3)
     numbers = jax.random.uniform(keys[0], (batch, length))
     first = jax.random.randint(keys[1], (batch,), 0, length // 2)
@@ -35,19 +35,19 @@ def sample(key, batch: int):
 
 
 def loss_of(model, inputs, targets):
-    """Mean squared error."""
+    """Compute the mean squared error."""
     return jnp.mean((model(inputs) - targets) ** 2)
 
 
 @nnx.jit
 def update(model, optimizer, key):
-    """One step of clipped Adam."""
+    """Take one step of clipped Adam."""
     inputs, targets = sample(key, SIZE["batch_size"])
     optimizer.update(model, nnx.grad(loss_of)(model, inputs, targets))
 
 
 def main(cell: str, seed: int) -> float:
-    """The loss on 1000 sequences after training."""
+    """Train, and return the loss on 1000 sequences."""
     model, key = Regressor(cell, nnx.Rngs(seed)), jax.random.key(seed)
     rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     optimizer = nnx.Optimizer(model, rule, wrt=nnx.Param)

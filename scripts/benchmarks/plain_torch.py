@@ -10,7 +10,7 @@ LAYERS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 
 
 def sample(length: int, batch: int, generator: torch.Generator):
-    """The adding problem: inputs `[t, b, 2]`, a number and a mark; targets `[b, 1]`."""
+    """Draw the adding problem: inputs `[t, b, 2]`, a number and a mark; targets `[b, 1]`."""
     numbers = torch.rand(length, batch, generator=generator)
     first = torch.randint(0, length // 2, (batch,), generator=generator)
     second = torch.randint(length // 2, length, (batch,), generator=generator)
@@ -21,7 +21,7 @@ def sample(length: int, batch: int, generator: torch.Generator):
 
 
 def train(cell: str, seed: int) -> float:
-    """The loss on 1000 sequences after training."""
+    """Train, and return the loss on 1000 sequences."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     layer, head = LAYERS[cell](2, SIZE["hidden_dim"]), torch.nn.Linear(SIZE["hidden_dim"], 1)

@@ -1,4 +1,4 @@
-"""What `scripts/bench.py` asks of a bench, and what it hands to it."""
+"""The interface between `scripts/bench.py` and its benches."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ Row = dict[str, Any]
 
 
 class BenchError(Exception):
-    """A contender that computes something else: timing it would say nothing."""
+    """A contender computes something else, so its time would say nothing."""
 
 
 class Options(NamedTuple):
@@ -19,19 +19,21 @@ class Options(NamedTuple):
     longest: int | None = None
 
     def repeats_or(self, default: int) -> int:
-        """Repeats as asked for, else two where it shall be quick, else `default`."""
+        """Return the number of repeats asked for, else two for a quick bench, else `default`."""
         return self.repeats or (2 if self.quick else default)
 
 
 class Bench(NamedTuple):
     """One bench: cases by name, each measured on its own.
 
-    cases: (options) -> {name: case}.
-    measure: (case, options) -> rows, one a measurement, with at least contender, seconds (the median), times
-      (of all repeats, in seconds), repeats, ratio and ratio_interval.
-    columns: header -> (row -> text), the table of a case.
-    summarise: (all rows) -> rows of the summary. summary_columns: as columns.
-    notes: (options) -> lines that say what is left out, and why.
+    Attributes:
+      cases: (options) -> {name: case}.
+      measure: (case, options) -> rows, one a measurement, with at least contender, seconds (the median), times
+        (of all repeats, in seconds), repeats, ratio and ratio_interval.
+      columns: header -> (row -> text), the table of a case.
+      summarise: (all rows) -> rows of the summary.
+      summary_columns: as columns.
+      notes: (options) -> lines on the contenders that are left out, and why.
     """
 
     cases: Callable[[Options], dict[str, Any]]

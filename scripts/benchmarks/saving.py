@@ -1,4 +1,4 @@
-"""What it costs to lose nothing: training that stands still to save, and a finished sweep that is started again."""
+"""The cost of saving: training that stands still meanwhile, and a finished sweep that is started again."""
 
 import os
 import subprocess
@@ -42,14 +42,14 @@ class Finished(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Any]:
-    """A training that saves, and a sweep that is over."""
+    """Return a training that saves, and a finished sweep."""
     if options.quick:
         return {"saves": Saves(4, 5, 8, 4), "finished sweep": Finished(12)}
     return {"saves, a million parameters": Saves(498, 20, 400, 100), "finished sweep, 10,000": Finished(10_000)}
 
 
 def measure(case: Saves | Finished, options: Options) -> list[Row]:
-    """A row a part of the time."""
+    """Return a row a part of the time."""
     return (_saves if isinstance(case, Saves) else _finished)(case, options)
 
 

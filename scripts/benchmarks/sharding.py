@@ -12,12 +12,12 @@ _WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(None, AXIS)
 
 
 def largest_divisor(batch: int, devices: int) -> int:
-    """How many of the devices get an equal share of the batch: the most that divide it."""
+    """Return the largest number of devices that divides the batch."""
     return next(count for count in range(min(batch, devices), 0, -1) if batch % count == 0)
 
 
 def split_forward(run: Callable, count: int) -> Callable:
-    """(params, xs `[t, b, d]`) -> ys `[t, b, h]`, each of `count` devices running its share of b."""
+    """Return (params, xs `[t, b, d]`) -> ys `[t, b, h]`, each of `count` devices running its share of b."""
     if count == 1:
         return run
     # Engines with a gradient of their own do not say over which axes it varies.
@@ -25,7 +25,7 @@ def split_forward(run: Callable, count: int) -> Callable:
 
 
 def split_gradient(loss: Callable, count: int) -> Callable:
-    """`jax.value_and_grad` of a loss(params, batch) that is a mean over b, axis 1 of every array of the batch."""
+    """Return `jax.value_and_grad` of loss(params, batch), a mean over b, axis 1 of every array of the batch."""
     share = jax.value_and_grad(loss)
     if count == 1:
         return share
@@ -37,7 +37,7 @@ def split_gradient(loss: Callable, count: int) -> Callable:
 
 
 def place(params: Any, batch: Any, count: int) -> tuple[Any, Any]:
-    """Both where the functions above want them, so that no timed call moves them."""
+    """Move parameters and batch to the devices of the functions above, so that no timed call moves them."""
     if count == 1:
         return jax.device_put((params, batch), jax.devices()[0])
     shardings = [NamedSharding(mesh_of(count), spec) for spec in (_WHOLE, _SPLIT)]

@@ -36,13 +36,13 @@ class Case(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """By name, such as `lstm t=100`."""
+    """Return the cases by name, such as `lstm t=100`."""
     sizes, lengths = ((4, 8), QUICK_LENGTHS) if options.quick else ((64, 128), LENGTHS)
     return {f"{cell} t={t}": Case(cell, t, *sizes) for cell in NAMES for t in lengths}
 
 
 def trainers(case: Case, devices: int) -> list[Trainer]:
-    """All that can be timed here, from the same parameters and on the same batch; those of rnngen first."""
+    """Return all trainers that can be timed here, with the same parameters and batch; those of rnngen first."""
     task = TASKS["adding"](case.t)
     model = build_model([CELLS[case.cell](case.h)], task.data.input_spec, task.objective.head, task.objective.loss)
     optimizer = build_optimizer("adam", RATE, steps=1000, clip_norm=1.0)
@@ -68,7 +68,7 @@ def check_losses(case: Case, found: list[Trainer]) -> None:
 
 
 def measure(case: Case, options: Options) -> list[Row]:
-    """Rows of training steps that were seen to do the same to the loss."""
+    """Return rows of training steps that were checked to change the loss alike."""
     found = trainers(case, options.devices)
     check_losses(case, found)
     devices = {x.name: x.devices for x in found}
@@ -78,7 +78,7 @@ def measure(case: Case, options: Options) -> list[Row]:
 
 
 def summarise(rows: list[Row]) -> list[Row]:
-    """Per cell, geometric means over lengths of the median paired ratios."""
+    """Return, per cell, geometric means over lengths of the median paired ratios."""
 
     def mean(cell, contender, field):
         return geometric_mean([r[field] for r in rows if (r["cell"], r["contender"]) == (cell, contender)])

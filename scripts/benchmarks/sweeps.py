@@ -1,6 +1,6 @@
-"""A whole sweep, start-up and compilation included, against what users write instead; and what the driver itself costs.
+"""A whole sweep with start-up and compilation, against what users write instead; and the cost of the driver itself.
 
-Two are no contenders but floors. "ideal": the time of the compiled steps of all trials alone, shared out over all
+Two are floors, not contenders. "ideal": the time of the compiled steps of all trials alone, shared out over all
 cores. "bare steps": the same steps in two processes that import what they need, compile them and do nothing else.
 """
 
@@ -56,7 +56,7 @@ class Driver(NamedTuple):
 
 
 def cases(options: Options) -> dict[str, Any]:
-    """A sweep of some trials, the same with ten times the steps, and a driver of many empty trials."""
+    """Return a sweep of some trials, the same with ten times the steps, and a driver of many empty trials."""
     if options.quick:
         return {"sweep": Sweep(("rnn",), 1, 8, 4, 4, 3), "driver": Driver(20)}
     sweep = Sweep(("rnn", "gru", "lstm"), 8, 100, 64, 20, 300)
@@ -64,7 +64,7 @@ def cases(options: Options) -> dict[str, Any]:
 
 
 def measure(case: Sweep | Driver, options: Options) -> list[Row]:
-    """A row a contender, or a row a part of the driver's work."""
+    """Return a row a contender, or a row a part of the driver's work."""
     if isinstance(case, Driver):
         return _driver(case, options)
     repeats = options.repeats_or(3)
@@ -93,7 +93,7 @@ def _timed(name: str, call: Any) -> float:
 
 
 def _cold(call: Callable[[Sweep, str], list[float]]) -> Callable[[Sweep, str], list[float]]:
-    """The call where no program was compiled before."""
+    """Return the call with an empty cache of programs."""
 
     def run(case: Sweep, kept: str) -> list[float]:
         with tempfile.TemporaryDirectory() as cache:
@@ -120,7 +120,7 @@ def _flax(case: Sweep, kept: str) -> list[float]:
 
 
 def _bare_kept(case: Sweep, cache: str) -> list[float]:
-    """The last cell, which is the slowest, in a process and on a core of its own, the others in one beside it."""
+    """Run the last cell, the slowest, in a process on a core of its own, and the others in one beside it."""
     shares = [share for share in (case.cells[:-1], case.cells[-1:]) if share]
 
     def start(core: int, share: tuple[str, ...]) -> str:
@@ -131,7 +131,7 @@ def _bare_kept(case: Sweep, cache: str) -> list[float]:
 
 
 def _keeping(cache: str) -> dict[str, str]:
-    """The environment in which compiled programs are kept there, all of them."""
+    """Return an environment in which all compiled programs are cached in a folder."""
     return {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
@@ -148,7 +148,7 @@ def _python(case: Sweep, arguments: list[str], **environment: str) -> str:
 
 
 def _ideal(case: Sweep) -> float:
-    """Seconds of the trials' compiled training steps, each on one core, over all cores."""
+    """Return seconds of the trials' compiled training steps, each on one core, over all cores."""
     spent, all_cores = 0.0, cores()
     os.sched_setaffinity(0, all_cores[:1])  # compiled loops take all that there are
     try:

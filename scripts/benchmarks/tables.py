@@ -6,7 +6,7 @@ from .protocol import Row
 
 
 def table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> str:
-    """Rows under headers, the first column flush left, the others flush right."""
+    """Format rows under headers, the first column flush left, the others flush right."""
     cells = [list(columns)] + [[show(row) for show in columns.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(_line(line, widths) for line in cells)
@@ -20,22 +20,22 @@ def _line(line: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def text(field: str) -> Callable[[Row], str]:
-    """The field as it is, nothing where a row has none."""
+    """Return a formatter of a field as it is, "" where a row has none."""
     return lambda row: str(row.get(field, ""))
 
 
 def number(field: str, digits: int = 2, scale: float = 1.0) -> Callable[[Row], str]:
-    """The field times `scale`; a dash where a row has none."""
+    """Return a formatter of a field times `scale`; a dash where a row has none."""
     return lambda row: "-" if row.get(field) is None else f"{scale * row[field]:.{digits}f}"
 
 
 def milliseconds(field: str = "seconds") -> Callable[[Row], str]:
-    """Seconds as milliseconds."""
+    """Return a formatter of seconds as milliseconds."""
     return number(field, 3, 1e3)
 
 
 def interval(field: str) -> Callable[[Row], str]:
-    """The field with its 95 % interval."""
+    """Return a formatter of a field with its 95 % interval."""
 
     def show(row: Row) -> str:
         if row.get(field) is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import bootstrap
 
 from .protocol import Row
 
@@ -27,9 +28,11 @@ class Estimate(NamedTuple):
 def interleaved(
     calls: Mapping[str, Callable[[], Any]], repeats: int, *, warm: int = 2, before: Callable[[], Any] | None = None
 ) -> dict[str, list[float]]:
-    """{contender: seconds of each repeat}. A call returns when its work is done.
+    """Return {contender: seconds of each repeat}. A call returns when its work is done.
 
-    warm: rounds that are not counted. before: what each call needs first, not counted either.
+    Args:
+      warm: rounds that are not counted.
+      before: called before each call, not counted either.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     enabled = gc.isenabled()
@@ -68,24 +71,30 @@ def _time(call: Callable[[], Any], before: Callable[[], Any] | None) -> float:
 def bootstrap_interval(
     values: Sequence[float], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of the median of `values`; the same for the same values and seed."""
-    index = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    medians = np.median(np.asarray(values, float)[index], axis=1)
-    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
+    """Return the percentile bootstrap interval of the median of `values`; the same for the same values and seed."""
+    if len(values) == 1:  # which SciPy refuses
+        return values[0], values[0]
+    found = bootstrap(
+        (values,), np.median, n_resamples=resamples, confidence_level=level, method="percentile",
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    low, high = found.confidence_interval
     return float(low), float(high)
 
 
 def paired_ratio(times: Sequence[float], base: Sequence[float]) -> Estimate:
-    """The median over repeats of times / base, both `[repeats]`."""
+    """Return the median over repeats of times / base, both `[repeats]`."""
     ratios = [a / b for a, b in zip(times, base, strict=True)]
     return Estimate(float(np.median(ratios)), *bootstrap_interval(ratios))
 
 
 def compared(times: Mapping[str, Sequence[float]], bases: Mapping[str, str]) -> list[Row]:
-    """A row a contender, from {contender: seconds}: medians, repeats, and a paired ratio for each entry of `bases`.
+    """Return a row a contender: medians, repeats, and a paired ratio for each entry of `bases`.
 
-    bases: {field: contender}; the row gets the ratio of its times to that contender's as `field`, and its interval as
-      `field_interval`. A contender that was not timed gives no such field.
+    Args:
+      times: {contender: seconds}.
+      bases: {field: contender}; the row gets the ratio of its times to that contender's as `field`, and its interval as
+        `field_interval`. A contender that was not timed gives no such field.
     """
     rows = []
     for name, seconds in times.items():
@@ -99,14 +108,14 @@ def compared(times: Mapping[str, Sequence[float]], bases: Mapping[str, str]) -> 
 
 
 def geometric_mean(values: Sequence[float]) -> float | None:
-    """None of nothing."""
+    """Return the geometric mean; None of no values."""
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
 
 
 def growth_exponent(lengths: Sequence[float], values: Sequence[float]) -> float | None:
-    """p where values grow as length^p: the slope of log against log over the upper half of the lengths.
+    """Return p where values grow as length^p: the slope of log against log over the upper half of the lengths.
 
-    Short sequences cost what a call costs, whatever their length. None where the upper half is a single length.
+    The cost of a call dominates on short sequences. None where the upper half is a single length.
     """
     pairs = sorted(zip(lengths, values, strict=True))
     upper = np.log(np.asarray(pairs[len(pairs) // 2 :], float))

@@ -11,7 +11,7 @@ from .contenders import Layer, jax_layer
 
 
 def layers(cell: str, params: dict[str, np.ndarray], xs: np.ndarray) -> list[Layer]:
-    """The cell over xs `[t, b, d]` with rnngen's parameters; nothing where Equinox has no such cell."""
+    """Return the cell over xs `[t, b, d]` with rnngen's parameters; nothing where Equinox has no such cell."""
     if cell == "rnn":
         return []
     module, hidden = _module(cell, params), params["recurrent_kernel"].shape[0]

@@ -17,7 +17,7 @@ CELLS: dict[str, Any] = {"lstm": nnx.OptimizedLSTMCell, "gru": nnx.GRUCell, "rnn
 
 
 def layers(cell: str, params: dict[str, np.ndarray], xs: np.ndarray) -> list[Layer]:
-    """The cell over xs `[t, b, d]` with rnngen's parameters."""
+    """Return the cell over xs `[t, b, d]` with rnngen's parameters."""
     parts: Any = nnx.split(_module(cell, params), nnx.Param, ...)
     graph, weights, rest = parts
 
@@ -29,7 +29,7 @@ def layers(cell: str, params: dict[str, np.ndarray], xs: np.ndarray) -> list[Lay
 
 
 def trainers(cell: str, params: dict[str, Any], inputs: np.ndarray, targets: np.ndarray, rate: float) -> list[Trainer]:
-    """Clipped Adam on the last step's squared error: inputs `[t, b, d]`, targets `[b, 1]`."""
+    """Return clipped Adam on the last step's squared error: inputs `[t, b, d]`, targets `[b, 1]`."""
     model = _Regressor(cell, params)
     rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
     optimizer = nnx.Optimizer(model, rule, wrt=nnx.Param)

@@ -13,7 +13,7 @@ from .contenders import Layer, jax_layer
 
 
 def layers(cell: str, params: dict[str, np.ndarray], xs: np.ndarray) -> list[Layer]:
-    """The cell over xs `[t, b, d]` with rnngen's parameters, or what comes nearest."""
+    """Return the cell over xs `[t, b, d]` with rnngen's parameters, or the nearest cell."""
     import haiku as hk
 
     hidden = params["recurrent_kernel"].shape[0]
@@ -43,7 +43,7 @@ def _lstm(params):
 
 
 def _swapped(array: np.ndarray) -> np.ndarray:
-    """Gates i, f, g, o to i, g, f, o along the last axis, and back."""
+    """Reorder gates i, f, g, o to i, g, f, o along the last axis, and back."""
     i, f, g, o = np.split(array, 4, axis=-1)
     return np.concatenate([i, g, f, o], axis=-1)
 

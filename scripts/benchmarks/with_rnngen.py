@@ -1,11 +1,11 @@
 """rnngen's own layers and training steps."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from rnngen import unroll
@@ -15,12 +15,12 @@ from rnngen.training import Optimizer
 from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch
 
-from .contenders import Layer, Trainer
+from .contenders import Layer, Trainer, compiled_layer
 from .sharding import place, split_forward, split_gradient
 
 
 def layer(name: str, cell: Cell, params: Any, xs: Any, engine: str | Mapping, count: int = 1) -> Layer:
-    """The cell over xs `[t, b, d]`, b split over `count` devices."""
+    """Return the cell over xs `[t, b, d]`, b split over `count` devices."""
 
     def run(params, xs):
         return unroll(cell, params, xs, engine=engine)[1]
@@ -28,19 +28,12 @@ def layer(name: str, cell: Cell, params: Any, xs: Any, engine: str | Mapping, co
     def loss(params, xs):
         return jnp.mean(run(params, xs) ** 2)
 
-    params, xs = place(params, xs, count)
-    forward, both = jax.jit(split_forward(run, count)), jax.jit(split_gradient(loss, count))
-    return Layer(
-        name,
-        lambda: jax.block_until_ready(forward(params, xs)),
-        lambda: jax.block_until_ready(both(params, xs)),
-        lambda result: (float(result[0]), np.asarray(result[1]["recurrent_kernel"])),
-        devices=count,
-    )
+    both, kernel = split_gradient(loss, count), itemgetter("recurrent_kernel")
+    return compiled_layer(name, split_forward(run, count), both, place(params, xs, count), kernel, devices=count)
 
 
 def trainer(name: str, model: Model, optimizer: Optimizer, params: Any, batch: Batch, count: int = 1) -> Trainer:
-    """Steps of the model on one batch, split over `count` devices."""
+    """Return steps of the model on one batch, split over `count` devices."""
     gradient = loss_and_gradient(model, mesh_of(count))
 
     @jax.jit

@@ -17,18 +17,18 @@ ONE_THREAD = "torch, 1 thread"
 
 
 def layers(cell: str, params: dict[str, np.ndarray], xs: np.ndarray) -> list[Layer]:
-    """The cell over xs `[t, b, d]` with rnngen's parameters."""
+    """Return the cell over xs `[t, b, d]` with rnngen's parameters."""
     return [_layer(name, threads, cell, params, xs) for name, threads in thread_counts().items()]
 
 
 def trainers(cell: str, params: dict[str, Any], inputs: np.ndarray, targets: np.ndarray, rate: float) -> list[Trainer]:
-    """Clipped Adam on the last step's squared error: inputs `[t, b, d]`, targets `[b, 1]`."""
+    """Return clipped Adam on the last step's squared error: inputs `[t, b, d]`, targets `[b, 1]`."""
     arguments = (cell, params, inputs, targets, rate)
     return [_trainer(name, threads, *arguments) for name, threads in thread_counts().items()]
 
 
 def thread_counts() -> dict[str, int]:
-    """Contender's name -> threads it runs on."""
+    """Return contender's name -> its number of threads."""
     cores = count_cores()
     return {"torch": cores} | ({ONE_THREAD: 1} if cores > 1 else {})
 

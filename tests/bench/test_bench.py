@@ -235,7 +235,7 @@ def test_a_table_lines_up():
 )
 def test_a_record_names_the_vectors_that_the_loops_have(monkeypatch, march, processor, level):
     monkeypatch.setenv("RNNGEN_MARCH", march)
-    monkeypatch.setattr(machine.building, "processor", lambda: processor)
+    monkeypatch.setattr(machine.build, "processor", lambda: processor)
     assert machine.vector_level() == level
 
 

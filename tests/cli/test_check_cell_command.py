@@ -20,7 +20,7 @@ def test_a_good_cell(capsys):
     said = capsys.readouterr().out
     assert "my_lab:leaky(leak=0.99, hidden_dim=4)\n" in said
     assert "halves every 69 steps" in said  # ln 2 / -ln 0.99
-    assert 'config.cell = component("my_lab:leaky", ...)' in said
+    assert 'all checks pass; in a config: config.cell = component("my_lab:leaky", ...)' in said
 
 
 @pytest.mark.slow

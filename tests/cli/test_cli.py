@@ -48,6 +48,7 @@ def test_train_then_again_then_another_config(tmp_path, capsys):
     assert main(["train", ADDING, f"--workdir={folder}", *SMALL]) == 0
     out = capsys.readouterr().out
     assert "finished at step 4: test" in out
+    assert "; memoryless baseline 0.1" in out
     assert "half-life of the gradient" in out
     assert RunFolder(folder).config()["cell"]["kwargs"]["hidden_dim"] == 4
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
@@ -218,7 +219,7 @@ def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
         assert re.search(r"(19|20)\d\d", said), f"{name} names no paper"
         assert " = " in said or name in ("residual", "variational_dropout", "zoneout"), f"{name} shows no equation"
     assert "Affine structure, diagonal; engines scan, scan (remat), fused, associative, newton" in found["mingru"]
-    assert "Gated structure; engines scan, scan (remat), fused, fused (by hand), newton" in found["lstm"]
+    assert "Gated structure; engines scan, scan (remat), fused, fused (handwritten), newton" in found["lstm"]
     assert "no structure declared; engines" in found["zoneout"]
     assert "Omega of Pascanu" in out  # of all the others, the whole documentation
 
@@ -369,7 +370,7 @@ def test_status_of_a_sweep_under_way(tmp_path, capsys):
         (LISTED, "--launch.executor.kwargs.worker=3", "launch.executor.kwargs.worker: local has no such argument"),
         (LISTED, "--launch.executr=x", "launch.executr: no such key; did you mean 'executor'?"),
         (LISTED, "--launch.pack=some", "launch.pack: must be auto, off or a positive number, got 'some'"),
-        (LISTED, "--launch.log=tensorbord", "launch.log: unknown sink 'tensorbord'; did you mean 'tensorboard'?"),
+        (LISTED, "--launch.log=tensorbord", "launch.log: unknown tracker 'tensorbord'; did you mean 'tensorboard'?"),
         (LISTED, "--detach", "--detach: jobs of the executor 'local' end with this process"),
         (SEARCHED, "--detach", "--detach: what a search by results tries next needs a driver that stays"),
         (SWEEP + "get_sweep = lambda: search(space={'seed': loguniform(0, 1)})", "", "a log range must lie above zero"),

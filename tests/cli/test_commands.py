@@ -17,10 +17,10 @@ OPTIONS = {
     "status": ["DIR"],
     "sample": [
         *("RUN", "--prompt", "--prompt_file", "--length", "--temperature", "--top_k", "--top_p"),
-        *("--batch", "--seed", "--out"),
+        *("--batch", "--seed", "--trust", "--out"),
     ],
-    "score": ["RUN", "--text", "--file"],
-    "inspect": ["RUN", "--text", "--file", "--steps"],
+    "score": ["RUN", "--text", "--file", "--trust"],
+    "inspect": ["RUN", "--text", "--file", "--steps", "--trust"],
     "report": ["DIR"],
     "export": ["DIR", "OUT"],
     "doctor": ["DIR"],

@@ -4,8 +4,8 @@ import pytest
 from real_data import error_line
 
 from rnngen.datasets import paths
-from rnngen.datasets.fetch import cache_folder
 from rnngen.datasets.paths import existing, find_files
+from rnngen.runtime import cache_folder
 
 ONE = ("input.txt",)
 TWO = ("a.mat", "b.mat")

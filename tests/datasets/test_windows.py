@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnngen.datasets import windows
+from rnngen.datasets import windows
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.windows import chunks_of, rows, stream_places, stream_sample, warmup_of, whole_sample
-from rnngen.tasks import windows
 
 LENGTHS = np.array([5, 2, 9, 4, 4])
 STARTS = np.array([0, 5, 7, 16, 20])

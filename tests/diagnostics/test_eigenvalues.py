@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_model, noise, one_cell, random_params, unrolled
+from conftest import counting_cell, make_model, noise, one_cell, random_params, unrolled
 from test_jacobian_products import linear
 
-from rnngen.cells import Cell
 from rnngen.diagnostics import recurrent_eigenvalues
 from rnngen.diagnostics.eigenvalues import eigenvalues, kernel_eigenvalues, step_jacobians
 
@@ -75,12 +74,7 @@ def test_the_kernels_of_a_models_layers_are_told_apart():
 
 @pytest.mark.slow
 def test_a_masked_step_is_the_identity_a_reset_zero_and_integers_go_along():
-    counting = Cell(
-        init=lambda key, d: {},
-        init_carry=lambda params, batch: {"h": jnp.zeros((*batch, 2)), "n": jnp.zeros(batch, jnp.int32)},
-        step=lambda p, c, u: ({"h": c["h"] * c["n"][..., None].astype(jnp.float32) + u, "n": c["n"] + 1}, c["h"]),
-        output_dim=2,
-    )
+    counting = counting_cell(lambda h, n, u: h * n.astype(jnp.float32) + u)
     options = {"mask": jnp.ones((T, B), bool).at[2].set(False), "resets": jnp.zeros((T, B), bool).at[4].set(True)}
     found = step_jacobians(counting, {}, jnp.zeros((T, B, 2)), steps=(1, 2, 3, 4, 5), **options)
     # The step multiplies by the counter, which does not count at step 2 and starts again at step 4.

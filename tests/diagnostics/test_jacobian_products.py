@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, noise, one_cell, random_params
+from conftest import counting_cell, double, noise, one_cell, random_params
 
 from rnngen.cells import Cell
 from rnngen.diagnostics import jacobian_products
@@ -157,12 +157,7 @@ def test_what_a_reset_cuts_is_minus_infinity_and_a_mask_is_the_identity():
 
 @pytest.mark.slow
 def test_integer_leaves_are_carried_and_nan_is_shown():
-    counting = Cell(
-        init=lambda key, d: {},
-        init_carry=lambda params, batch: {"h": jnp.zeros((*batch, 2)), "n": jnp.zeros(batch, jnp.int32)},
-        step=lambda p, c, u: ({"h": c["h"] * jnp.array([0.5, 0.25]) + u, "n": c["n"] + 1}, c["h"]),
-        output_dim=2,
-    )
+    counting = counting_cell(lambda h, n, u: h * jnp.array([0.5, 0.25]) + u)
     xs = jnp.zeros((5, 3, 2))
     found = products_of(counting, {}, xs, lags=(4,)).log_singular_values
     np.testing.assert_allclose(found, np.broadcast_to(4 * np.log([0.5, 0.25]), (1, 3, 2)), rtol=1e-5)

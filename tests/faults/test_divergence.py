@@ -1,4 +1,4 @@
-"""Promise 6: a loss that is no number ends a trial, or is backed off from, as its config says; nothing else suffers."""
+"""Promise 6: a loss that is not finite ends a trial or is backed off from, as its config says; nothing else suffers."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def test_stop_keeps_the_best_and_the_last_good_checkpoint(tmp_path, faults, numb
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.params, state.best)))
     assert np.isfinite(result["metrics"]["test"]["loss"])
     assert result["chosen_step"] <= 4
-    faults.tell("a loss that is no number: stop", 1, [])
+    faults.tell("a loss that is not finite: stop", 1, [])
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_skip_update_passes_over_what_is_broken_and_nothing_else(tmp_path, fault
         params = jax.tree.map(lambda p, g: p - 1e-2 * jnp.minimum(1.0, 1.0 / size) * g, params, found)  # noqa: B023
     for ours, theirs in zip(jax.tree.leaves(final(folder, experiment).params), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    faults.tell("a loss that is no number: skip_update", 1, [])
+    faults.tell("a loss that is not finite: skip_update", 1, [])
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_restore_goes_back_with_smaller_updates_until_it_holds(tmp_path, faults,
         trained(tmp_path / f"cut{at}", config, at)
         trained(tmp_path / f"cut{at}", config)
         lost += [] if numbers(tmp_path / f"cut{at}") == whole else [at]
-    faults.tell("a loss that is no number: restore, and cut", tried, lost)
+    faults.tell("a loss that is not finite: restore, and cut", tried, lost)
 
 
 @pytest.mark.slow

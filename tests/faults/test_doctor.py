@@ -67,7 +67,7 @@ def test_a_run_that_is_trained_now(capsys, tmp_path):
 
 def test_a_sweep_names_only_the_trials_that_have_something(capsys, tmp_path):
     (tmp_path / "sweep.json").write_text(
-        json.dumps({"config": small(), "trials": [{"id": i, "overrides": {}, "labels": {}} for i in "abc"]})
+        json.dumps({"config": small().to_dict(), "trials": [{"id": i, "overrides": {}, "labels": {}} for i in "abc"]})
     )
     for name in "ab":
         trained(tmp_path / "trials" / name, small(steps=2))

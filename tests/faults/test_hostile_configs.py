@@ -10,8 +10,9 @@ from mutate import ODD, Mutator, within
 
 from rnngen.cells import CELLS
 from rnngen.cli.main import main
-from rnngen.config import COMPONENTS, base_config, build, component, resolve
+from rnngen.config import base_config, build, component, resolve
 from rnngen.config.check import ConfigError, call, set_override
+from rnngen.config.resolve import COMPONENTS
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.models.stack import count_params
@@ -47,7 +48,7 @@ def small(cell, task, **more):
     config["diagnose"] = {"every": 2, "what": [component("gradient_flow").to_dict()], "examples": 2}
     for place, value in more.items():
         set_override(config, place.replace("__", "."), value)
-    return resolve(config)
+    return resolve(config).to_dict()
 
 
 BASES = [small(cell, task) for cell, task in itertools.product(CELLS, sorted(set(TASKS) - READING | {"text"}))]

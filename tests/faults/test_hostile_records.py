@@ -37,7 +37,7 @@ def text_config(**changes):
 
 def fill(path, cell, length, seed, status="finished"):
     """A run's folder by hand, with every kind of row."""
-    folder, config = RunFolder(path), text_config(seed=seed)
+    folder, config = RunFolder(path), text_config(seed=seed).to_dict()
     config["cell"]["name"] = cell
     folder.start(config, seed=seed, device="cpu of mine x1")
     for step in (0, 100):
@@ -77,7 +77,7 @@ def made(tmp_path_factory):
     """A folder with a run that was trained, a sweep, a search and the sweep packed."""
     place = tmp_path_factory.mktemp("made")
     run(text_config(), place / "run")
-    trials, search = [], text_config()
+    trials, search = [], text_config().to_dict()
     for cell in ("gru", "rnn"):
         for length in (5, 6, 7):
             for seed in (0, 1):
@@ -89,7 +89,7 @@ def made(tmp_path_factory):
     (place / "sweep" / "trials" / "rnn70" / "result.json").unlink()
     (place / "sweep" / "trials" / "rnn60" / "samples").mkdir()
     (place / "sweep" / "trials" / "rnn60" / "samples" / "a.txt").write_text("to be")
-    write_json(place / "sweep" / "sweep.json", {"config": text_config(), "trials": trials})
+    write_json(place / "sweep" / "sweep.json", {"config": text_config().to_dict(), "trials": trials})
     for number, rate in enumerate((0.1, 0.2, 0.3)):
         path = place / "search" / "trials" / f"rate{number}"
         fill(path, "gru", number + 1, 0)
@@ -191,7 +191,7 @@ def test_mutated_runs_that_are_gone_on_with(faults, made):
 
 def claims(folder):
     """What a sweep does with its folder before it runs."""
-    base, search = text_config(), {"method": "tpe", "metric": "loss", "mode": "min", "trials": 4}
+    base, search = text_config().to_dict(), {"method": "tpe", "metric": "loss", "mode": "min", "trials": 4}
     trial = plan.Trial("gru50", {}, base, {})
     yield "claim", lambda: plan.claim(folder, base, [trial])
     yield "claim_search", lambda: plan.claim_search(folder, base, search)

@@ -143,7 +143,7 @@ def test_what_comes_to_no_row_in_time_is_ended(tmp_path):
     """A thread hears the signal while the main one is in C, here in minutes of hashing."""
     program = (
         "import hashlib; from rnngen.storage import preemption\n"
-        "with stopping.listening(grace=0.3):\n"
+        "with preemption.listening(grace=0.3):\n"
         "    print('here', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
     )
     process = subprocess.Popen(

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rnngen
 from rnngen import report
-from rnngen.config import build
 from rnngen.config.check import ConfigError
 from rnngen.datasets import CODECS
 from rnngen.runs import open_sweep
+from rnngen.storage import trust
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 
@@ -97,29 +98,67 @@ def test_the_search_finds_what_it_looks_for(code):
     assert list(suspicions(ast.parse(code)))
 
 
-@pytest.mark.parametrize(
-    ("name", "kwargs"),
-    [("os:system", {"command": "touch {}"}), ("subprocess:getoutput", {"cmd": "touch {}"}), ("builtins:open", {}),
-     ("rnngen.config.check:load_module", {"path": "{}"}), ("pandas:read_pickle", {}), ("posix:system", {}),
-     ("pathlib:Path.touch", {}), ("rnngen.runs.records:subprocess", {}), ("jax.numpy:load", {"file": "{}"})],
-)  # fmt: skip
-@pytest.mark.parametrize("part", ["cell", "task", "optim", "head_init"])
-def test_a_config_names_no_function_that_runs_commands(tmp_path, name, kwargs, part):
+NAMED = [
+    ("os:system", {"command": "touch {}"}), ("pathlib:Path", {"args": "{}"}), ("pandas:read_pickle", {}),
+    ("rnngen.storage.jsonl:replace", {"path": "{}"}), ("my_lab:leaky", {"hidden_dim": 3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kwargs"), NAMED)
+@pytest.mark.parametrize("part", ["cell", "task", "head_init", "codec"])
+def test_a_folder_made_elsewhere_imports_nothing_that_it_names(tmp_path, capsys, name, kwargs, part):
+    """Its records are read; whoever wants its model is told what that would import, and says so or does not."""
+    from rnngen.cli.main import main
     from rnngen.config import base_config, resolve
 
-    config, ran = base_config().to_dict(), tmp_path / "ran"
-    at = config["model"] if part == "head_init" else config
-    filled = {key: value.format(ran) for key, value in kwargs.items()}
-    at[part] = at[part] | {"name": name, "kwargs": filled}
-    with pytest.raises(ConfigError):
-        build(resolve(config))
+    config, ran = resolve(base_config()).to_dict(), tmp_path / "ran"
+    named = {"name": name, "kwargs": {key: str(value).format(ran) for key, value in kwargs.items()}}
+    folder = RunFolder(tmp_path / "run")
+    folder.start(config)
+    if part == "codec":
+        folder.describe(named)
+    else:
+        (config["model"] if part == "head_init" else config)[part] = named
+        write_json(folder.path / "config.json", config)
+    module = name.split(":")[0]
+    for command in ("sample", "score") if part == "codec" else ("inspect",):
+        assert main([command, str(folder.path)]) == 2
+        assert f"would import {module}: say --trust" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=f"would import {re.escape(module)}"):
+        rnngen.open(folder.path).restore()
+    assert len(rnngen.load(folder.path, "results")) == 1
+    assert main(["status", str(folder.path)]) == 2
     assert not ran.exists()
+
+
+def test_a_folder_of_ones_own_is_known_by_its_signature(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    config = {"cell": {"name": "my_lab:leaky", "kwargs": {}}}
+    folder = RunFolder(tmp_path / "run")
+    folder.start(config)
+    assert trust.is_own(folder.path)
+    assert (tmp_path / "state" / "rnngen" / "key").stat().st_mode & 0o777 == 0o600
+    write_json(folder.path / "config.json", {"cell": {"name": "os:system", "kwargs": {}}})
+    assert not trust.is_own(folder.path)
+    folder.start(config)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    assert not trust.is_own(folder.path)
+    RunFolder(tmp_path / "plain").start({"cell": {"name": "gru", "kwargs": {}}})
+    assert not (tmp_path / "plain" / "signature").exists()
 
 
 HOSTILE = (
     "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "\" onmouseover=\"alert(1)", "' onload='x",
-    "javascript:alert(1)", "&lt;b&gt;&amp;", "</style><h1 id=evil>", "]]><evil>", "$title $body {x}", "</pre></title>",
+    "javascript:alert(1)", "&lt;b&gt;&amp;", "</style><h1 id=evil>", "]]><evil>",
+    "{{ name }} {% raw %} {# {x} #}", "</pre></title>",
 )  # fmt: skip
+
+
+def test_no_template_lets_markup_through():
+    templates = [*(ROOT / "report" / "templates").glob("*.html")]
+    assert templates
+    for template in templates:
+        assert not re.search(r"\bsafe\b|autoescape", template.read_text()), template
 
 
 class Seen(HTMLParser):

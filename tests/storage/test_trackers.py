@@ -40,7 +40,7 @@ def test_packed_runs_have_a_hook_each(tmp_path):
 @pytest.mark.slow
 def test_a_hook_that_fails_is_dropped_and_the_run_goes_on(tmp_path, capsys):
     assert run(config(), tmp_path, log=["my_lab:failing", "my_lab:collecting"])["status"] == "finished"
-    assert capsys.readouterr().err == "rnngen: sink my_lab:failing dropped: ConnectionError: no route to host\n"
+    assert capsys.readouterr().err == "rnngen: tracker my_lab:failing dropped: ConnectionError: no route to host\n"
     assert (tmp_path / "collected.txt").read_text().endswith("closed\n")
 
 
@@ -69,7 +69,7 @@ def records(data):
 
 
 def test_names_that_cannot_be(monkeypatch):
-    with pytest.raises(ValueError, match="unknown sink 'tensorbord'; did you mean 'tensorboard'"):
+    with pytest.raises(ValueError, match="unknown tracker 'tensorbord'; did you mean 'tensorboard'"):
         check(["tensorbord"])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"tensorboardX is not installed: pip install 'rnngen\[tensorboard\]'"):

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import assert_close, make_experiment, make_model
+from conftest import assert_close, make_experiment, make_model, means
 
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks import adding
 from rnngen.training import DiagnosticsConfig, TrainConfig, checkpoint, fit, init_state
 from rnngen.training import state as train_state
-from rnngen.training.state import evaluate, means, split_batches, train_steps
+from rnngen.training.state import evaluate, split_batches, train_steps
 
 WALL_CLOCK = ("seconds", "steps_per_second", "cost_seconds")
 

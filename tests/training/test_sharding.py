@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_experiment, make_model
+from conftest import assert_close, make_experiment, make_model, means
 
 from rnngen.cells import CELLS
 from rnngen.engines.cpu import calibration
@@ -15,7 +15,7 @@ from rnngen.training import compiled, init_state
 from rnngen.training.compiled import compiled_steps, mesh_of_run, place
 from rnngen.training.regularizers import flossing
 from rnngen.training.sharding import loss_and_gradient, loss_sums, mesh_for, mesh_of
-from rnngen.training.state import evaluate, means, split_batches, train_steps
+from rnngen.training.state import evaluate, split_batches, train_steps
 
 ALONE = mesh_of(1)
 

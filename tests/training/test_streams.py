@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, make_model
+from conftest import assert_close, make_model, means
 
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.generative import generative
@@ -21,7 +21,7 @@ from rnngen.training import (
     init_state,
 )
 from rnngen.training.sharding import loss_and_gradient, mesh_of
-from rnngen.training.state import evaluate, means, split_batches
+from rnngen.training.state import evaluate, split_batches
 
 WALL_CLOCK = ("seconds", "steps_per_second", "data_wait")
 SYMBOLS = "\nabcd"

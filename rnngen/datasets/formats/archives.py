@@ -1,4 +1,4 @@
-"""Archives of files, unpacked without trust: nothing they hold can end up outside of the folder."""
+"""Safe unpacking of untrusted archives: nothing is written outside of the folder."""
 
 import lzma
 import os
@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from rnngen.datasets.fetch import cache_folder
-from rnngen.storage.jsonl import one_line
+from rnngen.registry import one_line
+from rnngen.runtime import cache_folder
 from rnngen.storage.provenance import sha256_of
 
-MOST_BYTES = 2**35  # of all files together; a small archive can hold any number of zeros
+MOST_BYTES = 2**35  # of all files; a small archive can unpack to any number of zeros
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 _OF_PYTHON = (OSError, EOFError, RuntimeError, UnicodeDecodeError, OverflowError)
 _BROKEN = (*_OF_PYTHON, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 
 
 def is_archive(path: Path) -> bool:
-    """Whether its name ends as that of an archive that `extract` reads."""
+    """Return True if the name has the suffix of an archive that `extract` reads."""
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
 def unpacked(archive: Path) -> Path:
-    """The folder in the cache with what the archive holds, named by its sha256 and made where it is not there yet."""
+    """Return the folder in the cache with the archive's files, named by its sha256 and unpacked if it is missing."""
     folder = cache_folder() / "unpacked" / sha256_of(archive)
     if not folder.is_dir():
         extract(archive, folder)
@@ -35,11 +35,11 @@ def unpacked(archive: Path) -> Path:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack the files of a .zip, .tar, .tar.gz or .tar.xz into `folder`, which is made: all of them or nothing.
+    """Unpack the files of a .zip, .tar, .tar.gz or .tar.xz into the new `folder`: all of them or none.
 
     Raises ValueError naming the entry for an absolute name, one with `..`, a link or a device, and where the archive
-    is damaged or holds more than `MOST_BYTES`. Links are refused wherever they lead: a chain of links that each stay
-    inside can still lead out.
+    is damaged or holds more than `MOST_BYTES`. All links are refused: a chain of links that each stay inside can still
+    lead outside.
     """
     if not is_archive(archive):
         raise ValueError(f"{archive} is not one of {', '.join(SUFFIXES)}")
@@ -52,7 +52,7 @@ def extract(archive: Path, folder: Path) -> None:
             for name, file in _zip_files(archive) if archive.name.lower().endswith(".zip") else _tar_files(archive):
                 left -= _write(whole / name, file, left)
         except _BROKEN as error:
-            reason = str(error).partition("\n")[0]  # tarfile's goes on with a line for every compression it tried
+            reason = str(error).partition("\n")[0]  # tarfile adds a line for every compression that it tried
             raise ValueError(f"{archive} cannot be unpacked: {one_line(reason, 200)}") from error
         try:
             os.rename(whole, folder)
@@ -62,7 +62,7 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def _write(path: Path, file: BinaryIO, left: int) -> int:
-    """Write a file of at most `left` bytes; returns how many it had."""
+    """Write a file of at most `left` bytes; return its size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with open(path, "wb") as out:
@@ -76,7 +76,7 @@ def _write(path: Path, file: BinaryIO, left: int) -> int:
 def _zip_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
-            mode = stat.S_IFMT(entry.external_attr >> 16)  # 0 where the writer says nothing
+            mode = stat.S_IFMT(entry.external_attr >> 16)  # 0 if the writer did not set it
             kind_is_known = mode in (0, stat.S_IFREG, stat.S_IFDIR)
             _check(archive, entry.filename, kind_is_known)
             if not entry.is_dir():

@@ -1,4 +1,4 @@
-"""Files of arrays: npz without pickles, and MATLAB's, with every failure one line that names file and array."""
+"""Files of arrays: npz without pickles, and MATLAB's; every error is one line that names file and array."""
 
 import subprocess
 import sys
@@ -9,19 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from rnngen.registry import nearest
-from rnngen.storage.jsonl import one_line
+from rnngen.registry import nearest, one_line
 
-# What a damaged file raises, beside what the reader of a form says of itself.
+# Errors of a damaged file, beside those of a format's own reader.
 _OF_PYTHON = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, MemoryError, OverflowError)
 _BROKEN = (*_OF_PYTHON, zipfile.BadZipFile, zlib.error)
 
 
 def open_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The named arrays of an npz file.
+    """Read the named arrays of an npz file.
 
-    Raises ValueError where it is no such file, lacks an array, or holds one of Python objects: those are pickles, which
-    run whatever code their writer put there, and are never loaded.
+    Raises ValueError where it is not an npz file, lacks an array, or holds one of Python objects: those are pickles,
+    which can run any code, and are never loaded.
     """
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not an npz file")
@@ -49,7 +48,7 @@ def _array(path: Path, arrays, name: str) -> np.ndarray:
 
 
 LARGEST = float(np.finfo(np.float32).max)
-# Arrays as they are, and a cell as its shape and its arrays by number. Without pickles, so that neither side runs code.
+# Arrays unchanged, and a cell as its shape and its arrays by number; without pickles, so that neither side runs code.
 _READ_MAT = """
 import sys
 import numpy as np
@@ -67,9 +66,9 @@ np.savez(out, allow_pickle=False, **arrays)
 
 
 def open_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The named variables of a MATLAB file up to version 7. Raises ValueError as `open_npz` does.
+    """Read the named variables of a MATLAB file up to version 7. Raises ValueError as `open_npz` does.
 
-    By scipy in a process of its own: a damaged file can end the one that reads it without an error.
+    scipy runs in a separate process, since a damaged file can crash it.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"

@@ -1,4 +1,4 @@
-"""The mu-law of telephony (ITU-T G.711's curve): sound in few levels, which lie closer where it is quiet."""
+"""The mu-law of telephony (ITU-T G.711's curve): sound in few levels, which are denser at small amplitudes."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ MAX_LEVELS = 1 << 16
 
 
 def mu_law(samples: np.ndarray, levels: int = 256) -> np.ndarray:
-    """The nearest of `levels` levels for samples `[...]` in [-1, 1]; uint8, uint16 above 256 levels. mu = levels - 1.
+    """Return the nearest of `levels` levels for samples `[...]` in [-1, 1]; uint8, or uint16 above 256 levels.
 
-    y = sign(x) ln(1 + mu |x|) / ln(1 + mu), and [-1, 1] is cut into `levels` even steps. Raises ValueError for a sample
-    outside of [-1, 1], NaN too, or levels that are not from 2 to 65536.
+    y = sign(x) ln(1 + mu |x|) / ln(1 + mu) with mu = levels - 1, and [-1, 1] is divided into `levels` even steps.
+    Raises ValueError for a sample outside of [-1, 1] or NaN, or levels that are not from 2 to 65536.
     """
     mu = _mu(levels)
     if not (np.abs(samples) <= 1).all():
@@ -22,7 +22,7 @@ def mu_law(samples: np.ndarray, levels: int = 256) -> np.ndarray:
 
 
 def inverse_mu_law(values: np.ndarray, levels: int = 256) -> np.ndarray:
-    """The samples in [-1, 1] that levels `[...]` stand for, float32."""
+    """Return the samples in [-1, 1] of levels `[...]`, float32."""
     mu = _mu(levels)
     curve = values.astype(np.float64) * (2 / mu) - 1
     return (np.sign(curve) * np.expm1(np.abs(curve) * np.log1p(mu)) / mu).astype(np.float32)

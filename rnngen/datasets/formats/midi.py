@@ -18,17 +18,17 @@ KEYS = 88
 LOWEST = 21  # the MIDI pitch of key 0
 PERCUSSION = 9  # channel 10, as musicians count
 VELOCITY = 80
-MOST_STEPS = 2**20  # days of music; a pause of a damaged file can last for years
-SLOWEST = 0xFFFFFF  # microseconds a beat, the most that a tempo has room for
-TICKS = 480  # about how many a beat has in files that are written
-FINEST = 4  # steps a beat of the grid that is looked for
+MOST_STEPS = 2**20  # days of music; in a damaged file a pause can last for years
+SLOWEST = 0xFFFFFF  # microseconds per beat, the largest value of a tempo
+TICKS = 480  # per beat, about, in files that are written
+FINEST = 4  # steps per beat of the finest grid
 
 Path = str | PathLike[str]
 Note = tuple[int, int, int]
 
 
 class Score(NamedTuple):
-    """notes: (start, end, key), in ticks as is the whole length. invalid: events of the file that were left out."""
+    """The notes (start, end, key) of a file and its length, all in ticks. invalid: the number of skipped events."""
 
     notes: list[Note]
     ticks: int
@@ -36,26 +36,26 @@ class Score(NamedTuple):
     invalid: int
 
     def spans(self, steps_per_beat: int) -> list[Note]:
-        """(first step, step after the last, key) of each note."""
+        """Return (first step, step after the last, key) of each note."""
         return [(*_steps(start, end, steps_per_beat, self.ticks_per_beat), key) for start, end, key in self.notes]
 
     def lies_on(self, steps_per_beat: int) -> bool:
-        """Whether a grid, whose steps divide `FINEST`, holds all that the finest one does."""
+        """Return True if a grid, whose steps divide `FINEST`, holds the same notes as the finest one."""
         finer = FINEST // steps_per_beat
         coarse = [(start * finer, end * finer, key) for start, end, key in self.spans(steps_per_beat)]
         return coarse == self.spans(FINEST)
 
 
 def read_midi(path: Path, steps_per_beat: int = 1, strict: bool = False) -> np.ndarray:
-    """The piano roll of a file, uint8 `[t, 88]` of 0 and 1: key j is the MIDI pitch 21 + j. A beat is a quarter note.
+    """Read a file as a piano roll, uint8 `[t, 88]` of 0 and 1: key j is the MIDI pitch 21 + j, a beat a quarter note.
 
-    A note is on in every step of which it fills at least half, and one too short for any in the step where it begins.
-    Notes outside the piano and percussion (channel 10) are left out, the pedal is not heard, and tempo makes no
-    difference. The roll ends with the last note, or with the last whole step of the file where that comes later.
-    An event that is not valid MIDI is left out, with a line on stderr; strict: the file is refused.
+    A note is on in every step of which it fills at least half; one too short for any, in the step where it begins.
+    Notes outside the piano, percussion (channel 10), pedal and tempo are ignored. The roll ends with the last note, or
+    with the last whole step of the file if that is later. Invalid events are skipped, with a line on stderr, or with
+    `strict` refused.
 
-    Raises ValueError naming the file where it is no MIDI file, does not count in beats, has no notes, or lasts more
-    than `MOST_STEPS`.
+    Raises ValueError naming the file where it is not a MIDI file, does not count in beats, has no notes, or has more
+    than `MOST_STEPS` steps.
     """
     check_positive(steps_per_beat=steps_per_beat)
     score = read_score(path, strict)
@@ -64,7 +64,7 @@ def read_midi(path: Path, steps_per_beat: int = 1, strict: bool = False) -> np.n
 
 
 def read_score(path: Path, strict: bool = False) -> Score:
-    """The notes of a file. Raises ValueError as `read_midi` does."""
+    """Read the notes of a file. Raises ValueError as `read_midi` does."""
     file, invalid = _open(path, strict)
     track = mido.merge_tracks(file.tracks)
     notes = list(_notes(track))
@@ -74,7 +74,7 @@ def read_score(path: Path, strict: bool = False) -> Score:
 
 
 def piano_roll(score: Score, steps_per_beat: int, path: Path) -> np.ndarray:
-    """The roll of a score, see `read_midi`, which was read from `path`."""
+    """Convert a score, which was read from `path`, to a roll, see `read_midi`."""
     spans = score.spans(steps_per_beat)
     steps = max(score.ticks * steps_per_beat // score.ticks_per_beat, *(end for _, end, _ in spans))
     if steps > MOST_STEPS:
@@ -86,13 +86,13 @@ def piano_roll(score: Score, steps_per_beat: int, path: Path) -> np.ndarray:
 
 
 def common_grid(scores: Iterable[Score]) -> int:
-    """The fewest steps a beat, 1, 2 or 4, on which the rolls of all scores hold the same notes as at 4."""
+    """Return the smallest number of steps per beat, 1, 2 or 4, at which all scores have the same notes as at 4."""
     left = list(scores)
     return next((steps for steps in (1, 2) if all(score.lies_on(steps) for score in left)), FINEST)
 
 
 def tell_invalid(scores: Mapping[FilePath, Score]) -> int:
-    """Say on stderr how many events were left out of files, if any, and return their number."""
+    """Report on stderr how many events of files were skipped, if any, and return their number."""
     counts = {path: score.invalid for path, score in scores.items() if score.invalid}
     total = sum(counts.values())
     if total:
@@ -105,8 +105,8 @@ def tell_invalid(scores: Mapping[FilePath, Score]) -> int:
 def write_midi(roll: np.ndarray, path: Path, seconds_per_step: float = 0.25, steps_per_beat: int = 1) -> None:
     """Write a roll `[t, 88]`, on where it is not 0; a key that is on in neighbouring steps is one held note.
 
-    `read_midi` at the same steps a beat gives the same roll, where any key is on.
-    Raises ValueError where the roll is not `[t, 88]`, or MIDI has no tempo for a step of this length.
+    `read_midi` with the same steps per beat returns the same roll, if any key is on. Raises ValueError where the roll
+    is not `[t, 88]`, or MIDI has no tempo for a step of this length.
     """
     check_positive(steps_per_beat=steps_per_beat)
     tempo = round(seconds_per_step * steps_per_beat * 1e6) if math.isfinite(seconds_per_step) else 0
@@ -127,7 +127,7 @@ def write_midi(roll: np.ndarray, path: Path, seconds_per_step: float = 0.25, ste
 
 
 def held_notes(roll: np.ndarray) -> list[tuple[int, int, int]]:
-    """(first step, step after the last, key) of every run of steps in which a key of a roll `[t, 88]` is on.
+    """Return (first step, step after the last, key) of every note of a roll `[t, 88]`.
 
     Raises ValueError where the roll has another shape.
     """
@@ -142,7 +142,7 @@ def held_notes(roll: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def _open(path: Path, strict: bool) -> tuple[mido.MidiFile, int]:
-    """(the file, how many of its events were left out as invalid)."""
+    """Read (the file, the number of its invalid events, which are skipped)."""
     try:
         file, invalid = _read(path, strict)
     except Exception as error:  # a damaged file fails in any way
@@ -165,7 +165,7 @@ def _read(path: Path, strict: bool) -> tuple[mido.MidiFile, int]:
 
 
 def _notes(track: mido.MidiTrack) -> Iterator[Note]:
-    """(start, end, key) in ticks. A key struck while it sounds begins anew; one never let go ends with the file."""
+    """Yield (start, end, key) in ticks. A key struck again begins a new note; one never released ends with the file."""
     now = 0
     sounding: dict[tuple[int, int], int] = {}
     for message in track:
@@ -183,7 +183,7 @@ def _notes(track: mido.MidiTrack) -> Iterator[Note]:
 
 
 def _steps(start: int, end: int, steps_per_beat: int, ticks_per_beat: int) -> tuple[int, int]:
-    """The first step and the one after the last of a note from tick `start` to `end`."""
+    """Return the first step and the one after the last of a note from tick `start` to `end`."""
     begins, ends, beat = start * steps_per_beat, end * steps_per_beat, ticks_per_beat  # in parts of a beat: no rounding
     first, last = -((beat - 2 * begins) // (2 * beat)), (2 * ends + beat) // (2 * beat)
     return (first, last) if first < last else (begins // beat, begins // beat + 1)

@@ -1,4 +1,4 @@
-"""Standard MIDI files, read past single events that are not valid."""
+"""A reader of standard MIDI files that skips invalid events."""
 
 import io
 import struct
@@ -11,9 +11,9 @@ ONE_BYTE = (0xC0, 0xD0)  # program change and channel pressure; other channel me
 
 
 def read_leniently(raw: bytes) -> tuple[mido.MidiFile, int]:
-    """The file without its invalid events, and how many those are. All others keep their times.
+    """Read the file without its invalid events, and their number. All others keep their times.
 
-    Raises EOFError where the file ends too early, and OSError or ValueError where its events cannot be told apart.
+    Raises EOFError where the file ends too early, and OSError or ValueError where its events cannot be separated.
     """
     file = io.BytesIO(raw)
     kind, count, ticks_per_beat = struct.unpack(">hhh", _bytes(io.BytesIO(_chunk(file, b"MThd")), 6))
@@ -28,7 +28,7 @@ def _track(data: io.BytesIO) -> tuple[mido.MidiTrack, int]:
         waited += ticks
         try:
             message = mido.MetaMessage.from_bytes(event) if event[0] == META else mido.Message.from_bytes(event)
-        except Exception:  # the decoders of meta messages fail in any way
+        except Exception:  # the decoders of meta messages may raise anything
             invalid += 1
         else:
             track.append(message.copy(skip_checks=True, time=waited))
@@ -37,7 +37,7 @@ def _track(data: io.BytesIO) -> tuple[mido.MidiTrack, int]:
 
 
 def _events(data: io.BytesIO) -> Iterator[tuple[int, bytes]]:
-    """(ticks since the event before, bytes) of each event of a track; a system exclusive one comes without its data."""
+    """Yield (ticks since the last event, bytes) of each event of a track; system exclusive ones without their data."""
     running = 0
     while data.tell() < len(data.getbuffer()):
         ticks, start = _number(data), data.tell()
@@ -72,7 +72,7 @@ def _bytes(data: io.BytesIO, count: int) -> bytes:
 
 
 def _number(data: io.BytesIO) -> int:
-    """A number as MIDI files write it: seven bits a byte, the last of which is below 128."""
+    """Read a variable-length quantity: seven bits per byte, the last byte below 128."""
     number = 0
     while True:
         byte = _bytes(data, 1)[0]

@@ -1,4 +1,4 @@
-"""Pen lines as SVG: black on white, in the data's own units, fitted to the lines with a margin."""
+"""Pen lines as SVG: black on white, in the data's units, cropped to the lines with a margin."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ MARGIN = 0.06  # of the longer side, as are the widths of lines
 
 
 def write_svg(path: Path, lines: list[np.ndarray], widths: np.ndarray) -> None:
-    """Lines of points `[n, 2]` each, x to the right and y downwards, with a width each; a single point is a dot."""
+    """Write lines of points `[n, 2]`, x to the right and y downwards, each with a width; a single point is a dot."""
     points = np.concatenate([np.zeros((0, 2)), *lines])
     low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(2), np.zeros(2))
     longer = float(np.max(high - low)) or 1.0
@@ -27,6 +27,6 @@ def write_svg(path: Path, lines: list[np.ndarray], widths: np.ndarray) -> None:
 
 
 def _path(points: np.ndarray, width: float) -> str:
-    # A path that goes nowhere is drawn by its round ends, but only if it has a second point.
+    # A path of length zero shows its round ends, but only if it has a second point.
     first, *others = [f"{x:.7g} {y:.7g}" for x, y in (points if len(points) > 1 else points.repeat(2, axis=0))]
     return f'<path stroke-width="{width:.4g}" d="M {first} L {" L ".join(others)}"/>'

@@ -1,4 +1,4 @@
-"""Text as symbols: UTF-8 read piece by piece, its vocabulary, and each character's place in it."""
+"""Text as symbols: UTF-8 read in pieces, its vocabulary, and the encoding of characters."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -8,24 +8,24 @@ import numpy as np
 
 PIECE = 1 << 20
 CODE_POINTS = 0x110000
-BYTE_ORDER_MARK = "\ufeff"  # what some editors write before a text; no character of it
+BYTE_ORDER_MARK = "\ufeff"  # written before the text by some editors; not a part of it
 _OUTSIDE = np.iinfo(np.uint32).max
 
 Open = Callable[[], BinaryIO]
 
 
 def token_dtype(size: int) -> np.dtype:
-    """The smallest unsigned type for the tokens of a vocabulary of this size."""
+    """Return the smallest unsigned type for the tokens of a vocabulary of this size."""
     return np.dtype(np.min_scalar_type(max(size, 1) - 1))
 
 
 def code_points(text: str) -> np.ndarray:
-    """uint32 `[len(text)]`."""
+    """Return the code points, uint32 `[len(text)]`."""
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 
 def decoded(raw: bytes, name: str) -> str:
-    """The text of a whole UTF-8 file, without a byte order mark. Raises ValueError as `pieces` does."""
+    """Decode a whole UTF-8 file, without a byte order mark. Raises ValueError as `pieces` does."""
     try:
         return raw.decode().removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
@@ -33,16 +33,15 @@ def decoded(raw: bytes, name: str) -> str:
 
 
 def pieces(open_text: Open, name: str) -> Iterator[np.ndarray]:
-    """The code points of a text, uint32 `[at most PIECE]` at a time, so that it need not fit into memory.
+    """Yield the code points of a text, uint32 `[at most PIECE]`, so that it need not fit into memory.
 
-    A byte order mark before the text is left out.
-    Raises ValueError with the position of the first byte that is not UTF-8.
+    An initial byte order mark is skipped. Raises ValueError with the position of the first byte that is not UTF-8.
     """
     decoder, read, begun = codecs.getincrementaldecoder("utf-8")(), 0, False
     with open_text() as file:
         while True:
             raw = file.read(PIECE)
-            start = read - len(decoder.getstate()[0])  # a character may be cut by the end of the piece before
+            start = read - len(decoder.getstate()[0])  # a character may be cut at the end of the last piece
             try:
                 text = decoder.decode(raw, final=not raw)
             except UnicodeDecodeError as error:
@@ -56,7 +55,7 @@ def pieces(open_text: Open, name: str) -> Iterator[np.ndarray]:
 
 
 def survey(open_text: Open, name: str) -> tuple[int, str]:
-    """(number of characters, the distinct ones in the order of their code points) of a text."""
+    """Return (number of characters, the distinct ones sorted by code point) of a text."""
     count, seen = 0, np.zeros(CODE_POINTS, bool)
     for codes in pieces(open_text, name):
         count += len(codes)
@@ -65,9 +64,9 @@ def survey(open_text: Open, name: str) -> tuple[int, str]:
 
 
 class Encoder:
-    """Characters to tokens, which are their places in `vocabulary`.
+    """An encoder of characters as tokens, their indices in `vocabulary`.
 
-    Raises ValueError where a character stands in it twice.
+    Raises ValueError where a character occurs in it twice.
     """
 
     def __init__(self, vocabulary: str):
@@ -80,9 +79,9 @@ class Encoder:
         self._places[codes] = np.arange(len(codes))
 
     def __call__(self, codes: np.ndarray, name: str, start: int = 0) -> np.ndarray:
-        """Tokens `[n]` of code points `[n]`, the first of which is character `start` of the text `name`.
+        """Encode code points `[n]`, the first of which is character `start` of the text `name`, as tokens `[n]`.
 
-        Raises ValueError naming the first that the vocabulary lacks.
+        Raises ValueError naming the first one that is not in the vocabulary.
         """
         places = self._places[codes]
         outside = places == _OUTSIDE
@@ -93,7 +92,7 @@ class Encoder:
         return places.astype(self.dtype)
 
     def stream(self, open_text: Open, name: str) -> Iterator[np.ndarray]:
-        """The tokens of a text, piece by piece."""
+        """Yield the tokens of a text in pieces."""
         start = 0
         for codes in pieces(open_text, name):
             yield self(codes, name, start)

@@ -1,18 +1,18 @@
-"""A piano roll as sound: a note is a few harmonics that die away, the higher the sooner, as on a struck string."""
+"""Sound of a piano roll: a note has a few harmonics that decay, higher ones faster, like a struck string."""
 
 import numpy as np
 
 from rnngen.datasets.formats.midi import LOWEST, held_notes
 
 RATE = 22050  # samples a second
-ATTACK, RELEASE = 0.008, 0.12  # seconds in which a note comes and goes; shorter ones click
+ATTACK, RELEASE = 0.008, 0.12  # seconds of fade-in and fade-out; shorter ones click
 PEAK = 0.9
 A4 = 69  # the MIDI pitch of 440 Hz
 HARMONICS = 8
 
 
 def synthesise(roll: np.ndarray, seconds_per_step: float) -> np.ndarray:
-    """Samples float32 `[n]` of a roll `[t, 88]`: its own length and the last release; the loudest sample is 0.9."""
+    """Return samples float32 `[n]` of a roll `[t, 88]` and the last release; the loudest sample is 0.9."""
     ends = np.rint(np.arange(len(roll) + 1) * seconds_per_step * RATE).astype(int)
     sound = np.zeros(ends[-1] + int(RELEASE * RATE))
     for start, end, key in held_notes(roll):
@@ -23,7 +23,7 @@ def synthesise(roll: np.ndarray, seconds_per_step: float) -> np.ndarray:
 
 
 def _note(frequency: float, held: int) -> np.ndarray:
-    """Float64 `[held + release]`; harmonic n has the amplitude 1 / n^1.5 at first, and a life of 1.5 s / n."""
+    """Return float64 `[held + release]`; harmonic n starts at 1 / n^1.5, with a time constant of 1.5 s / n."""
     seconds = np.arange(held + int(RELEASE * RATE)) / RATE
     audible = [n for n in range(1, HARMONICS + 1) if n * frequency < RATE / 2]
     waves = (n**-1.5 * np.exp(-seconds * n / 1.5) * np.sin(2 * np.pi * n * frequency * seconds) for n in audible)
@@ -31,5 +31,5 @@ def _note(frequency: float, held: int) -> np.ndarray:
 
 
 def _rise(x: np.ndarray) -> np.ndarray:
-    """From 0 at 0 to 1 at 1 and beyond, without a corner."""
+    """Return a smooth step, 0 at 0 and 1 from 1 on."""
     return 0.5 - 0.5 * np.cos(np.pi * np.clip(x, 0, 1))

@@ -1,5 +1,6 @@
-"""How media name the files they write, and tables of numbers as text."""
+"""Names of the files that codecs write, and tables of numbers as text."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,31 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def numbered(path: Path, count: int, suffix: str) -> list[Path]:
-    """One name a sequence: `<path>_0<suffix>` and on, or `<path><suffix>` for a single one."""
+    """Return a path per sequence: `<path>_0<suffix>` and so on, or `<path><suffix>` for a single one."""
     names = [path.name] if count == 1 else [f"{path.name}_{i}" for i in range(count)]
     return [path.with_name(name + suffix) for name in names]
 
 
+def writer(write: Callable[..., object], *suffixes: str) -> Callable[[list[np.ndarray], Path], list[Path]]:
+    """Return the `write` of a codec: `write(values, *files)` writes one sequence into a file of each suffix."""
+
+    def write_all(sequences: list[np.ndarray], path: Path) -> list[Path]:
+        kinds = [numbered(path, len(sequences), suffix) for suffix in suffixes]
+        for values, *files in zip(sequences, *kinds, strict=True):
+            write(values, *files)
+        return [file for files in kinds for file in files]
+
+    return write_all
+
+
 def write_table(path: Path, values: np.ndarray, separator: str) -> None:
-    """One line a row of values `[t, n]`, with the nine digits that tell any two float32 numbers apart."""
+    """Write one line per row of values `[t, n]`, with nine digits, enough for any float32."""
     lines = (separator.join(f"{x:.9g}" for x in row) for row in values.tolist())
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read_table(name: str, columns: int, separator: str | None) -> np.ndarray:
-    """float64 `[t, columns]` from lines of numbers; empty lines are passed over.
+    """Read float64 `[t, columns]` from lines of numbers; empty lines are skipped.
 
     separator: None is any white space. Raises ValueError naming the file, and the line that is not `columns` numbers.
     """
@@ -43,7 +56,7 @@ def _text(name: str) -> str:
 
 
 def _numbers(line: str, separator: str | None) -> list[float]:
-    """[] where one of them is not a finite number of float32."""
+    """Parse a line; [] if something in it is not a finite float32."""
     try:
         row = [float(word) for word in line.split(separator)]
     except ValueError:

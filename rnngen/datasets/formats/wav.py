@@ -1,4 +1,7 @@
-"""Sound in WAV files: uncompressed in, 16 bit out."""
+"""Sound in WAV files: uncompressed in, 16 bit out.
+
+SciPy's reader would refuse files cut short, and of a hostile header allocate what it claims, up to an exabyte.
+"""
 
 import struct
 import wave

@@ -1,1 +1,1 @@
-"""Compiled loops for CPUs: generated from a cell, built, timed and called."""
+"""Compiled loops for CPUs: generating their C++ from a cell, building, timing and calling them."""

@@ -1,7 +1,7 @@
-"""Compiled loops as libraries, built by the machine's own C++ compiler, kept, and handed to JAX.
+"""Libraries of compiled loops, built by the machine's own C++ compiler, cached, and registered with JAX.
 
-A library is kept under a name that says all it depends on: our sources, JAX's headers, the compiler and its version,
-the instruction set, and the processor. So machines of other kinds may share a folder, and none runs another's.
+The file name is a digest of all that a library depends on: our sources, JAX's headers, the compiler and its version,
+the instruction set, and the processor. So different machines may share a folder, and none runs another's library.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnngen.runtime import cache_folder, run_alone
+from rnngen.runtime import cache_folder, program_folder, run_alone
 
 SOURCES = Path(__file__).parent / "kernels"
 
@@ -24,9 +24,8 @@ SOURCES = Path(__file__).parent / "kernels"
 class Library(NamedTuple):
     """A library of compiled loops.
 
-    source: its file in `kernels/`; calls: what it has for JAX; text: the C++ of a cell, of which its name has a digest.
-    level: how much is optimised; for layers -O3 takes a second longer and gives nothing: what must be unrolled is said
-    to be.
+    source: its file in `kernels/`; calls: the functions that JAX calls; text: the C++ of a cell, whose digest is in the
+    name. level: of optimisation; -O3 gains nothing for layers, whose loops are unrolled explicitly, and builds slower.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Library(NamedTuple):
 LINEAR = Library("linear", "linear.cc", ("recurrence",), level="-O3")
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-pthread", "-fno-math-errno")
 SECONDS = 120  # a compiler that takes longer is ended
-MARCH = "RNNGEN_MARCH"  # overrules `native`, such as x86-64-v3; for tests and benches
+MARCH = "RNNGEN_MARCH"  # overrides `native`, such as x86-64-v3; for tests and benchmarks
 
 
 class CannotBuild(Exception):  # noqa: N818, no error: the same runs in JAX
@@ -47,42 +46,42 @@ class CannotBuild(Exception):  # noqa: N818, no error: the same runs in JAX
 
 
 def march() -> str:
-    """The instruction set that the loops are compiled for, as compilers name it."""
+    """Return the instruction set that the loops are compiled for, as compilers name it."""
     return os.environ.get(MARCH) or "native"
 
 
 def place(library: Library) -> Path:
-    """Where a library is kept, without a suffix. Raises CannotBuild where there is no such folder."""
+    """Return the path of a library, without a suffix. Raises CannotBuild where there is no folder for it."""
     return folder() / f"loops-{library.name}-{machine()}"
 
 
 def folder() -> Path:
-    """Where libraries are kept. Raises CannotBuild where there is no such folder."""
-    return _folder(os.environ.get("XDG_CACHE_HOME"))
+    """Return the folder of all libraries. Raises CannotBuild where there is none."""
+    return _folder(cache_folder())
 
 
 def machine() -> str:
-    """A digest of all that a library depends on beside its cell."""
+    """Return a digest of all that a library depends on besides its cell."""
     return _digest(_compiler() or "", march(), _xla_flags())
 
 
 @functools.cache
-def _folder(cache_home: str | None) -> Path:
-    """Asked once for each home of caches, since it is looked through for what is old."""
-    folder = cache_folder()
+def _folder(home: Path) -> Path:
+    """Return the folder under a cache home; cached, since old files in it are looked for each time."""
+    folder = program_folder()
     if folder is None:
         raise CannotBuild("no folder that is yours alone to keep them in")
     return folder.parent
 
 
 def _compiler() -> str | None:
-    """The C++ compiler: what CXX says, or the first that is found."""
+    """Return the C++ compiler: CXX, or the first one found."""
     return os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
 
 
 @functools.cache
 def _digest(compiler: str, march: str, xla_flags: str) -> str:
-    # What times a library says whether it is used.
+    # The code that times a library decides whether it is used.
     timing = [SOURCES.parent / name for name in ("export.py", "measure.py")]
     parts = [path.read_bytes() for path in (*sorted(SOURCES.iterdir()), *timing)]
     facts = (jax.__version__, compiler, _version(compiler), FLAGS, march, xla_flags, processor())
@@ -99,17 +98,17 @@ def _version(compiler: str) -> str:
 
 
 def _xla_flags() -> str:
-    """XLA_FLAGS as far as it says how programs are compiled: JAX's own pass is what the loops are compared with."""
+    """Return the part of XLA_FLAGS that affects compilation: the loops are timed against JAX's own pass."""
     return " ".join(flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag)
 
 
 def processor() -> str:
-    """What this processor is and can do, as the system tells."""
+    """Describe this processor and its features, as the system reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
-    # As x86 and as ARM call them.
+    # The names on x86, then on ARM.
     said = {
         line for line in lines if line.startswith(("flags", "model name", "Features", "CPU implementer", "CPU part"))
     }
@@ -117,7 +116,7 @@ def processor() -> str:
 
 
 def build(library: Library, path: Path) -> None:
-    """Compile a library into the file `path`. Raises CannotBuild with what the compiler says."""
+    """Compile a library into the file `path`. Raises CannotBuild with the compiler's message."""
     compiler = _compiler()
     if compiler is None or shutil.which(compiler) is None:
         raise CannotBuild(f"no C++ compiler {compiler or ''}".strip())
@@ -130,21 +129,21 @@ def build(library: Library, path: Path) -> None:
 
 
 def options(cell: Path) -> list[str]:
-    """What any compiler is told: where headers are, and which file has the cell."""
+    """Return the options for any compiler: the folders of headers, and the file of the cell."""
     return [f"-I{SOURCES}", f"-I{jax.ffi.include_dir()}", f'-DCELL="{cell}"']
 
 
 def _compile(compiler: str, rest: list[str]) -> None:
     command = [compiler, *FLAGS, *rest]
     said = _run([*command, f"-march={march()}"])
-    if said is not None and march() == "native":  # which not every compiler knows
+    if said is not None and march() == "native":  # not every compiler knows this
         said = _run(command)
     if said is not None:
         raise CannotBuild(f"{command[0]}: {said}")
 
 
 def _run(command: list[str]) -> str | None:
-    """What went wrong, in a line; None where nothing did."""
+    """Run a command; return its error in one line, or None."""
     try:
         status, _, said = run_alone(command, SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -157,7 +156,7 @@ REGISTERED: set[str] = set()
 
 
 def register(library: Library, path: Path) -> None:
-    """Hand a library to JAX, once, its calls as `target` says. Raises OSError where it does not load."""
+    """Register a library with JAX, once, its calls named by `target`. Raises OSError where it does not load."""
     if library.name in REGISTERED:
         return
     loaded = ctypes.CDLL(str(path))
@@ -167,5 +166,5 @@ def register(library: Library, path: Path) -> None:
 
 
 def target(library: Library, call: str) -> str:
-    """What JAX calls it."""
+    """Return JAX's name of a call."""
     return f"rnngen_{library.name}_{call}"

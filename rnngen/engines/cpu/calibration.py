@@ -1,10 +1,10 @@
-"""Which way of running a layer is the fastest on this machine: timed where it runs, once, and kept.
+"""The fastest way of running a layer on this machine, timed once and stored.
 
-When a cell's compiled loops are first asked for, a process of its own builds them and times them beside the pass in JAX
-and a plain scan (`measuring.py`), for a layer about as wide. What it found is kept beside the library, and from then on
-the choice is fixed: it depends on nothing but what is kept. All are timed on one core, so that a run has the same
-bits on however many; loops share a batch between cores, which JAX does with large products alone. In a process of its
-own, since loops that end it must not end a training.
+When a cell's compiled loops are first requested, a separate process builds them and times them against the pass in JAX
+and a plain scan (`measure.py`), for a layer of about this width. The timings are stored beside the library, and from
+then on the choice depends on nothing else. All are timed on one core, so that a run gives the same bits on any number
+of cores; the loops share a batch between cores, which JAX does only with large products. The process is separate so
+that a crash of the loops does not end a training.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ LOOPS, PASS, SCAN = WAYS = ("loops", "pass", "scan")  # in the order of preferen
 SHAPE = {"library": str, "why_not": (str, NoneType), "forward": {...: float}, "both": {...: float}}
 ALIKE = 1.05  # ways whose times differ by less count as equally fast
 SECONDS = 300
-NARROWEST, WIDEST = 32, 1024  # layers that are narrower or wider are timed as one of the kind
+NARROWEST, WIDEST = 32, 1024  # narrower and wider layers are timed as one of this width
 MakePrograms = Callable[[], Programs]
 
 
@@ -46,10 +46,14 @@ class Ways(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is kept of a library, for layers about as wide.
+    """The calibration of a library, for layers of about one width.
 
-    library: its SHA-256; why_not: why there is none, else None. forward, both: seconds by way, of those that were
-    timed, forward alone and with the gradient. record: the file that says so.
+    Attributes:
+      library: its SHA-256.
+      why_not: why there is no library, else None.
+      forward: seconds of the forward pass, by way, for the ways that were timed.
+      both: seconds of the forward pass with the gradient, likewise.
+      record: the file that stores all this.
     """
 
     library: str
@@ -60,7 +64,7 @@ class Found(NamedTuple):
 
 
 def ways(library: Library, units: int, programs: MakePrograms | None, among: tuple[str, ...] = WAYS) -> Ways:
-    """The fastest ways for a layer of so many units, of those named; the first of them where nothing was measured."""
+    """Return the fastest of some ways for a layer of this many units; the first of them where none was timed."""
     found = find(library, units, programs)
     possible = [way for way in among if way != LOOPS or found.why_not is None]
     return Ways(_fastest(found.forward, possible), _fastest(found.both, possible))
@@ -72,19 +76,19 @@ def _fastest(seconds: dict[str, float], possible: list[str]) -> str:
 
 
 def size_of(units: int) -> int:
-    """Units of the layers that are timed as one: up to the next power of two."""
+    """Round the units up to the power of two that stands for them in timing."""
     return min(max(1 << (int(units) - 1).bit_length(), NARROWEST), WIDEST)
 
 
-FOUND: dict[tuple, Found] = {}  # in this process
+FOUND: dict[tuple, Found] = {}  # by this process
 
 
 def find(library: Library, units: int, programs: MakePrograms | None = None) -> Found:
-    """What is kept of a library and its timing, made now where it is not there yet.
+    """Return the calibration of a library, made now if there is none yet.
 
-    programs: makes those that are timed; None: the process that times them does, of a cell that is ours.
+    programs: makes the programs to time; None: the timing process makes them, from a cell of this package.
     """
-    # The environment is asked each time: a test or a bench may have set another instruction set.
+    # The environment is read each time: a test or a benchmark may have set another instruction set.
     try:
         key = (library.name, size_of(units), build.place(library))
     except build.CannotBuild as reason:
@@ -98,7 +102,7 @@ def find(library: Library, units: int, programs: MakePrograms | None = None) -> 
 
 
 def none(why_not: str, record: str = "") -> Found:
-    """What is found where nothing could be built or timed."""
+    """Return the calibration where nothing could be built or timed."""
     return Found("", why_not, {}, {}, record)
 
 
@@ -117,17 +121,17 @@ def _find(library: Library, units: int, place: Path, programs: MakePrograms | No
 
 
 def library_of(place: Path) -> Path:
-    """The library that belongs to a place."""
+    """Return the path of the library at a place."""
     return Path(f"{place}.so")
 
 
 def place_of(record: Path) -> Path:
-    """The place of the library that a record speaks of."""
+    """Return the place of the library that a record describes."""
     return Path(str(record).rpartition("-")[0])
 
 
 def read(record: Path) -> Found | None:
-    """What a record says; None where there is none, or the library beside it is not the one it speaks of."""
+    """Read a record; None where there is none, or where the library beside it is not the one it describes."""
     try:
         said = read_json(record, SHAPE)
     except DamagedFile:
@@ -143,20 +147,20 @@ def read(record: Path) -> Found | None:
 def _measure(library: Library, units: int, record: Path, programs: MakePrograms | None) -> Found:
     try:
         given = programs() if programs else {}
-    except Exception as error:  # whatever a cell raises where it is traced for other shapes: no run ends by that
+    except Exception as error:  # a cell may raise anything when traced for other shapes, and no run must end by that
         line = " ".join(str(error).split())[:200]
         raise _CannotTrace(f"tracing the layer ended in {type(error).__name__}: {line}") from error
     _tell(f"building the compiled loops of {library.name} and timing them, once on this machine, for {units} units")
     wrong = _time({"library": library._asdict(), "units": int(units), "record": str(record)}, given)
     found = read(record)
-    if found is None:  # kept as well, so that no other process tries the same
+    if found is None:  # stored too, so that no other process tries again
         found = none(wrong, str(record))
         write_json(record, as_json(found))
     return found
 
 
 def _time(job: dict[str, Any], programs: Programs) -> str:
-    """Have a job done by a process of its own, which writes the record; what went wrong where it did not."""
+    """Run a job in a separate process, which writes the record; return the reason in case it did not."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")} | {"JAX_PLATFORMS": "cpu"}
     with tempfile.TemporaryDirectory(prefix="rnngen-") as folder:
         write_json(Path(folder, "job.json"), job | {"programs": {way: len(parts) for way, parts in programs.items()}})
@@ -172,7 +176,7 @@ def _time(job: dict[str, Any], programs: Programs) -> str:
 
 
 def kept() -> dict[str, dict[int, Found]]:
-    """All that is kept for this machine, by the name of the library and units."""
+    """Return all calibrations of this machine, by name of the library and units."""
     try:
         records = sorted(build.folder().glob(f"loops-*-{build.machine()}-*.json"))
     except build.CannotBuild:
@@ -186,13 +190,13 @@ def kept() -> dict[str, dict[int, Found]]:
 
 
 def is_built(place: Path) -> bool:
-    """Whether the library of a place is there and was seen to be right, for layers of some size."""
+    """Return True if the library of a place exists and passed its check, for layers of some size."""
     records = place.parent.glob(f"{place.name}-*.json")
     return any((found := read(record)) is not None and found.why_not is None for record in records)
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """What a record says."""
+    """Return the content of a record."""
     return {name: value for name, value in found._asdict().items() if name != "record"}
 
 
@@ -205,7 +209,7 @@ def _signal(number: int) -> str:
 
 @contextlib.contextmanager
 def _alone(path: Path, name: str) -> Iterator[None]:
-    """While no other process builds or times; the lock ends with its owner."""
+    """Hold the lock on building and timing; it ends with its owner."""
     with open(path, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A layer by several ways, as programs that another process can run: what is timed beside a cell's compiled loops."""
+"""A layer run in several ways, exported as programs that the timing process can run."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,20 +14,21 @@ from rnngen.engines.steps import StepInput
 from rnngen.types import Array, Key, Params
 
 Programs = dict[str, tuple[bytearray, ...]]  # by way: a layer's forward pass, and its gradient of mean(ys^2)
-INPUTS = "inputs"  # beside the ways: what gives their parameters and xs
+INPUTS = "inputs"  # beside the ways: the program that makes their parameters and xs
 FEATURES = 2  # of the input
-# t, b: few, so that all this takes seconds, and enough steps that the weights, packed once a call, do not count.
+# t, b: small, so that timing takes seconds, with enough steps that packing the weights, once a call, does not count.
 SIZES = {"small": (32, 64), "large": (24, 32)}
 LARGE = 256  # units from which a layer is large: a core's own cache no longer holds its weights
 
 
 def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], features: int = FEATURES) -> Programs:
-    """A layer of this cell by each way, of (params, xs).
+    """Export a layer of this cell, a function of (params, xs), for each way.
 
-    calls: the foreign calls that these may have in them. features: of the input, where the cell takes no `FEATURES`.
+    Args:
+      calls: names of the foreign calls that the programs may contain.
+      features: of the input, for a cell that does not take `FEATURES`.
     """
-    # In a thread of its own, since this may be asked for while another program is traced, for another mesh and another
-    # precision.
+    # In its own thread, since the caller may be tracing another program, with another mesh and precision.
     with ThreadPoolExecutor(1) as alone:
         return alone.submit(_programs, cell, engines, calls, features).result()
 
@@ -61,7 +62,7 @@ def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str],
 
 
 def _shaken(params: Params, key: Key) -> Params:
-    """With a little noise: what starts at 0 would hide what goes wrong with it."""
+    """Add a little noise: parameters that start at 0 would hide errors."""
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
     noisy = [x + 0.05 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)]

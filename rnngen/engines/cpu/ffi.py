@@ -1,4 +1,4 @@
-"""One call of a compiled loop: what a layer is given, as the arrays that `kernels/` takes."""
+"""Calls of a compiled loop: a layer's arguments as the arrays that `kernels/` takes."""
 
 import math
 from collections.abc import Sequence
@@ -15,12 +15,15 @@ from rnngen.engines.steps import start_gradient
 from rnngen.runtime import count_cores
 from rnngen.types import Array, Carry, Params, PyTree
 
-LANES = 16  # the most numbers that a vector holds; what is kept of a layer is padded to as many units
+LANES = 16  # the largest vector; residuals of a layer are padded to a multiple of so many units
 
 
 class Layer(NamedTuple):
-    """A cell and its loops. product: whether these multiply xs by the cell's kernel; else xs is what they add for it.
-    threads: how many at most; None: as many as there are cores."""
+    """A cell and its loops.
+
+    product: the loops multiply xs by the cell's kernel; else xs is that product. threads: the most threads; None: the
+    number of cores.
+    """
 
     cell: Cell
     loops: Loops
@@ -28,14 +31,16 @@ class Layer(NamedTuple):
     threads: int | None = None
 
     def weights(self, params: Params) -> tuple[Array, Array, Array]:
-        """What the sums start from, the kernel and the recurrent kernel."""
+        """Return the initial value of the sums, the kernel and the recurrent kernel."""
         start = self.loops.start(params, self.cell.output_dim, self.product)
         return start, params["kernel"] if self.product else nothing(), params["recurrent_kernel"]
 
 
 class LayerInputs(NamedTuple):
-    """What a layer runs on, the batch as one axis. mask, resets: `[t, b]`, as numbers, since they are differentiated
-    with the rest; None, like probes, where there are none."""
+    """Inputs of a layer, the batch as one axis; None where there are no mask, resets or probes.
+
+    mask, resets: `[t, b]`, as floats, since they are differentiated with the rest.
+    """
 
     params: Params
     carry: Carry
@@ -46,7 +51,7 @@ class LayerInputs(NamedTuple):
 
 
 def forward(layer: Layer, given: LayerInputs, keep: bool) -> tuple[tuple[Carry, Array], Array]:
-    """((last carry, the h that leaves each step `[t, b, h]`), kept); keep: something for the way back."""
+    """Return ((last carry, the h that leaves each step `[t, b, h]`), residuals); no residuals without `keep`."""
     loops, (steps, batch, _) = layer.loops, given.xs.shape
     h, c = loops.parts(given.carry)
     units = h.shape[-1]
@@ -58,7 +63,7 @@ def forward(layer: Layer, given: LayerInputs, keep: bool) -> tuple[tuple[Carry, 
 
 
 def backward(layer: Layer, given: LayerInputs, hs: Array, kept: Array, gradients: PyTree, with_xs: bool) -> LayerInputs:
-    """Gradients in what is given, of those in what `forward` gave; with_xs: or zeros for xs."""
+    """Return the gradients in `given`, of those in the outputs of `forward`; zeros for xs without `with_xs`."""
     loops, (dcarry, dhs), around = layer.loops, gradients, _around(layer, given)
     (start, *kernels), to_weights = jax.vjp(layer.weights, given.params)
     (h, c, *probes), fresh = around[:4], around[6:]
@@ -82,7 +87,7 @@ def backward(layer: Layer, given: LayerInputs, hs: Array, kept: Array, gradients
 
 
 def _around(layer: Layer, given: LayerInputs) -> list[Array]:
-    """h and c at first, their probes, mask, resets, and h and c after a reset; empty is what there is not."""
+    """Return the initial h and c, their probes, mask, resets, and h and c after a reset; empty where not given."""
     flags = [nothing() if flags is None else flags for flags in (given.mask, given.resets)]
     fresh = None if given.resets is None else layer.cell.init_carry(given.params, given.xs.shape[1:-1])
     carries = [layer.loops.parts(carry) for carry in (given.carry, given.probes, fresh)]
@@ -96,13 +101,12 @@ def _call(layer: Layer, name: str, rows: int, shapes: list[tuple[int, ...]], *gi
 
 
 def count_shares(rows: int) -> int:
-    """How many threads can share a batch: two where there are some rows, more where there are many, since shares of
-    few rows read the weights too often."""
+    """Return how many threads share a batch: one for few rows, since each share reads all the weights."""
     return max(1 if rows < 10 else 2, rows // 32)
 
 
 def count_threads() -> int:
-    """As many as there are cores; where several devices made of them run this side by side, a device's share."""
+    """Return the number of cores, divided by the number of devices that run this in parallel."""
     mesh = jax.sharding.get_abstract_mesh()
     beside = math.prod(mesh.shape[axis] for axis in mesh.manual_axes)
     return max(1, count_cores() // beside)

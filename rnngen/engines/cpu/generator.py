@@ -1,7 +1,7 @@
-"""Compiled loops for any pointwise `Gated` cell: its `combine`, and the gradient of that, printed as C++.
+"""Compiled loops for any pointwise `Gated` cell: its `combine` and the gradient of that, generated as C++.
 
-`kernels/` has the products of a layer and all that is around a step. What is left of a cell is a short program on the
-numbers of one unit, which is read off its jaxpr (`pointwise.py`, `pointstep.py`) and written as C++ (`printing.py`).
+`kernels/` has everything that cells share: the products of a layer, masks, resets and probes. A cell adds a short
+program on the numbers of one unit, read from its jaxpr (`pointwise.py`, `pointstep.py`) and written by `printing.py`.
 """
 
 import functools
@@ -23,10 +23,10 @@ CALLS = ("forward", "backward")
 
 
 class Loops(NamedTuple):
-    """A cell's compiled loops, and how its parameters and its carry are handed to them.
+    """A cell's compiled loops, with the conversion of its parameters and carry to their arguments.
 
-    hidden: which leaf of the carry the product is of; others: how many more there are. kept: numbers that are kept a
-    unit and step for the way back.
+    hidden: which leaf of the carry is multiplied by the kernel; others: how many other leaves there are. kept: the
+    number of residuals per unit and step.
     """
 
     library: Library
@@ -36,7 +36,7 @@ class Loops(NamedTuple):
     kept: int
 
     def start(self, params: Params, units: int, bias: bool) -> Array:
-        """`[slots * h]`: what the sums start from; bias: with that of `project_input`."""
+        """Return the initial value of the sums, `[slots * h]`; `bias` includes that of `project_input`."""
         leaves = jax.tree.leaves(params)
 
         def block(leaf: Array, number: int) -> Array:
@@ -51,7 +51,7 @@ class Loops(NamedTuple):
         return jnp.concatenate([row(slot) for slot in self.slots])
 
     def parts(self, carry: Carry | None) -> tuple[Array, Array]:
-        """(the hidden leaf, the others stacked `[..., others, h]`) of a carry, of probes or of their gradients."""
+        """Split a carry, probes or their gradients into (the hidden leaf, the others stacked `[..., others, h]`)."""
         if carry is None:
             return nothing(), nothing()
         leaves = jax.tree.leaves(carry)
@@ -59,22 +59,26 @@ class Loops(NamedTuple):
         return hidden, jnp.stack(leaves, axis=-2) if leaves else nothing()
 
     def carry(self, like: PyTree, hidden: Array, others: Array) -> Carry:
-        """The inverse of `parts`, in the structure of `like`."""
+        """Invert `parts`, in the structure of `like`."""
         leaves = [others[..., i, :] for i in range(self.others)]
         return jax.tree.unflatten(jax.tree.structure(like), [*leaves[: self.hidden], hidden, *leaves[self.hidden :]])
 
 
 def nothing() -> Array:
-    """What a loop is handed for what there is not."""
+    """Return the empty array that stands for an absent argument."""
     return jnp.zeros(0, jnp.float32)
 
 
 def loops_of(cell: Cell, params: Params, width: int) -> Loops:
-    """A cell's loops, from its prepared parameters, of which only shapes and dtypes are looked at, and the width of u.
+    """Return a cell's loops.
 
-    Raises NoLoops, with a reason for a person, for another structure than a pointwise `Gated`, an operation that is
-    not known, an output other than the new hidden state, a carry whose leaves are not all `[h]`, and anything but
-    float32.
+    Args:
+      params: its prepared parameters, of which only shapes and dtypes matter.
+      width: the size of u.
+
+    Raises:
+      NoLoops: the structure is not a pointwise `Gated`, an operation is not supported, the output is not the new hidden
+        state, a leaf of the carry is not `[h]`, or something is not float32; the message says which.
     """
     try:
         hash(cell)
@@ -95,7 +99,7 @@ def _loops_of(cell: Cell, shapes: tuple, tree: Any, width: int) -> Loops | str:
         text = printing.struct(step)
     except NoLoops as reason:
         return str(reason)
-    except Exception as error:  # whatever a cell raises where it is traced for one example: no run ends by that
+    except Exception as error:  # a cell may raise anything when traced for one example, and no run must end by that
         return f"tracing it for one example ended in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     library = Library(f"{_label(cell)}_{hashlib.sha256(text.encode()).hexdigest()[:8]}", "layer.cc", CALLS, text)
     others = len(step.old) - 1
@@ -103,7 +107,7 @@ def _loops_of(cell: Cell, shapes: tuple, tree: Any, width: int) -> Loops | str:
 
 
 def _label(cell: Cell) -> str:
-    """What a person calls it: the file that it is from."""
+    """Return a readable name: that of the cell's file."""
     structure: Any = cell.structure
     module = getattr(structure.combine, "__module__", None)
     return re.sub(r"\W", "", str(module).rpartition(".")[2]) or "cell"

@@ -1,8 +1,8 @@
-"""Compiled loops for pointwise `Gated` cells on a CPU: what `fused` runs where they fit.
+"""Compiled loops for pointwise `Gated` cells on a CPU, as `fused` runs them.
 
-XLA runs a recurrent step as a chain of small array programs; `kernels/` has the same mathematics as one loop that keeps
-the sums of a few units in registers, in C++ that this machine's own compiler builds (`building.py`) from what is read
-off the cell (`generator.py`), where that is faster (`calibration.py`).
+XLA runs a recurrent step as a chain of small array programs; `kernels/` computes the same in one loop that keeps the
+sums of a few units in registers. The C++ is generated from the cell (`generator.py`), built by this machine's compiler
+(`build.py`), and used where it is faster (`calibration.py`).
 """
 
 import functools
@@ -26,7 +26,7 @@ from rnngen.types import Array, Carry, Params, PyTree
 
 
 def why_none(cell: Cell, params: Params, u: PyTree) -> str | None:
-    """Why a cell with these prepared parameters and inputs `[..., d]` has no compiled loops; None where it has some."""
+    """Say why a cell has no compiled loops for these prepared parameters and inputs `[..., d]`; None: it has."""
     try:
         _loops(cell, params, u)
     except NoLoops as reason:
@@ -35,7 +35,7 @@ def why_none(cell: Cell, params: Params, u: PyTree) -> str | None:
 
 
 def loops_for(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> Loops | None:
-    """The loops that could run all of this, in float32 on a CPU; None where there are none."""
+    """Return the loops that can run these arguments, in float32 on a CPU, or None."""
     if jax.default_backend() != "cpu" or not isinstance(cell.structure, Gated):
         return None
     leaves = jax.tree.leaves((params, carry, inputs.probe, inputs.u))
@@ -57,10 +57,11 @@ def _loops(cell: Cell, params: Params, u: PyTree) -> Loops:
 
 
 def compiled(loops: Loops, in_jax: Callable, threads: int | None = None) -> Callable:
-    """The engine that runs a cell by its loops, which are there, with gradients.
+    """Return the engine that runs a cell by its loops, which must have been built, with gradients.
 
-    in_jax: cell -> ((params, carry, inputs) -> (carry, ys)), the same in JAX, for the gradients of gradients.
-    threads: how many at most.
+    Args:
+      in_jax: cell -> ((params, carry, inputs) -> (carry, ys)), the same in JAX, for gradients of gradients.
+      threads: the most threads.
     """
 
     def run(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, Array, dict]:
@@ -81,7 +82,7 @@ def compiled(loops: Loops, in_jax: Callable, threads: int | None = None) -> Call
 
 
 def unprojected(cell: Cell) -> Cell:
-    """The cell for inputs that are projected already."""
+    """Return the cell for inputs that are projected already."""
     return cell._replace(project=no_projection)
 
 
@@ -91,14 +92,14 @@ def _in_jax(in_jax: Callable, given: LayerInputs) -> tuple[Carry, Array]:
 
 
 def _layer(layer: Layer, in_jax: Callable) -> Callable:
-    """LayerInputs -> (carry, the h that leaves each step `[t, b, h]`), differentiable."""
+    """Return LayerInputs -> (carry, the h that leaves each step `[t, b, h]`), differentiable."""
 
     @jax.custom_vjp
     def run(given):
         return ffi.forward(layer, given, keep=False)[0]
 
     def forward(given):
-        # The gradient in xs is as much work as that in the kernel, and the lowest layer of a model has no use for it.
+        # The gradient in xs costs as much as that in the kernel, and the lowest layer of a model does not need it.
         wanted = {"xs": None} if given.xs.perturbed else {}
         given = jax.tree.map(lambda p: p.value, given, is_leaf=lambda p: isinstance(p, CustomVJPPrimal))
         out, kept = _keeping(layer, in_jax)(given)
@@ -113,9 +114,9 @@ def _layer(layer: Layer, in_jax: Callable) -> Callable:
 
 
 def _keeping(layer: Layer, in_jax: Callable) -> Callable:
-    """LayerInputs -> (what `_layer` gives, kept); differentiable by way of JAX, where gradients are in their turn.
+    """Return LayerInputs -> (outputs of `_layer`, residuals), differentiable through JAX, for second derivatives.
 
-    Nothing comes back by what is kept: `_gradient` differentiates as if it had been computed again.
+    No gradient flows through the residuals: `_gradient` differentiates as if they were recomputed.
     """
 
     @jax.custom_vjp
@@ -130,7 +131,7 @@ def _keeping(layer: Layer, in_jax: Callable) -> Callable:
 
 
 def _gradient(layer: Layer, in_jax: Callable, with_xs: bool) -> Callable:
-    """(given, hs, kept, gradients in (carry, hs)) -> gradients in given; differentiable in its turn, by way of JAX."""
+    """Return (given, hs, residuals, gradients in (carry, hs)) -> gradients in given, differentiable through JAX."""
 
     @jax.custom_vjp
     def run(given, hs, kept, gradients):

@@ -1,4 +1,4 @@
-"""Build a library of compiled loops and time it beside JAX, in a process of its own; what `calibration` starts.
+"""Build a library of compiled loops and time it against JAX, in a separate process that `calibration` starts.
 
 python -m rnngen.engines.cpu.measure FOLDER
 """
@@ -26,13 +26,13 @@ from rnngen.engines.cpu.export import INPUTS, Programs
 from rnngen.storage.jsonl import read_json, write_json
 from rnngen.storage.provenance import sha256_of
 
-REPEATS, ENOUGH = 9, 0.3  # of each way, or so many seconds in all
-TOLERANCE = 1e-4  # of the largest entry of what JAX gives
-CLEAR = 0.75  # loops that take less of the pass's time need not be compared with a plain scan
+REPEATS, ENOUGH = 9, 0.3  # calls of each way, or seconds in all
+TOLERANCE = 1e-4  # relative to JAX's largest entry
+CLEAR = 0.75  # loops that take a smaller part of the pass's time need not be compared with a plain scan
 
 
 def read_job(folder: Path) -> tuple[Library, int, Path, Programs]:
-    """What `calibration` has written: (library, units, record, programs; none where they are of a cell of ours)."""
+    """Read what `calibration` wrote: (library, units, record, programs; empty for a cell of this package)."""
     job = read_json(folder / "job.json")
     if job is None:
         raise FileNotFoundError(f"{folder} holds no job")
@@ -45,7 +45,7 @@ def read_job(folder: Path) -> tuple[Library, int, Path, Programs]:
 
 
 def main(library: Library, units: int, record: Path, programs: Programs) -> None:
-    """Write the record, and the library where it is right."""
+    """Write the record, and the library if its results are right."""
     place = calibration.place_of(record)
     with ThreadPoolExecutor(1) as beside:
         why_not: Future = beside.submit(_build, library, place)
@@ -63,7 +63,7 @@ def main(library: Library, units: int, record: Path, programs: Programs) -> None
 
 
 def _of_our_own(units: int, why_not: str | None) -> Programs:
-    """Programs of the cell that the loops which are not a cell's are timed with; they are there, or there are none."""
+    """Return programs of the cell that stands for all elementwise affine ones; by loops too if they were built."""
     engines = {way: engine for way, engine in AFFINE.items() if way != LOOPS or why_not is None}
     return export.programs(CELLS["mingru"](units), engines, [build.target(build.LINEAR, "recurrence")])
 
@@ -76,7 +76,7 @@ def _write(record: Path, place: Path, timing: "Timing", times: list[dict], why_n
 
 
 def _build(library: Library, place: Path) -> str | None:
-    """Why there is no library; None where there is one now, which is handed to JAX."""
+    """Build and register the library; return the reason if that failed, else None."""
     if calibration.is_built(place):
         build.register(library, calibration.library_of(place))
         return None
@@ -94,7 +94,7 @@ def _build(library: Library, place: Path) -> str | None:
 
 
 class Timing:
-    """One layer by several ways. same: whether all of them gave the same."""
+    """Timing of one layer run in several ways. same: all of them gave the same results."""
 
     def __init__(self, programs: Programs):
         self.same, self._exported = True, programs
@@ -102,7 +102,7 @@ class Timing:
         self._programs: dict[str, list[Callable]] = {}
 
     def prepare(self, way: str) -> None:
-        """Compile a way's forward pass and its gradient."""
+        """Compile the forward pass and the gradient of a way, and compare their results."""
         lowered = [jax.jit(deserialize(data).call).lower(*self._inputs) for data in self._exported[way]]
         with ThreadPoolExecutor(2) as pool:
             self._programs[way] = list(pool.map(lambda program: program.compile(), lowered))
@@ -110,7 +110,7 @@ class Timing:
         self.same &= _near(results, expected)
 
     def seconds(self) -> list[dict[str, float]]:
-        """Of each way that was prepared, forward and with the gradient."""
+        """Return the seconds of each prepared way, forward and with the gradient."""
         parts = range(2)
         return [_seconds({way: pair[part] for way, pair in self._programs.items()}, self._inputs) for part in parts]
 
@@ -121,7 +121,7 @@ def _near(result: Any, expected: Any) -> bool:
 
 
 def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
-    """The least of some interleaved calls: what else a machine does only adds."""
+    """Return the shortest of some interleaved calls: other load on the machine only adds time."""
     times: dict[str, list[float]] = {way: [] for way in programs}
     began = time.perf_counter()
     for repeat in range(REPEATS):

@@ -1,8 +1,8 @@
 """One step of a unit of a pointwise `Gated` cell, forward and backward, as a graph of operations.
 
-A unit's numbers before `combine` are slots: u + a where they only occur as a sum, else u and a; a parameter that is
-only added to one of these is added there, and any other that `combine` reads is a slot that no product adds to. The
-gradient in a slot is the gradient in all that is added up in it.
+The arguments of `combine` for a unit are slots: u + a where they only occur as a sum, else u and a apart. A parameter
+that is only added to one of these is part of its slot; any other has a slot of its own. The gradient in a slot is the
+gradient in each of its terms.
 """
 
 import functools
@@ -18,13 +18,13 @@ from rnngen.engines.cpu.pointwise import DEAR, TRUTHS, Graph, NoLoops, read
 from rnngen.types import Carry, Params
 
 MOST_SLOTS = 24
-KINDS = ((False, True), (True, True), (True, False), (False, False))  # whether u and a are in a slot
-PARAMETER = 3  # the last of them: what no product adds to
+KINDS = ((False, True), (True, True), (True, False), (False, False))  # is u, is a in a slot
+PARAMETER = 3  # the last kind: neither is
 SUMMED = ("u", "a", "params")  # leaves that are read from slots
 
 
 class Slot(NamedTuple):
-    """What is added up for a unit: a block of `u`, a block of `a`, and (leaf, block) of the parameters."""
+    """The terms of a sum for a unit: a block of `u`, a block of `a`, and (leaf, block) of the parameters."""
 
     u: int | None
     a: int | None
@@ -32,17 +32,16 @@ class Slot(NamedTuple):
 
     @property
     def kind(self) -> int:
-        """Those of `a` alone come first, then sums of both, of `u` alone, and parameters: each product adds to some
-        that lie side by side."""
+        """The rank in the order: `a` alone, sums of both, `u` alone, parameters. Each product's slots are adjacent."""
         return KINDS.index((self.u is not None, self.a is not None))
 
 
 class PointStep(NamedTuple):
-    """Places of nodes in a graph; of a carry, the hidden leaf's first, then the others'.
+    """Indices of nodes in a graph; of a carry, first the hidden leaf's, then the others'.
 
-    hidden: which leaf of the carry is multiplied by the kernel. slots: by place. old, new: the carry that enters, and
-    that leaves. kept: what the way back reads beside these. d: the gradient in `new`; dsums, in each slot; dold, in
-    `old`, but for what goes by the product. u_blocks, a_blocks: how many there are.
+    hidden: which leaf of the carry is multiplied by the kernel. slots: by node. old, new: the carry that enters, and
+    that leaves. kept: the other residuals. d: the gradient in `new`; dsums: in each slot; dold: in `old`, without the
+    part through the product. u_blocks, a_blocks: their numbers.
     """
 
     graph: Graph
@@ -59,7 +58,7 @@ class PointStep(NamedTuple):
 
 
 def trace(cell: Cell, params: Params, width: int) -> PointStep:
-    """The step of a cell with parameters of these shapes and `u` so wide. Raises NoLoops, see `generator.loops_of`."""
+    """Trace the step of a cell for parameters of these shapes and `width` of u. Raises NoLoops, see `loops_of`."""
     structure = cell.structure
     if not isinstance(structure, Gated) or not structure.pointwise:
         raise NoLoops("it has no pointwise Gated structure")
@@ -85,7 +84,7 @@ def trace(cell: Cell, params: Params, width: int) -> PointStep:
 
 
 def _hidden(structure: Gated, carry: Carry) -> int:
-    """Which leaf of the carry `hidden` is."""
+    """Return the index of the carry's leaf that `hidden` returns."""
     closed = jax.make_jaxpr(structure.hidden)(carry)
     if closed.jaxpr.outvars[0] not in closed.jaxpr.invars:
         raise NoLoops("what is multiplied by the recurrent kernel is not a leaf of its carry")
@@ -93,7 +92,7 @@ def _hidden(structure: Gated, carry: Carry) -> int:
 
 
 class _Traced:
-    """`combine` and its vjp as one jaxpr, of which a graph gets what is asked for."""
+    """`combine` and its vjp as one jaxpr, whose outputs are read into a graph on request."""
 
     def __init__(self, structure: Gated, given: dict[str, Any], units: int):
         def both(given, dnew):
@@ -108,13 +107,13 @@ class _Traced:
         self.outputs = [name for name, _ in _named(out)]
 
     def get(self, name: str, leaf: int | None = None) -> list[int]:
-        """The places of all blocks of an output, or of one leaf of it."""
+        """Return the nodes of all blocks of an output, or of one leaf of it."""
         wanted = [i for i, (n, number) in enumerate(self.outputs) if n == name and leaf in (None, number)]
         values = read(self.graph, self.closed, self.inputs, self.units, wanted)
         return [int(place) for value in values for place in value.nodes.ravel()]
 
     def gradient(self, slot: Slot) -> int:
-        """The gradient in a slot: that in anything that is added up there."""
+        """Return the gradient in a slot, which is that in any of its terms."""
         if slot.u is not None:
             return self.get("u")[slot.u]
         if slot.a is not None:
@@ -124,12 +123,12 @@ class _Traced:
 
 
 def _named(tree: dict[str, Any]) -> list[tuple[tuple[str, int], Any]]:
-    """((name, number of the leaf), leaf) in the order in which JAX has the leaves of a dict."""
+    """Return ((name, number of the leaf), leaf) in JAX's order of a dict's leaves."""
     return [((name, i), leaf) for name in sorted(tree) for i, leaf in enumerate(jax.tree.leaves(tree[name]))]
 
 
 def _slots(graph: Graph, roots: list[int]) -> dict[int, Slot]:
-    """The slots of all that these depend on."""
+    """Return the slots that these nodes depend on."""
     places = graph.reached(roots)
     users = Counter(roots) + Counter(place for node in places for place in graph.arguments(node))
 
@@ -138,7 +137,7 @@ def _slots(graph: Graph, roots: list[int]) -> dict[int, Slot]:
         return (*arguments[0], arguments[1]) if operation == "leaf" and arguments[0][0] in SUMMED else None
 
     def terms(place: int) -> list[tuple[str, int, int]] | None:
-        """What is added up in a node and is read nowhere else; None where it is no such sum."""
+        """Return the terms of a node that is a sum of leaves read nowhere else; None for any other."""
         if own := leaf(place):
             return [own]
         parts = [terms(x) if users[x] == 1 else None for x in graph.arguments(place)]
@@ -166,17 +165,17 @@ def _slot(terms: list[tuple[str, int, int]]) -> Slot:
 
 
 def _kept(graph: Graph, roots: list[int], slots: dict[int, Slot], free: set[int]) -> list[int]:
-    """What the way back to these reads of the way there: no more than it takes, and nothing dear is done twice.
+    """Choose the residuals for these gradients: as few as possible, without computing anything expensive twice.
 
-    free: what is at hand in any case. What is cheap is done again where one number suffices for it, or several that are
-    kept anyway.
+    free: nodes that are available anyway. Cheap operations are recomputed where one residual is enough for them, or
+    several that are saved anyway.
     """
     free = free | {place for place, slot in slots.items() if slot.kind == PARAMETER}
     gradients = _depending(graph, graph.reached(roots))
     needed = {x for place in gradients for x in graph.arguments(place)} - gradients | (set(roots) - gradients)
     kept: set[int] = set()
     for several in (False, True):
-        sources: dict[int, set[int]] = {}  # what has to be kept for each node
+        sources: dict[int, set[int]] = {}  # residuals that each node needs
         for place in graph.reached(needed):
             operation = graph.nodes[place][0]
             found = set[int]().union(*(sources[x] for x in graph.arguments(place)))
@@ -185,7 +184,7 @@ def _kept(graph: Graph, roots: list[int], slots: dict[int, Slot], free: set[int]
             elif place in slots or (found and operation in DEAR):
                 found = {place}
             if place in needed and (len(found) == 1 or several):
-                # A truth is no number that could be kept.
+                # A boolean cannot be a residual.
                 kept |= found if len(found) < 2 or operation in TRUTHS else {place}
                 found = set()
             sources[place] = found
@@ -193,7 +192,7 @@ def _kept(graph: Graph, roots: list[int], slots: dict[int, Slot], free: set[int]
 
 
 def _depending(graph: Graph, places: list[int]) -> set[int]:
-    """Those of these, which are in order, that depend on a gradient that comes in."""
+    """Return the nodes, of some in order, that depend on an incoming gradient."""
     found: set[int] = set()
     for place in places:
         operation, *arguments = graph.nodes[place]

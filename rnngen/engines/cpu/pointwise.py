@@ -1,7 +1,7 @@
-"""What a jaxpr computes for each unit, where it is pointwise: a graph of operations on single numbers.
+"""A pointwise jaxpr as a graph of operations on the numbers of one unit.
 
-An array `[..., n*h]` is seen as n blocks of h units; what works on the units of a block alike is one node. Arrays are
-sliced, split, joined and reshaped by block, elementwise operations make nodes, and equal nodes are one node.
+An array `[..., n*h]` is seen as n blocks of h units, and a block is one node. Arrays are sliced, split, joined and
+reshaped by block; elementwise operations make new nodes; and equal nodes are merged.
 """
 
 import functools
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-# What an operation is in C++, of the vectors {0}, {1}, {2}; see kernels/vectors.h.
+# Operations in C++, on the vectors {0}, {1}, {2}; see kernels/vectors.h.
 CHEAP = {
     "abs": "abs_({0})",
     "add": "{0} + {1}",
@@ -38,7 +38,7 @@ CHEAP = {
     "square": "{0} * {0}",
     "sub": "{0} - {1}",
 }
-# Those that cost more than to write their result and read it again.
+# Operations that cost more than writing their result and reading it again.
 DEAR = {
     "cos": "each(cosf, {0})",
     "div": "{0} / {1}",
@@ -56,20 +56,20 @@ DEAR = {
     "tanh": "tanh_({0})",
 }
 FORMS = CHEAP | DEAR
-TRUTHS = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or"}  # whose results are true or false
+TRUTHS = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or"}  # with boolean results
 SAME = {"add_any": "add"}
-BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # what an operation with a body calls it
-SUMMED = ("add", "neg", "sub")  # what may be done to a sum over units before it is taken
+BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # parameters that hold the body of an operation
+SUMMED = ("add", "neg", "sub")  # operations that commute with a sum over units
 
 
 class NoLoops(Exception):  # noqa: N818, no error: the same runs in JAX
-    """Why a cell has no compiled loops."""
+    """A cell has no compiled loops; the message says why."""
 
 
 class Value(NamedTuple):
-    """An array as nodes: `[*leading, blocks]`, or `[]` where it is one number for all units.
+    """An array as nodes: `[*leading, blocks]`, or `[]` for one number that all units share.
 
-    partial: what each unit adds to one number, which is their sum.
+    partial: the number is the sum over units of these nodes.
     """
 
     nodes: np.ndarray
@@ -77,15 +77,15 @@ class Value(NamedTuple):
 
 
 class Graph:
-    """Nodes `(operation, *arguments)`, each after its arguments; equal ones are there once."""
+    """Nodes `(operation, *arguments)`, each after its arguments, without duplicates."""
 
     def __init__(self) -> None:
         self.nodes: list[tuple] = []
         self._places: dict[tuple, int] = {}
 
     def add(self, operation: str, *arguments: Any) -> int:
-        """The place of a node: its arguments are places, but those of a leaf say which, and of a constant, what."""
-        if operation == "add":  # zeros come from gradients that are put together by padding
+        """Return the place of a node. Arguments are places, except for a leaf (its name) and a constant (its value)."""
+        if operation == "add":  # gradients that are assembled by padding add zeros
             zeros = [place for place in arguments if self.nodes[place] == ("constant", 0.0)]
             if zeros:
                 return arguments[1] if arguments[0] == zeros[0] else arguments[0]
@@ -96,18 +96,18 @@ class Graph:
         return self._places[node]
 
     def leaf(self, name: tuple[str, int], shape: tuple[int, ...], units: int) -> Value:
-        """An argument: blocks that are known by their name and number. Raises NoLoops where it is not made of such."""
+        """Return an argument as leaves, one per block. Raises NoLoops where its shape is not made of blocks."""
         blocks = np.zeros(_in_blocks(shape, units, name[0]), int)
         places = [self.add("leaf", name, i) for i in range(blocks.size)]
         return Value(np.array(places, int).reshape(blocks.shape))
 
     def arguments(self, place: int) -> tuple[int, ...]:
-        """The places that a node reads."""
+        """Return the places that a node reads."""
         operation, *arguments = self.nodes[place]
         return () if operation in ("leaf", "constant", "truth") else tuple(arguments)
 
     def reached(self, places: Iterable[int], stop: Callable[[int], bool] = lambda place: False) -> list[int]:
-        """All nodes that these depend on, themselves among them, in order; not beyond those where to `stop`."""
+        """Return these nodes and all that they depend on, in order, without following those where `stop` is True."""
         found, left = set(), list(places)
         while left:
             place = left.pop()
@@ -120,9 +120,9 @@ class Graph:
 def read(
     graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Callable[[], Value]], units: int, wanted: Sequence[int]
 ) -> list[Value]:
-    """Some outputs of a jaxpr in a graph, by their numbers; inputs that these do not depend on are not asked for.
+    """Add outputs of a jaxpr, by number, to a graph; inputs are only read where these depend on them.
 
-    Raises NoLoops where what they depend on is not pointwise, or is not in FORMS.
+    Raises NoLoops where an operation is not pointwise, or is not in FORMS.
     """
     jaxpr = closed.jaxpr
     consts: list[Callable] = [functools.partial(_constant, graph, const, units) for const in closed.consts]
@@ -172,7 +172,7 @@ class _Reader:
         if name == "integer_pow":
             return self._power(given[0], equation.params["y"])
         if name == "convert_element_type":
-            # Of whole numbers there are but constants: what is done with them is not known.
+            # The only integers are constants: no operation on others is supported.
             if kinds[0] == kinds[1] or (np.issubdtype(kinds[0], np.integer) and kinds[1] == np.float32):
                 return given[0]
             name = "number" if (kinds[0], kinds[1]) == (np.bool_, np.float32) else name
@@ -193,7 +193,7 @@ class _Reader:
         return np.array(places, int).reshape(together[0].shape)
 
     def _power(self, base: Value, exponent: int) -> Value:
-        """By squares and products, as many as the exponent has digits in base two."""
+        """Raise to a whole power by repeated squaring."""
         result, square = None, base.nodes
         for digit in reversed(bin(abs(exponent))[2:]):
             if digit == "1":
@@ -205,7 +205,7 @@ class _Reader:
 
 
 def _live(jaxpr: Jaxpr, wanted: Sequence[Any]) -> set:
-    """The variables that these depend on, themselves among them."""
+    """Return these variables and all that they depend on."""
     live = {var for var in wanted if not isinstance(var, Literal)}
     for equation in reversed(jaxpr.eqns):
         if live.intersection(equation.outvars):
@@ -214,7 +214,7 @@ def _live(jaxpr: Jaxpr, wanted: Sequence[Any]) -> set:
 
 
 def _stays_a_sum(name: str, given: list[Value]) -> bool:
-    """Whether the sum of what comes out is what the operation makes of the sums."""
+    """Return True if the operation commutes with the sum over units."""
     if name in SUMMED:
         return all(value.partial for value in given)
     numbers = [value for value in given if not value.partial]
@@ -236,7 +236,7 @@ def _constant(graph: Graph, array: Any, units: int) -> Value:
 
 
 def _in_blocks(shape: Sequence[int], units: int, what: str) -> tuple[int, ...]:
-    """The shape of the nodes of an array."""
+    """Return the shape of an array's nodes."""
     if not shape:
         return ()
     if shape[-1] % units:
@@ -244,11 +244,11 @@ def _in_blocks(shape: Sequence[int], units: int, what: str) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] // units)
 
 
-# How arrays are taken apart and put together: (reader, params, values, avals, shapes of the results) -> values.
+# Operations that rearrange arrays: (reader, params, values, avals, shapes of the results) -> values.
 
 
 def _whole(reader: _Reader, numbers: Sequence[int], ndim: int, what: str) -> tuple[int, ...]:
-    """Positions along all axes, by block in the last."""
+    """Return positions along all axes, counted in blocks on the last."""
     if ndim and numbers[-1] % reader.units:
         raise NoLoops(f"{what} within a block of units")
     return (*numbers[:-1], numbers[-1] // reader.units) if ndim else tuple(numbers)

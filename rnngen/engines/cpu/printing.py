@@ -1,4 +1,4 @@
-"""A step of a unit as C++: the struct that the loops in `kernels/` are templates over, see `kernels/slots.h`."""
+"""C++ code of a unit's step: the struct that is the template argument of the loops, see `kernels/slots.h`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,11 +7,11 @@ import numpy as np
 from rnngen.engines.cpu.pointstep import PARAMETER, PointStep, Slot
 from rnngen.engines.cpu.pointwise import FORMS, TRUTHS, NoLoops
 
-TOGETHER = 4  # vectors of sums that a product adds to at once
+TOGETHER = 4  # vectors of sums that a product updates at once
 
 
 def struct(step: PointStep) -> str:
-    """The text of `struct Generated`. Raises NoLoops where a number is read that is not at hand."""
+    """Return the code of `struct Generated`. Raises NoLoops where it would read a value that is not available."""
     slots = list(step.slots.values())
     u, a = ([i for i, slot in enumerate(slots) if getattr(slot, name) is not None] for name in ("u", "a"))
     counts = {
@@ -33,7 +33,7 @@ def struct(step: PointStep) -> str:
     lines = [
         "#pragma once",
         '#include "slots.h"',
-        # Without a name, since several libraries in a process each have a Generated of their own.
+        # Anonymous, since each library that a process loads has its own Generated.
         "namespace {",
         "using namespace rnngen;",
         "struct Generated {",
@@ -62,14 +62,14 @@ def struct(step: PointStep) -> str:
 
 
 def _at_hand_forward(step: PointStep) -> dict[int, str]:
-    """What is read on the way there, by place."""
+    """Return the C++ expression of each node that the forward pass is given."""
     carries = ["load(h)", *(f"c[{i}]" for i in range(len(step.old) - 1))]
     slots = {place: f"{'start' if slot.kind == PARAMETER else 'sums'}[{i}]" for i, (place, slot) in _slots(step)}
     return slots | dict(zip(step.old, carries, strict=True))
 
 
 def _at_hand_backward(step: PointStep) -> dict[int, str]:
-    """What is read on the way back."""
+    """Return the C++ expression of each node that the backward pass is given."""
     others = range(len(step.old) - 1)
     groups = [
         {place: f"start[{i}]" for i, (place, slot) in _slots(step) if slot.kind == PARAMETER},
@@ -86,7 +86,7 @@ def _slots(step: PointStep) -> Iterable[tuple[int, tuple[int, Slot]]]:
 
 
 class _Printed:
-    """Lines that work out some nodes. read: those of the nodes at hand that they read."""
+    """Lines that compute the nodes `wanted` from those `at_hand`. read: the ones of these that they use."""
 
     def __init__(self, step: PointStep, at_hand: Mapping[int, str], wanted: list[int]):
         self._nodes = step.graph.nodes

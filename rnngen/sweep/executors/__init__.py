@@ -1,8 +1,7 @@
-"""Where the jobs of a sweep run. An executor is shaped like those of `concurrent.futures`.
+"""Executors of a sweep's jobs, in the style of `concurrent.futures`.
 
-A factory takes the sweep's folder and then what its config says (`launch.executor.kwargs`), and refuses what cannot
-be with a ValueError; one whose library is missing refuses with the `pip install` that brings it. Add one of your own
-as "package.module:factory".
+A factory takes the sweep's folder and the keywords of `launch.executor.kwargs`, and raises ValueError for invalid ones,
+or, where its library is missing, with the `pip install` that brings it. Name your own as "package.module:factory".
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +15,12 @@ from rnngen.sweep.job import Job
 
 
 class Executor(Protocol):
-    """Runs jobs.
+    """An executor of jobs.
 
-    slots: how many at once, so that a driver that searches knows how far to think ahead.
-    lasting: whether jobs go on when this process ends, and the same command finds them again.
-    accelerated: whether a worker has a GPU, which takes many small trials at once.
+    Attributes:
+      slots: the number of jobs at once, so that a search knows how many proposals to make.
+      lasting: jobs go on when this process ends, and the same command finds them again.
+      accelerated: a worker has a GPU, which can train many small trials together.
     """
 
     slots: int
@@ -28,10 +28,10 @@ class Executor(Protocol):
     accelerated: bool
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
-        """Take jobs; the future of each ends when its trials have results, or raises WorkerDied."""
+        """Submit jobs; the future of each ends when its trials have results, or raises WorkerDied."""
 
     def shutdown(self) -> None:
-        """End at once what is not lasting; trials without a result stay unfinished. May be called twice."""
+        """End jobs that are not lasting at once; trials without a result stay unfinished. May be called twice."""
 
 
 EXECUTORS: dict[str, Callable[..., Executor]] = {"local": local, "ray": ray, "slurm": slurm}

@@ -1,7 +1,7 @@
-"""Worker processes on this machine, each with cores or a GPU of its own.
+"""Worker processes on this machine, each with its own cores or GPU.
 
-Spawned and never forked, since a forked JAX deadlocks. A process is kept from job to job, so that imports and
-compiled programs are paid once; when it dies, only the job that it had is lost, and the next gets a new one.
+Spawned and never forked, since a forked JAX deadlocks. A process is reused from job to job, to import and compile only
+once; when it dies, only its current job is lost, and the next job gets a new process.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from rnngen.sweep.job import FatalJobError, Job, WorkerDied, perform_logged
 
 
 class Slot(NamedTuple):
-    """What one worker may use. devices: how many CPU devices it makes of its cores; gpu: the one it sees, by number."""
+    """The resources of one worker. devices: number of CPU devices made of its cores; gpu: its number."""
 
     cores: list[int]
     devices: int
@@ -32,10 +32,14 @@ class Slot(NamedTuple):
 
 
 def local(folder: Path, workers: int = 0, retries: int = 2) -> "Local":
-    """Spawned processes on this machine.
+    """Run jobs in spawned processes on this machine.
 
-    workers: 0 for one a GPU, or one a core where there is none. retries: how often a trial is gone on with whose
-    process died. Raises ValueError for a number below 0.
+    Args:
+      workers: number of processes; 0: one per GPU, or one per core without GPUs.
+      retries: how often a trial whose process died is resumed.
+
+    Raises:
+      ValueError: a number is below 0.
     """
     if workers < 0 or retries < 0:
         raise ValueError(f"workers and retries must not be negative, got {workers} and {retries}")
@@ -43,9 +47,9 @@ def local(folder: Path, workers: int = 0, retries: int = 2) -> "Local":
 
 
 def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
-    """Deal cores and GPUs out to workers (0: one a GPU, or else one a core).
+    """Divide cores and GPUs among workers (0: one per GPU, or else one per core).
 
-    Where there are fewer of either than workers, each may use all cores as one device, and GPUs are shared.
+    With fewer cores than workers each may use all cores as one device; with fewer GPUs they are shared.
     """
     workers = workers or len(gpus) or len(cores) or runtime.count_cores()
     mine = [cores] * workers if workers > len(cores) else [cores[i::workers] for i in range(workers)]
@@ -55,7 +59,7 @@ def share(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
 
 
 class Local:
-    """A thread a slot takes the waiting job that suits its process best, and waits for the process to do it."""
+    """An executor with one thread per slot, which takes the waiting job that suits its process best."""
 
     lasting = False
 
@@ -63,7 +67,7 @@ class Local:
         self.slots, self.accelerated = len(slots), any(slot.gpu is not None for slot in slots)
         self._retries = retries
         self._jobs: list[tuple[Job, Future]] = []
-        self._held: dict[int, str] = {}  # which key each slot's process has compiled last
+        self._held: dict[int, str] = {}  # the key that each slot's process has compiled last
         self._changed = threading.Condition()
         self._closed = False
         self._workers = [Worker(slot) for slot in slots]
@@ -72,7 +76,7 @@ class Local:
             thread.start()
 
     def build_loops(self, cells: Iterable[Cell]) -> None:
-        """Have the compiled loops of these cells built here, which says so, and not by each worker in its log."""
+        """Build the compiled loops of these cells here, where it is shown, rather than in each worker."""
         for cell in () if self.accelerated else cells:
             ready(cell)
 
@@ -106,7 +110,7 @@ class Local:
                 future.set_result(None)
 
     def _see_through(self, worker: "Worker", job: Job) -> None:
-        """Have a worker do a job, again where its process dies; of a pack each trial will have tries of its own."""
+        """Let a worker do a job, again if its process dies; trials of a pack are retried one by one instead."""
         for left in range(self._retries if len(job.folders) == 1 else 0, -1, -1):
             try:
                 return worker.run(job)
@@ -129,7 +133,7 @@ class Local:
         return None
 
     def _in_order(self, number: int) -> list[int]:
-        """Places of the waiting jobs, best first: what this worker has compiled, then what no other has."""
+        """Rank the waiting jobs, best first: those this worker has compiled, then those no other worker has."""
         mine, others = self._held.get(number), {key for n, key in self._held.items() if n != number}
         keys = [job.key for job, _ in self._jobs]
         return sorted(range(len(keys)), key=lambda place: (keys[place] != mine, keys[place] in others, place))
@@ -146,7 +150,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def run(self, job: Job) -> None:
-        """Have the process do a job. Raises WorkerDied where it dies, FatalJobError where no other would do better."""
+        """Do a job in the process. Raises WorkerDied where it dies, FatalJobError where any other would fail too."""
         with self._lock:
             if self._stopped:
                 raise WorkerDied("stopped")
@@ -160,7 +164,7 @@ class Worker:
         except (EOFError, OSError):
             process.join()
             self._process = None
-            if process.exitcode < 0:  # from outside, which may not happen again
+            if process.exitcode < 0:  # killed from outside, which may not happen again
                 raise WorkerDied(f"its process died as it started: {_cause(process.exitcode)}") from None
             raise FatalJobError(
                 f"launch.executor: a worker cannot start: {_cause(process.exitcode)}, see above"
@@ -177,7 +181,7 @@ class Worker:
             raise FatalJobError(trouble)
 
     def stop(self) -> None:
-        """Have the process save what it trains and end."""
+        """Ask the process to save its training and end."""
         with self._lock:
             self._stopped = True
             process = self._process
@@ -189,7 +193,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._slot), daemon=True)
-        with contextlib.closing(theirs), _without_main():  # or the death of the process would not close the pipe
+        with contextlib.closing(theirs), _without_main():  # closed here, so that the process's death closes the pipe
             process.start()
         return process, ours
 
@@ -205,7 +209,7 @@ _STARTING = threading.Lock()
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep a spawned process from running the script again that starts it, or a notebook that has no file to run."""
+    """Keep a spawned process from running this process's main script again; a notebook has none."""
     main = sys.modules["__main__"]
     with _STARTING:
         held = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
@@ -217,7 +221,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, slot: Slot) -> None:
-    """The worker's end: jobs come in, and for each None goes back, or why no job can be done."""
+    """Run the worker's end: receive jobs, and answer each with None, or with the reason why no job can be done."""
 
     def talk(say: Callable[[], Any]) -> Any:
         try:
@@ -225,7 +229,7 @@ def _serve(pipe: Connection, slot: Slot) -> None:
         except (EOFError, OSError):
             sys.exit()  # the driver is gone
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     driver = multiprocessing.parent_process()
     assert driver is not None  # this one was spawned
     preemption.watch(driver.sentinel, "its driver is gone")
@@ -237,7 +241,7 @@ def _serve(pipe: Connection, slot: Slot) -> None:
 
 
 def _perform(job: Job) -> str | None:
-    """Do a job; returns why none can be done. Ends this process where it was asked to stop."""
+    """Do a job; return the reason if no job can be done. Ends this process if it was asked to stop."""
     trouble = None
     with preemption.listening(interrupts=False):
         try:

@@ -1,8 +1,8 @@
-"""Tasks of Ray, on this machine or on a cluster of machines that see the same folders.
+"""Tasks of Ray, on this machine or on a cluster with a shared file system.
 
-A task whose worker or machine dies is begun again elsewhere, and each of its trials goes on from its last checkpoint.
-Workers are kept from task to task, so that imports and compiled programs are paid once; those with a GPU are not,
-since a process cannot move to another GPU.
+A task whose worker or machine dies is started again elsewhere, and each of its trials goes on from its last checkpoint.
+Workers are reused from task to task, to import and compile only once; those with a GPU are not, since a process cannot
+move to another GPU.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rnngen.sweep.executors.library import import_path, optional, perform_as_guest
-from rnngen.sweep.executors.ray_session import connect, one_line, session
+from rnngen.sweep.executors.ray_session import connect, first_sentence, session
 from rnngen.sweep.job import Job, WorkerDied
 
 
@@ -28,13 +28,18 @@ def ray(
     retries: int = 2,
     dashboard: bool = False,
 ) -> "RayTasks":
-    """Tasks of Ray.
+    """Run jobs as tasks of Ray.
 
-    workers: how many at once, 0 for as many as fit. address: "" to start Ray here with all cores and GPUs, or
-    "auto" or "host:port" of a cluster that runs. cpus, gpus: what a worker has; parts of a GPU share it.
-    retries: how often a job is begun again whose worker or machine died. dashboard: serve Ray's, where Ray is started.
+    Args:
+      workers: tasks at once; 0: as many as fit.
+      address: "" to start Ray here with all cores and GPUs, or "auto" or "host:port" of a running cluster.
+      cpus: of each worker.
+      gpus: of each worker; fractions share a GPU.
+      retries: how often a job whose worker or machine died is started again.
+      dashboard: serve Ray's dashboard, where Ray is started here.
 
-    Raises ValueError where ray is not installed, no cluster answers, or this machine has less than a worker needs.
+    Raises:
+      ValueError: ray is not installed, no cluster answers, or this machine has less than a worker needs.
     """
     if workers < 0 or cpus <= 0 or gpus < 0 or retries < 0:
         raise ValueError("cpus must be positive, and workers, gpus and retries not negative")
@@ -49,7 +54,7 @@ def ray(
         if not fit and not address:
             raise ValueError(f"a worker of {cpus:g} CPUs and {gpus:g} GPUs does not fit on this machine")
         work = library.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(perform_as_guest)
-        # Ray shows a worker its GPUs, and all of them to one that asked for none.
+        # Ray shows a worker its own GPUs, but all of them to one that asked for none.
         submit = functools.partial(work.remote, path=import_path(), devices=max(1, int(cpus)), gpu=None if gpus else "")
         return RayTasks(library, submit, workers, fit, accelerated=gpus > 0, started=started.pop_all())
 
@@ -59,9 +64,9 @@ def _fit(there: dict[str, float], needed: dict[str, float]) -> int:
 
 
 class RayTasks:
-    """A thread hands waiting jobs to Ray, `workers` at once at most; Ray runs as many of them as fit.
+    """An executor whose thread submits waiting jobs to Ray, at most `workers` at once; Ray runs as many as fit.
 
-    submit: begins a job and returns Ray's reference to it. started: what to end with this executor.
+    submit: starts a job and returns Ray's reference to it. started: closed with this executor.
     """
 
     lasting = False
@@ -87,7 +92,7 @@ class RayTasks:
         return futures
 
     def shutdown(self) -> None:
-        """See `Executor`. A cluster that ran before goes on running."""
+        """See `Executor`. A cluster that was already running goes on."""
         with self._lock:
             if self._closed:
                 return
@@ -97,7 +102,7 @@ class RayTasks:
         self._thread.join()
         for task in running:
             self._ray.cancel(task, force=True)
-        if running:  # or a worker could still write to a folder that the next sweep goes on with
+        if running:  # else a worker could still write to a folder that the next sweep resumes
             self._ray.wait(running, num_returns=len(running), timeout=10)
         self._started.close()
 
@@ -127,9 +132,9 @@ class RayTasks:
 
 
 def _reason(kinds: Any, error: BaseException) -> BaseException:
-    """What to tell of a task that did not return: its own exception, or that it is lost."""
+    """Return the exception of a task that did not return: its own, or WorkerDied."""
     if isinstance(error, kinds.RayTaskError):
         return error.cause
     if isinstance(error, kinds.TaskCancelledError):
         return WorkerDied("stopped")
-    return WorkerDied(f"its process died: {one_line(error)}")
+    return WorkerDied(f"its process died: {first_sentence(error)}")

@@ -1,4 +1,4 @@
-"""Jobs of SLURM, through submitit. See `slurm_queue` for what is kept in the sweep's folder."""
+"""Jobs of SLURM, through submitit. See `slurm_queue` for its files in the sweep's folder."""
 
 import functools
 import shutil
@@ -26,14 +26,22 @@ def slurm(
     requeues: int = 3,
     cluster: str = "slurm",
 ) -> "slurm_queue.SlurmQueue | InThisProcess":
-    """Jobs of SLURM: what is submitted together is one job array.
+    """Run jobs in SLURM; jobs that are submitted together are one job array.
 
-    workers: how many of an array at once, 0 for no limit. partition, account: "" for the user's own. minutes,
-    memory_gb, cpus, gpus: what each has. setup: lines of shell to run before Python. requeues: how often one that
-    meets its time limit is put back in the queue, to go on from its last checkpoint. cluster: "slurm", or to try
-    things out "local" (processes here, all at once) or "debug" (in this process, one by one).
+    Args:
+      workers: jobs of an array at once; 0: no limit.
+      partition: "" for the user's default.
+      account: "" for the user's default.
+      minutes: time limit of a job.
+      memory_gb: memory of a job.
+      cpus: of a job.
+      gpus: of a job.
+      setup: lines of shell to run before Python.
+      requeues: how often a job that meets its time limit is requeued, to go on from its last checkpoint.
+      cluster: "slurm", or for trying out "local" (processes here, all at once) or "debug" (this process, one by one).
 
-    Raises ValueError where submitit is not installed, or there is no SLURM.
+    Raises:
+      ValueError: submitit is not installed, or there is no SLURM.
     """
     _check_numbers(workers=workers, gpus=gpus, requeues=requeues)
     _check_numbers(1, minutes=minutes, cpus=cpus)
@@ -78,7 +86,7 @@ def _check_numbers(least: int = 0, **numbers: int) -> None:
 
 
 class InThisProcess:
-    """An executor that has done its jobs when `submit` returns, so that a debugger sees them."""
+    """An executor that does its jobs within `submit`, where a debugger sees them."""
 
     lasting, accelerated, slots = False, False, 1
 
@@ -95,4 +103,4 @@ class InThisProcess:
         return futures
 
     def shutdown(self) -> None:
-        """See `Executor`: nothing is left to end."""
+        """Do nothing: no job is running."""

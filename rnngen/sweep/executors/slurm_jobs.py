@@ -1,4 +1,4 @@
-"""What runs in a job of SLURM, and what is known from outside of one that was submitted."""
+"""The code that runs in a job of SLURM, and the state of a submitted job."""
 
 import dataclasses
 import os
@@ -9,14 +9,14 @@ from typing import Any
 from rnngen.sweep.executors.library import perform_as_guest
 from rnngen.sweep.job import Job
 
-# Of the states that sacct tells, those in which a job does not run any more.
+# States of sacct in which a job has ended.
 _FINAL = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
 _FINAL |= {"OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A job as submitit takes it. path: where modules are found; see `process.prepare_worker` for the others."""
+    """A job as submitit takes it. path: the import path; see `runtime.prepare_worker` for the others."""
 
     job: Job
     path: list[str]
@@ -24,27 +24,27 @@ class Task:
     gpu: str | None
 
     def __call__(self) -> None:
-        """Do the job. Where time is up, submitit ends it from within a signal."""
+        """Do the job. When time is up, submitit ends it from within a signal handler."""
         try:
             perform_as_guest(self.job, self.path, self.devices, self.gpu)
         except SystemExit as ended:
-            # At once: a save that the signal cut short leaves threads of Orbax that wait minutes for the rest of it.
+            # At once: after an interrupted save, threads of Orbax would wait for minutes.
             os._exit(ended.code & 0xFF if isinstance(ended.code, int) else 1)
 
     def checkpoint(self) -> Any:
-        """What goes back to the queue when time is up: the same, since each trial goes on from its own checkpoint."""
+        """Requeue the same job when time is up: each trial goes on from its own checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def how_ended(submitted: Any) -> str:
-    """How a job of submitit ended; "" while it may still do something, as far as is known without asking SLURM."""
+    """Return how a job of submitit ended, or "" while it may still run, as far as is known without asking SLURM."""
     here = hasattr(submitted, "_process")  # of the cluster "local"
     if here and _runs_here(submitted):
         return ""
     if submitted.paths.result_pickle.exists():
-        return _last_words(submitted.paths.stderr)  # the pickle itself is not looked into
+        return _last_words(submitted.paths.stderr)  # the pickle itself is not read
     if here:
         return "FAILED"
     words = submitted.watcher.get_state(submitted.job_id, mode="cache").split()  # as in CANCELLED by 1000
@@ -52,7 +52,7 @@ def how_ended(submitted: Any) -> str:
 
 
 def _last_words(errors: Path) -> str:
-    """That a job is over, and what it said last."""
+    """Say that a job is over, with its last line of output."""
     try:
         lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
@@ -64,7 +64,7 @@ def _runs_here(submitted: Any) -> bool:
     state = submitted.get_info()["jobState"]
     if not state.startswith("NO PROCESS"):
         return state == "RUNNING"
-    # Not a child of this process. The number may be another's by now, and a dead one's arguments are gone.
+    # Not a child of this process. The id may be another process's by now, and a dead one has no arguments.
     command = ["ps", "-o", "args=", "-p", submitted.job_id]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return str(submitted.paths.folder.parent) in listed

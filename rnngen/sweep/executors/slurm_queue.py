@@ -1,7 +1,7 @@
-"""What is in the queue of SLURM for a sweep. It needs no driver: what jobs write in their trials' folders counts.
+"""The jobs of a sweep in the queue of SLURM. They need no driver: results are read from the trials' folders.
 
-slurm/jobs.json            which job of SLURM has a trial, by the trial's id
-slurm/<job>/               submitit's: the script, what went in and came out, what was printed outside of trials
+slurm/jobs.json            the SLURM job of each trial, by the trial's id
+slurm/<job>/               submitit's files: the script, input and output, what was printed outside of trials
 """
 
 import threading
@@ -17,15 +17,15 @@ from rnngen.sweep.executors.slurm_jobs import Task, how_ended
 from rnngen.sweep.job import Job, WorkerDied
 
 LOOK_EVERY = 2.0  # seconds between looks for the files of jobs that are over
-ASK_EVERY = 30.0  # seconds between questions to SLURM; one question is about all jobs
-# Seconds that a job without a result must be over before it is lost: it may be on its way back to the queue, and files
-# take their time to be seen on another machine.
+ASK_EVERY = 30.0  # seconds between queries of SLURM, each for all jobs
+# Seconds after which an ended job without a result is lost: it may be about to be requeued, and files take a while to
+# be visible on another machine.
 PATIENCE = 40.0
 MANY = 1000
 
 
 class Awaited(NamedTuple):
-    """A future, and the jobs of SLURM that have its trials between them."""
+    """A future, and the jobs of SLURM that have its trials."""
 
     future: Future
     folders: tuple[str, ...]
@@ -33,10 +33,10 @@ class Awaited(NamedTuple):
 
 
 class SlurmQueue:
-    """Puts jobs in the queue, unless their trials are there already; one thread looks how all of them do.
+    """An executor that queues jobs, unless their trials are queued already; one thread watches all of them.
 
-    executor: submitit's. find: its object for a job that was submitted before, by folder and id. ask: has it ask SLURM
-    how all jobs do. task: makes what runs of a job.
+    executor: submitit's. find: returns its object for a job submitted earlier, by folder and id. ask: updates the state
+    of all jobs from SLURM. task: makes the `Task` of a job.
     """
 
     lasting = True
@@ -63,7 +63,7 @@ class SlurmQueue:
         self._thread.start()
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
-        """See `Executor`; what is in the queue already is waited for. Raises ValueError where SLURM refuses."""
+        """See `Executor`; trials that are queued already are waited for. Raises ValueError where SLURM refuses."""
         with self._lock:
             out = self._still_out(_trial(folder) for job in jobs for folder in job.folders)
             fresh = [new for job in jobs if (new := _without(job, out)).folders]
@@ -79,14 +79,14 @@ class SlurmQueue:
     def shutdown(self) -> None:
         """See `Executor`: jobs stay in the queue and go on."""
         self._closed.set()
-        self._thread.join(timeout=LOOK_EVERY)  # and no longer: SLURM may take minutes to answer
+        self._thread.join(timeout=LOOK_EVERY)  # no longer, since SLURM may take minutes to answer
 
     @property
     def _list(self) -> Path:
         return self._folder / "jobs.json"
 
     def _still_out(self, trials: Iterable[str]) -> dict[str, str]:
-        """Which of the trials are in the queue, or run, and in which job."""
+        """Return the trials that are queued or running, with their job."""
         listed = read_json(self._list) or {}
         known = {trial: listed[trial] for trial in trials if trial in listed}
         for number in set(known.values()) - set(self._submitted):
@@ -101,7 +101,7 @@ class SlurmQueue:
         self._executor.update_parameters(slurm_array_parallelism=self._workers or len(jobs))
         try:
             return self._executor.submit_array([self._task(job) for job in jobs])
-        except RuntimeError as error:  # submitit's, with what sbatch printed
+        except RuntimeError as error:  # submitit's, with the output of sbatch
             raise ValueError(f"the jobs were not submitted: {str(error).strip() or 'sbatch failed'}") from error
 
     def _watch(self) -> None:
@@ -114,7 +114,7 @@ class SlurmQueue:
                 self._awaited = [awaited for awaited in self._awaited if not self._settle(awaited)]
 
     def _settle(self, awaited: Awaited) -> bool:
-        """End a future if its jobs are over; returns whether."""
+        """End a future if its jobs are over; return True if they are."""
         ends = {number: how_ended(self._submitted[number]) for number in awaited.ids}
         for number, end in ends.items():
             if not end:
@@ -136,6 +136,6 @@ def _trial(folder: str) -> str:
 
 
 def _without(job: Job, out: dict[str, str]) -> Job:
-    """The job without the trials that are out."""
+    """Return the job without the trials that are queued or running."""
     left = [(c, f) for c, f in zip(job.configs, job.folders, strict=True) if _trial(f) not in out]
     return job._replace(configs=tuple(c for c, _ in left), folders=tuple(f for _, f in left))

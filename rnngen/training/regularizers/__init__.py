@@ -1,4 +1,4 @@
-"""Terms that may join the training loss so that gradients last, one file each; `REGULARIZERS` has them by name."""
+"""Penalties that keep gradients from vanishing or exploding, one file each; `REGULARIZERS` lists them by name."""
 
 from collections.abc import Callable
 

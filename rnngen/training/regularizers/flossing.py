@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from rnngen.diagnostics import lyapunov_spectrum
 from rnngen.models import Model, stepwise
 from rnngen.tasks import Task
-from rnngen.training.regularizers.regularizer import Regularizer, at_least_float32, check_not_negative
-from rnngen.types import Array, Batch, Params
+from rnngen.training.regularizers.regularizer import Regularizer, check_not_negative
+from rnngen.types import Array, Batch, Params, at_least_float32
 
 
 def flossing(weight: float = 1.0, exponents: int = 0, steps: int = 0, before: int = 0, until: int = 0) -> Regularizer:

@@ -11,8 +11,8 @@ from rnngen.cells.cell import KERNEL, Cell, Gated
 from rnngen.engines import cast_params, trees, unroll
 from rnngen.models import LayerModel, Model
 from rnngen.tasks import Task
-from rnngen.training.regularizers.regularizer import Regularizer, at_least_float32, check_not_negative
-from rnngen.types import Array, Batch, Carry, Params, PyTree
+from rnngen.training.regularizers.regularizer import Regularizer, check_not_negative
+from rnngen.types import Array, Batch, Carry, Params, PyTree, at_least_float32
 
 
 def omega(weight: float = 2.0, bound: float = 1e-20) -> Regularizer:

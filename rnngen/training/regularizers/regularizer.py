@@ -5,11 +5,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from rnngen.models import Model
 from rnngen.tasks import Task
-from rnngen.types import Array
 
 
 class Regularizer(NamedTuple):
@@ -28,14 +26,14 @@ class Regularizer(NamedTuple):
     one_device: bool = False
 
     def check(self, model: Model, task: Task) -> None:
-        """Raise ValueError where the penalty does not fit the model; by the shapes alone."""
+        """Raise ValueError where the penalty does not fit the model; only shapes are computed."""
         if self.penalty is not None:
             penalty, params = self.penalty, jax.eval_shape(model.init, jax.random.key(0))
             jax.eval_shape(lambda p, batch: penalty(model, task, p, batch), params, task.example("train"))
 
 
 def none() -> Regularizer:
-    """The task's loss as it is."""
+    """Return the regulariser without a penalty."""
     return Regularizer(None)
 
 
@@ -44,8 +42,3 @@ def check_not_negative(**numbers: float) -> None:
     for name, number in numbers.items():
         if not 0 <= number < math.inf:
             raise ValueError(f"{name} must be at least 0, got {number}")
-
-
-def at_least_float32(x: Array) -> Array:
-    """Cast a narrower array to float32."""
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

@@ -1,4 +1,4 @@
-// What XLA hands to a custom call, by the C interface of its FFI: its C++ headers take longer to compile than the loops.
+// The arguments of a custom call, by the C interface of XLA's FFI: its C++ headers compile slower than the loops.
 #pragma once
 
 #ifdef __linux__

@@ -38,7 +38,7 @@ void add_up(const Layer<Cell>& layer, const float* x, const float* us, const flo
   add_long_product(sums + Cell::UF * width, wide, n, Cell::UN * vectors, product);
 }
 
-// Rows [first, first + n) of the batch through all steps. kept: null where nothing is kept for a way back.
+// Rows [first, first + n) of the batch through all steps. kept: the residuals; null where none are saved.
 template <class Cell>
 void forward_share(const Layer<Cell>& layer, const float* xs, const float* us, const float* h0, const float* c0,
                    Probes probes, Flags flags, float* hs, float* kept, float* c_last, long first, long n) {

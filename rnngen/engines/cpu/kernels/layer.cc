@@ -65,10 +65,10 @@ bool run_backward(const Call& call) {
 
 // xs [t, b, d], what the sums start from [slots * h], kernel, recurrent kernel, h0 [b, h], c0 [b, carries, h], probes of
 // h and c, those with a leading t, mask and resets [t, b], h and c after a reset -> the h [t, b, h] that leaves each
-// step, kept, the last c. Empty is what the cell does not have, what is not given, and what is not wanted. Without a
-// kernel, xs is what would have been its product.
+// step, residuals, the last c. Arrays that the cell does not have, or that are not given or wanted, are empty. Without
+// a kernel, xs is its product.
 extern "C" XLA_FFI_Error* forward(XLA_FFI_CallFrame* frame) { return answer(frame, run_forward); }
 
-// The same arguments, hs, kept, dys, dh and dc of the last step -> gradients in kernel, recurrent kernel, start, h0, c0,
-// xs, probes, h and c after a reset; an empty one is not wanted.
+// The same arguments, hs, residuals, dys, dh and dc of the last step -> gradients in kernel, recurrent kernel, start, h0,
+// c0, xs, probes, h and c after a reset; an empty one is not wanted.
 extern "C" XLA_FFI_Error* backward(XLA_FFI_CallFrame* frame) { return answer(frame, run_backward); }
