@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from rnngen.datasets import windows
-from rnngen.datasets import windows
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.windows import chunks_of, rows, stream_places, stream_sample, warmup_of, whole_sample
 
