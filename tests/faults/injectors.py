@@ -110,7 +110,7 @@ def numbers(path):
     run = RunFolder(path)
     config, result = run.config(), run.result()
     step = checkpoint.newest(run.checkpoints)[0]
-    state = checkpoint.load(run.checkpoints, step, start_state(build(config))) if step is not None else None
+    state = checkpoint.load(run.checkpoints, step, start_state(build(resolve(config)))) if step is not None else None
     leaves = [_bits(leaf) for leaf in jax.tree.leaves(state)]
     timed = ("train_seconds", "compile_seconds", "save_seconds")
     told = {k: v for k, v in (result or {}).items() if k not in timed}

@@ -155,7 +155,7 @@ def test_neighbours_in_a_pack_keep_their_bits(tmp_path, faults, how, policy):
     def pack(name, rates):
         plain = {"name": "sgd", "clip_norm": 0.0, "kwargs": {}}
         configs = [small(optim=plain | {"learning_rate": rate}, on_divergence=policy) for rate in rates]
-        configs = [config | {"seed": seed} for seed, config in enumerate(configs)]
+        configs = [dataclasses.replace(config, seed=seed) for seed, config in enumerate(configs)]
         folders = [RunFolder(tmp_path / name / str(i)) for i in range(3)]
         for folder, config in zip(folders, configs, strict=True):
             folder.start(config)

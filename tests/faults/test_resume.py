@@ -1,5 +1,6 @@
 """Promise 1: a run that was cut and goes on is the run that was not, to the bit."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -74,5 +75,5 @@ def test_a_cut_that_is_not_mended_is_seen(tmp_path):
     """The comparison itself: another seed gives other numbers."""
     config = small()
     trained(tmp_path / "a", config)
-    trained(tmp_path / "b", config | {"seed": 1})
+    trained(tmp_path / "b", dataclasses.replace(config, seed=1))
     assert numbers(tmp_path / "a") != numbers(tmp_path / "b")
