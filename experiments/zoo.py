@@ -65,7 +65,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
                 "units": int(group["width"].iloc[0]),
                 "rate": float(group["optim.learning_rate"].iloc[0]),
                 "test loss": float(group["metrics.test.loss"].astype(float).median()),
-                "without memory": float(group["baseline"].iloc[0]),
+                "memoryless": float(group["baseline"].iloc[0]),
                 "solved": f"{int(group['solved'].astype(bool).sum())}/{len(group)}",
                 "half-life before": float(group["initial"].median()),
                 "half-life after": float(group["final"].median()),
@@ -76,7 +76,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
 
 @captioned("Horizon and success", "Half-life after training against what is gone of the memoryless loss.")
 def horizon_and_success(sweeps: Sequence[Sweep]) -> Figure:
-    """Half-life after training against the share of the loss without memory that is gone: a point a seed."""
+    """Half-life after training against the share of the memoryless loss that is gone: a point a seed."""
     frame = pd.concat([chosen(sweep) for sweep in sweeps])
     frame["cell"] = frame["cell"].str.replace(r", \d+ keys", "", regex=True)
     tasks, cells = list(dict.fromkeys(frame["task"])), list(dict.fromkeys(frame["cell"]))
@@ -93,7 +93,7 @@ def horizon_and_success(sweeps: Sequence[Sweep]) -> Figure:
         ax.axvline(edge, color="0.7", linewidth=0.6)
         ax.text(edge, 0.5, "longer", rotation=90, color="0.5", fontsize="x-small", ha="right", va="center")
         ax.set(xscale="log", title=task, xlabel="half-life after training (steps)")
-    line[0].set_ylabel("share of the loss\nwithout memory that is gone")
+    line[0].set_ylabel("share of the memoryless\nloss that is gone")
     legend(line[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
     return figure
 

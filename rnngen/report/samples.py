@@ -1,4 +1,4 @@
-"""What trained models made, from the `samples/` of trials' folders: text, pictures, sound."""
+"""Samples of trained models, from the `samples/` of the folders of trials: text, pictures, sound."""
 
 from itertools import islice
 from pathlib import Path
