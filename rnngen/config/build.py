@@ -5,9 +5,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rnngen.cells import CELLS, Cell
+from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.cells.cell import MOST_FEATURES
-from rnngen.config.check import ConfigError, error_at
+from rnngen.config.check import ConfigError, check_kwargs, error_at
 from rnngen.config.defaults import base_config
 from rnngen.config.fingerprint import program
 from rnngen.config.run_config import (
@@ -125,9 +125,10 @@ def make_model(cell: Cell, model: ModelConfig, dtype: str, spec: InputSpec, head
 def _check_no_other(latent: str, options: dict) -> None:
     """Raise ConfigError where an option that a latent model does not have is set."""
     usual = base_config().to_dict()["model"]
-    name_of = lambda value: value["name"] if isinstance(value, dict) else value  # noqa: E731
+    init = usual["head_init"]
+    init["kwargs"] = check_kwargs("config.model.head_init.kwargs", init["name"], INITIALIZERS[init["name"]], {}, ())
     for name, value in options.items():
-        if name not in ("dtype", "engine") and name_of(value) != name_of(usual[name]):
+        if name not in ("dtype", "engine") and value != usual[name]:
             raise ConfigError(f"config.model.{name}: {latent} has no such thing; leave it at {usual[name]!r}")
 
 

@@ -54,12 +54,12 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     resolved["diagnose"]["what"] = _diagnoses(resolved["diagnose"]["what"])
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
-    frozen = RunConfig.from_dict(loads(dumps(resolved)))
+    frozen = RunConfig.from_dict(resolved)
     width = _width(frozen)
     if width is None:
         return frozen
     resolved["cell"]["kwargs"]["hidden_dim"] = width
-    return RunConfig.from_dict(loads(dumps(resolved)))
+    return RunConfig.from_dict(resolved)
 
 
 def complete(config: ConfigDict | Mapping) -> dict:

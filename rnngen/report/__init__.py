@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.diagnostics import FIGURES as DIAGNOSES
+from rnngen.diagnostics import FIGURES as DIAGNOSIS_FIGURES
 from rnngen.plotting.figure import DrawnFigure, NothingToDraw
 from rnngen.plotting.style import save
 from rnngen.report import page, tables
@@ -23,7 +23,7 @@ FIGURES: tuple[DrawnFigure, ...] = (
     losses,
     horizons,
     sizes,
-    *DIAGNOSES.values(),
+    *DIAGNOSIS_FIGURES.values(),
 )
 # Beyond these a curve or a panel for each setting cannot be told from the next, and drawing them takes minutes.
 MOST_SETTINGS, MOST_TRIALS = 100, 2000
@@ -36,7 +36,7 @@ __all__ = ["FIGURES", "NothingToDraw", "latex", "save", "summary", "write", *(dr
 
 def __getattr__(name: str) -> DrawnFigure:
     """Return the figure of a diagnosis."""
-    found = next((draw for draw in DIAGNOSES.values() if draw.__name__ == name), None)
+    found = next((draw for draw in DIAGNOSIS_FIGURES.values() if draw.__name__ == name), None)
     if found is None:
         raise AttributeError(f"module 'rnngen.report' has no attribute {name!r}")
     return found

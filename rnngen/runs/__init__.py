@@ -27,13 +27,11 @@ def open_folder(folder: str | os.PathLike) -> "Run | Sweep":
     return sweep if sweep.plan else sweep.runs[0]
 
 
-def open_sweep(source: "str | os.PathLike | Run | Sweep") -> "Sweep":
-    """Open a folder as a Sweep, also where it holds one run; a Run or a Sweep that is open already may be given too."""
+def open_sweep(folder: str | os.PathLike) -> "Sweep":
+    """Open a folder as a Sweep, also where it holds one run."""
     from rnngen.runs.sweep import Sweep  # here, since loading pandas takes as long as a small run's start
 
-    if isinstance(source, Run | Sweep):
-        return source.as_sweep()
-    path = Path(source).expanduser()
+    path = Path(folder).expanduser()
     plan, found = read_folder(path)
     return Sweep(path, plan, [Run(one) for one in found])
 

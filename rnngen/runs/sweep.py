@@ -116,14 +116,12 @@ class Sweep:
 
     def labelled(self, table: str) -> pd.DataFrame:
         """Return a table with columns `curve`, the cell or else the first axis, and `panel`, the others, in words."""
-        records = getattr(self, table)
-        labels = settings.curves(self.axes, self.settings)
-        return records if records.empty else records.merge(labels, left_on="trial", right_index=True)
+        return self._with_labels(getattr(self, table))
 
     def diagnosed(self, what: str) -> pd.DataFrame:
         """Return the rows of one diagnosis, `labelled`; none where it was not made."""
-        rows = self.labelled("diagnoses")
-        return rows if rows.empty else rows[rows["what"] == what]
+        rows = self.diagnoses
+        return rows if rows.empty else self._with_labels(rows[rows["what"] == what])
 
     def moments(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Part rows of diagnoses into those at initialisation, and the last of each trial that trained to an end."""
@@ -151,6 +149,13 @@ class Sweep:
         if scores.empty:
             raise ValueError(f"no trial of {self.path} has a number {metric!r}")
         return self[scores.idxmin() if mode == "min" else scores.idxmax()]
+
+    def _with_labels(self, records: pd.DataFrame) -> pd.DataFrame:
+        return records if records.empty else records.merge(self._labels, left_on="trial", right_index=True)
+
+    @functools.cached_property
+    def _labels(self) -> pd.DataFrame:
+        return settings.curves(self.axes, self.settings)
 
     def _scores(self, metric: str) -> pd.Series:
         known = (metric, f"metrics.valid.{metric}")

@@ -44,12 +44,12 @@ def run(
     from rnngen.config import complete
     from rnngen.runs import open_sweep
     from rnngen.sweep.campaign import held
-    from rnngen.sweep.launch import complete_launch, resolve_launch
+    from rnngen.sweep.launch import resolve_launch
     from rnngen.sweep.progress import Progress
 
-    launch = complete_launch({"executor": {"name": executor}})
-    base, resolved, path = complete(config), resolve_launch(launch, workers), Path(folder).expanduser()
+    base, path = complete(config), Path(folder).expanduser()
+    launch = resolve_launch({"executor": {"name": executor}}, workers)
     runtime.start(training=True)
-    with held(path, base, space, resolved, retry_failed=retry_failed) as campaign, Progress(campaign) as shown:
+    with held(path, base, space, launch, retry_failed=retry_failed) as campaign, Progress(campaign) as shown:
         campaign.run(shown.over)
     return open_sweep(path)

@@ -319,3 +319,14 @@ def test_what_does_not_fit_a_cell_is_refused_before_training(changes, message):
     omega = {"optim__regularizer": component("omega").to_dict()}
     with pytest.raises(ConfigError, match=message):
         build(resolve(changed(cell=MINGRU, **omega | changes)))
+
+
+def test_a_latent_model_refuses_another_initialiser_of_a_head_also_by_its_arguments_alone():
+    def latent(gain):
+        init = {"name": "lecun", "kwargs": {"gain": gain}}
+        return resolve(changed(model__latent=component("vrnn", latent_dim=2).to_dict(), model__head_init=init))
+
+    with pytest.raises(ConfigError, match=r"config\.model\.head_init: vrnn has no such thing"):
+        build(latent(2.0))
+    with pytest.raises(ConfigError, match=r"^(?!.*head_init)"):  # the task makes no sequences, which is said next
+        build(latent(1.0))

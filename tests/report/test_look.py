@@ -4,7 +4,6 @@ import collections
 
 import matplotlib.pyplot as plt
 import pytest
-from handmade_sweep import sweep, write_run  # noqa: F401, a fixture
 
 import rnngen
 from rnngen import report
@@ -12,9 +11,11 @@ from rnngen.report import NothingToDraw, gradient_norms, learning_curves
 from rnngen.runs import open_sweep
 from rnngen.storage import jsonl
 
+pytest_plugins = ["handmade_sweep"]
+
 
 @pytest.fixture
-def opened(sweep):  # noqa: F811
+def opened(sweep):
     return rnngen.open(sweep)
 
 
@@ -65,7 +66,7 @@ def test_figures_are_made_of_what_was_opened_and_say_what_they_miss(opened):
         gradient_norms(str(opened.path))
 
 
-def test_a_report_reads_every_file_once(sweep, monkeypatch):  # noqa: F811
+def test_a_report_reads_every_file_once(sweep, monkeypatch):
     read = collections.Counter()
     for name in ("read_json", "read_rows"):
         whole = getattr(jsonl, name)
