@@ -179,7 +179,7 @@ def captioned(heading: str, text: str) -> Callable[[Callable], DrawnFigure]:
     return decorate
 
 
-def check_readable(panels: int, curves: int) -> None:
+def check_readable(panels: int, curves: int, most_panels: int = MOST_PANELS) -> None:
     """Raise NothingToDraw where there are more panels or curves than anybody could read."""
-    if panels > MOST_PANELS or curves > MOST_CURVES:
+    if panels > most_panels or curves > MOST_CURVES:
         raise NothingToDraw(f"{panels} panels of {curves} curves are more than anybody could read: give order=")

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Transform
 
-from rnngen.plotting.figure import MOST_CURVES, Look, NothingToDraw, figure
+from rnngen.plotting.figure import MOST_CURVES, Look, NothingToDraw, check_readable, figure
 from rnngen.plotting.style import beside, literal, not_finite, number_axis
 from rnngen.report.columns import is_numeric
 from rnngen.report.tables import wilson
@@ -37,7 +37,7 @@ def success_rates(sweep: Sweep, look: Look) -> Figure:
     results["curve"] = _together(results, [n for n in names if n != first] if split else names)
     titles = list(dict.fromkeys(results["panel"]))
     results, colour = look.curves(results)
-    _check_readable(max(len(titles), results.groupby("panel")["curve"].nunique().max()))
+    check_readable(len(titles), results.groupby("panel")["curve"].nunique().max(), most_panels=MOST_CURVES)
     planned = sweep.axes[x].dropna()
     figure, grid = look.panels(1, len(titles), width=2.1 if split else 3.4, sharey=True)
     for axes, title in zip(grid[0], titles, strict=True):
@@ -64,7 +64,7 @@ def losses(sweep: Sweep, look: Look) -> Figure:
     results, x, names = _scored(sweep)
     results["curve"] = _together(results, names)
     results, colour = look.curves(results)
-    _check_readable(len(colour))
+    check_readable(1, len(colour))
     figure, ((axes,),) = look.panels(1, 1, width=3.8, height=2.8)
     number_axis(axes, results[x])
     groups = list(results.groupby("curve", sort=False))
@@ -115,11 +115,6 @@ def horizons(sweep: Sweep, look: Look) -> Figure:
     else:
         grid[0].legend()
     return figure
-
-
-def _check_readable(curves: int) -> None:
-    if curves > MOST_CURVES:
-        raise NothingToDraw(f"{curves} curves or panels are more than anybody could read: give order=")
 
 
 def _scored(sweep: Sweep) -> tuple[pd.DataFrame, str, list[str]]:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnngen.plotting.figure import MOST_CURVES, MOST_PANELS, Look, NothingToDraw, figure
+from rnngen.plotting.figure import Look, NothingToDraw, check_readable, figure
 from rnngen.plotting.style import band, legend, literal
 from rnngen.report.columns import is_numeric
 from rnngen.runs.run import Run
@@ -40,8 +40,7 @@ def sizes(sweep: Sweep, look: Look) -> Figure:
         raise NothingToDraw(f"{sweep.path} has no cell with {LEAST} hidden sizes, or is a search")
     rows, colour = look.curves(rows, "cell")
     cells = list(colour)
-    if len(names) > MOST_PANELS or len(cells) > MOST_CURVES:
-        raise NothingToDraw(f"{len(names)} tasks and {len(cells)} cells are more than anybody could read: give order=")
+    check_readable(len(names), len(cells))
     figure, panels = look.wrapped_panels(names, min(len(names), 4), "loss", width=3.2, height=2.7)
     for axes, name in zip(panels, names, strict=True):
         here = rows[rows["task"] == name]

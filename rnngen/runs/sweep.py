@@ -9,7 +9,7 @@ import pandas as pd
 
 from rnngen.runs import settings
 from rnngen.runs.run import Run
-from rnngen.storage.dotted import flatten
+from rnngen.storage.dotted import flatten, metric_place
 from rnngen.storage.folder import TRAINED
 
 
@@ -82,8 +82,7 @@ class Sweep:
     @functools.cached_property
     def outcomes(self) -> pd.DataFrame:
         """The result of each trial with dotted names, index trial, column `status` at least; without its config."""
-        found = {run.name: flatten(run.result or {"status": "unfinished"}) for run in self.runs}
-        frame = pd.DataFrame([*found.values()], index=pd.Index([*found], name="trial"))
+        frame = pd.DataFrame([*self._flat_results.values()], index=pd.Index([*self._flat_results], name="trial"))
         return frame if "status" in frame else frame.assign(status=pd.Series(dtype=str))
 
     @property
@@ -94,10 +93,11 @@ class Sweep:
     @functools.cached_property
     def results(self) -> pd.DataFrame:
         """A row a trial: `trial`, its result with dotted names, and its config as `config.task.name` and so on."""
-        found = [flatten(run.result or {"status": "unfinished"}) for run in self.runs]
-        return self._with_config(
-            [{"trial": ""} | row | {"trial": run.name} for run, row in zip(self.runs, found, strict=True)]
-        )
+        return self._with_config([{"trial": ""} | row | {"trial": name} for name, row in self._flat_results.items()])
+
+    @functools.cached_property
+    def _flat_results(self) -> dict[str, dict]:
+        return {run.name: flatten(run.result or {"status": "unfinished"}) for run in self.runs}
 
     @functools.cached_property
     def metrics(self) -> pd.DataFrame:
@@ -145,7 +145,7 @@ class Sweep:
         mode = mode or (self.search.get("mode") if metric == self.search.get("metric") else None) or _usual_mode(metric)
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be min or max, got {mode!r}")
-        scores = self._scores(metric).dropna()
+        scores = self.scores(metric)
         if scores.empty:
             raise ValueError(f"no trial of {self.path} has a number {metric!r}")
         return self[scores.idxmin() if mode == "min" else scores.idxmax()]
@@ -157,12 +157,12 @@ class Sweep:
     def _labels(self) -> pd.DataFrame:
         return settings.curves(self.axes, self.settings)
 
-    def _scores(self, metric: str) -> pd.Series:
-        known = (metric, f"metrics.valid.{metric}")
-        column = next((name for name in known if name in self.outcomes), None)
+    def scores(self, metric: str) -> pd.Series:
+        """Return the numbers that `best` compares, index trial; trials without one are left out."""
+        column = next((name for name in (metric, metric_place(metric)) if name in self.outcomes), None)
         if column is None:
             return pd.Series(dtype=float)
-        return pd.to_numeric(self.outcomes[column], errors="coerce")
+        return pd.to_numeric(self.outcomes[column], errors="coerce").dropna()
 
     def _table(self, table: str) -> pd.DataFrame:
         rows = [{"trial": ""} | row | {"trial": run.name} for run in self.runs for row in run.rows(table)]

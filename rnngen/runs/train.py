@@ -159,7 +159,7 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 
 def _start(folder: RunFolder, config: RunConfig, experiment: Experiment, **facts: Any) -> None:
     facts |= {"data": dict(experiment.task.data.facts)} if experiment.task.data.facts else {}
-    folder.start(config.to_dict(), seed=config.seed, device=device(), **facts)
+    folder.start(config, seed=config.seed, device=device(), **facts)
     folder.describe(experiment.task.codec)
 
 

@@ -23,3 +23,8 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def metric_place(metric: str) -> str:
+    """Return the dotted name of a metric of the valid split in a trial's result."""
+    return metric if "." in metric else f"metrics.valid.{metric}"

@@ -9,7 +9,7 @@ from rnngen.config import Component, build_cell
 from rnngen.config.check import ConfigError, error_at
 from rnngen.runs.train import check_writable
 from rnngen.storage import locks, preemption
-from rnngen.storage.dotted import flatten
+from rnngen.storage.dotted import flatten, metric_place
 from rnngen.storage.folder import OVER, RunFolder
 from rnngen.storage.plan import proposals
 from rnngen.sweep.driver import FixedTrials, TrialSource, job_of, run_trials
@@ -18,7 +18,7 @@ from rnngen.sweep.executors.local import Local
 from rnngen.sweep.launch import make_executor
 from rnngen.sweep.packs import deal
 from rnngen.sweep.plan import Trial, claim, claim_search, pending, plan, run_folder
-from rnngen.sweep.ranges import Search, metric_place
+from rnngen.sweep.ranges import Search
 from rnngen.sweep.study import Study, planned
 
 

@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -18,10 +17,6 @@ from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import DamagedFile
 from rnngen.sweep.campaign import SweepRun
 from rnngen.sweep.plan import Trial
-from rnngen.sweep.ranges import metric_place
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STATUSES = ("finished", "pruned", "diverged", "failed")
 
@@ -155,7 +150,7 @@ def status(folder: Path, now: float | None = None) -> list[str]:
     total = max(search.get("trials", 0), len(sweep))
     lines = [f"{sum(counts.values())} of {total} trials over: " + ", ".join(f"{n} {s}" for s, n in counts.items())]
     lines += [f"{len(under_way)} begun and not over{''.join(under_way[:8])}"]
-    lines += _best(results, search)
+    lines += _best(sweep, search["metric"], search["mode"])
     spent = results[["train_seconds", "compile_seconds"]].sum().sum() if "train_seconds" in results else 0.0
     done, left = sum(counts.values()), total - sum(counts.values())
     if done and left:
@@ -175,12 +170,9 @@ def _under_way(sweep: Sweep, now: float) -> list[str]:
     return lines
 
 
-def _best(results: "pd.DataFrame", search: dict) -> list[str]:
-    metric, column = search["metric"], metric_place(search["metric"])
-    if column not in results:
+def _best(sweep: Sweep, metric: str, mode: str) -> list[str]:
+    scores = sweep.scores(metric)
+    if scores.empty:
         return []
-    scores = results[column].astype(float).dropna()
-    if not len(scores):
-        return []
-    trial = scores.idxmin() if search["mode"] == "min" else scores.idxmax()
+    trial = sweep.best(metric, mode).name
     return [f"best {metric} on valid: {scores[trial]:.4g} ({trial})"]

@@ -144,11 +144,6 @@ def search(
     return Search(method, metric, mode, trials, seed, ranges, {"first": 0, "factor": 4} | pruning)
 
 
-def metric_place(metric: str) -> str:
-    """Return the dotted name of a search's metric in a trial's result."""
-    return metric if "." in metric else f"metrics.valid.{metric}"
-
-
 def _check_one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"search: {what} must be one of {', '.join(known)}, got {value!r}")

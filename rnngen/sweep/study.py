@@ -13,13 +13,13 @@ from typing import Any
 from rnngen.config import RunConfig, build, resolve
 from rnngen.config.check import ConfigError
 from rnngen.registry import nearest
-from rnngen.storage.dotted import flatten
+from rnngen.storage.dotted import flatten, metric_place
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
 from rnngen.storage.plan import proposals
 from rnngen.sweep import sampling
 from rnngen.sweep.plan import Trial, make_trial, run_folder
-from rnngen.sweep.ranges import Choice, Numbers, Search, metric_place
+from rnngen.sweep.ranges import Choice, Numbers, Search
 from rnngen.sweep.space import Labelled
 
 

@@ -53,6 +53,10 @@ class Report(NamedTuple):
     def __str__(self):
         return "\n".join([*map(str, self.findings), *self.rest()])
 
+    def require(self, what: str) -> None:
+        """Raise AssertionError with the whole report where a check fails. what: the thing checked, in a word."""
+        assert not self.broken, f"the {what} breaks {', '.join(self.broken)}\n{self}"
+
     def rest(self) -> list[str]:
         """Return the lines after those of the findings."""
         untried = ["all other checks depend on this one, and were not run"] if self.untried else []
@@ -64,6 +68,7 @@ def try_laws(
     others: Sequence[Law],
     find_wrong: Callable[[Law], str],
     on_finding: Callable[[Finding], object],
+    facts: Callable[[], Sequence[str]] = tuple,
 ) -> Report:
     """Run checks in order.
 
@@ -73,6 +78,7 @@ def try_laws(
       others: the other checks.
       find_wrong: runs a check and returns the reason of a failure, or "".
       on_finding: gets each finding as it is made.
+      facts: makes the lines about what passes all checks.
     """
     findings: list[Finding] = []
     for law in (*basic, *others):
@@ -80,7 +86,8 @@ def try_laws(
         on_finding(findings[-1])
         if findings[-1].wrong and law in basic:
             return Report(tuple(findings), untried=True)
-    return Report(tuple(findings))
+    report = Report(tuple(findings))
+    return report if report.broken else report._replace(facts=tuple(facts()))
 
 
 def describe_failure(attempt: Callable[[], object]) -> str:

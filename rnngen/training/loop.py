@@ -67,11 +67,12 @@ def training(trial: TrialState) -> Training:
     # A run that was interrupted between its last checkpoint and its result has nothing left to train.
     over = trial.complete(step)
     while not over:
-        trained = yield Train(config.length(step))
+        count = config.length(step)
+        trained = yield Train(count)
         if trained is None:
             yield from _preempt(trial, step)
-        step += config.length(step)
-        trial.write_training(step, trained)
+        step += count
+        trial.write_training(step, count, trained)
         if trial.goes_back(step):
             return trial.go_back()
         if _due(config.eval_every, step) or trial.status(step):

@@ -95,7 +95,7 @@ class _Device:
         # The last interval must be saved before a row of this one is written: at most one is ever lost.
         self.wait()
         share = None if fed is None else waited / len(asking)
-        return [Trained(count, rows[self.place(trial)], spent, share) for trial in asking]
+        return [Trained(rows[self.place(trial)], spent, share) for trial in asking]
 
     def evaluate(self, split: str, asking: list[TrialState]) -> list[dict[str, float]]:
         params = self.states.chosen if split == "test" else self.states.params

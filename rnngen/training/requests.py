@@ -40,13 +40,11 @@ class Trained(NamedTuple):
     """The outcome of some updates.
 
     Attributes:
-      steps: their number.
       metrics: means over them.
       seconds: the time they took; in a pack, each trial's share.
       waited: the part of it spent waiting for the host's data; None where the device draws them.
     """
 
-    steps: int
     metrics: dict[str, float]
     seconds: float
     waited: float | None

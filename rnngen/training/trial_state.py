@@ -79,10 +79,10 @@ class TrialState:
             self.flows.append(_flow(row))
         self.on_row(row)
 
-    def write_training(self, step: int, trained: Trained) -> None:
+    def write_training(self, step: int, count: int, trained: Trained) -> None:
         """Write the row of the updates up to `step`."""
         self.seconds += trained.seconds
-        pace = {"steps_per_second": trained.steps / trained.seconds}
+        pace = {"steps_per_second": count / trained.seconds}
         if trained.waited is not None:
             pace["data_wait"] = trained.waited / trained.seconds
         row = {"step": step, "split": "train"} | trained.metrics

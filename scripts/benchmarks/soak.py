@@ -91,9 +91,8 @@ def _done(case: Soak, folder: Path, out: Path) -> int:
 
 def _children(pid: int) -> list[int]:
     """Return the workers: children that have run Python for a while, not the compilers that they start."""
-    found = Path(f"/proc/{pid}/task/{pid}/children")
     pids = [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
-    return [child for child in pids if b"spawn_main" in _command(child)] if found.exists() else []
+    return [child for child in pids if b"spawn_main" in _command(child)]
 
 
 def _command(pid: int) -> bytes:
