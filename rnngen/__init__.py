@@ -4,23 +4,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnngen import cells, diagnostics, report, sweep, tasks
+    from rnngen import adapters, cells, config, diagnostics, heads, models, report, sweep, tasks
     from rnngen.engines import unroll
-    from rnngen.generation.generate import generate
+    from rnngen.generation.forecasts import forecast
+    from rnngen.generation.generate import generate, score
     from rnngen.runs import load
     from rnngen.runs import open_folder as open
     from rnngen.runs.train import train
+    from rnngen.types import Batch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Batch",
     "__version__",
+    "adapters",
     "cells",
+    "config",
     "diagnostics",
+    "forecast",
     "generate",
+    "heads",
     "load",
+    "models",
     "open",
     "report",
+    "score",
     "sweep",
     "tasks",
     "train",
@@ -29,9 +38,12 @@ __all__ = [
 
 # Loaded when first asked for, so that who wants a layer does not wait for tables, figures and searches.
 _HOMES = {
+    "Batch": ("rnngen.types", "Batch"),
+    "forecast": ("rnngen.generation.forecasts", "forecast"),
     "generate": ("rnngen.generation.generate", "generate"),
     "load": ("rnngen.runs", "load"),
     "open": ("rnngen.runs", "open_folder"),
+    "score": ("rnngen.generation.generate", "score"),
     "train": ("rnngen.runs.train", "train"),
     "unroll": ("rnngen.engines", "unroll"),
 }

@@ -16,16 +16,21 @@ from pathlib import Path
 import jax
 import platformdirs
 
+from rnngen.storage.caches import cache_folder
+
 # The numbers of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 CACHE_BYTES = 2**30
 
 
 def prepare(devices: int | None = None) -> None:
-    """Keep freed memory, and make `devices` CPU devices of the cores (default: one per core).
+    """Keep freed memory, and make CPU devices of the cores.
 
     XLA runs a scan of small steps on one core, so a batch is divided between devices instead. JAX_NUM_CPU_DEVICES and
     XLA_FLAGS take precedence, and nothing changes once JAX has started.
+
+    Args:
+      devices: number of CPU devices; None: one a core.
     """
     keep_memory()
     flags = os.environ.get("XLA_FLAGS", "")
@@ -37,7 +42,14 @@ def prepare(devices: int | None = None) -> None:
 
 
 def start(training: bool = False) -> None:
-    """Do `prepare`, and start JAX. Raises ValueError, in one line, where it cannot start, or JIT is off in training."""
+    """Do `prepare`, and start JAX.
+
+    Args:
+      training: JIT is needed.
+
+    Raises:
+      ValueError: in one line, where it cannot start, or JIT is off in training.
+    """
     prepare()
     if training and jax.config.values["jax_disable_jit"]:
         raise ValueError("JAX_DISABLE_JIT is set, and training is compiled: unset it")
@@ -98,11 +110,6 @@ def ended(status: int) -> int:
     return status
 
 
-def cache_folder() -> Path:
-    """Return the folder of all that is cached: RNNGEN_CACHE, else the system's for caches, such as ~/.cache/rnngen."""
-    return Path(os.environ.get("RNNGEN_CACHE") or platformdirs.user_cache_dir("rnngen")).expanduser()
-
-
 def program_folder() -> Path | None:
     """Return the folder of compiled programs within the cache, one a machine; None where no place is safe.
 
@@ -160,12 +167,15 @@ def _check_own(folder: Path) -> None:
 
 
 def keep_memory() -> bool:
-    """Make glibc's malloc keep freed memory; return True if that worked.
+    """Make glibc's malloc keep freed memory.
 
     By default it maps every array above 32 MB anew and returns it to the kernel when freed, and likewise the arenas of
     all threads but the first; the kernel then clears and faults in the same pages at each training step. In exchange,
     the process never shrinks. The same from outside: MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0
     MALLOC_TRIM_THRESHOLD_=2147483647.
+
+    Returns:
+      True if that worked.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     settings = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))

@@ -33,6 +33,8 @@ class InputSpec(NamedTuple):
     """The inputs of a model: `dim` float features, or tokens out of `dim`.
 
     Attributes:
+      dim: d, the number of features, or of tokens.
+      tokens: the inputs are tokens.
       feed: (values `[*b, ...]`, drawn or observed) -> inputs `[*b, dim]`, or tokens `[*b]`, of the next step; None for
         a task without generation.
       start: the input of a sequence's first step, `[dim]` or `[]`.
@@ -46,9 +48,16 @@ class InputSpec(NamedTuple):
     end: int | None = None
 
     def check(self, name: str, inputs: Any) -> None:
-        """Raise ValueError where `inputs`, called `name`, should be tokens and are not whole numbers from 0 to dim - 1.
+        """Check that inputs are tokens, where they should be: whole numbers from 0 to dim - 1.
 
         While a program is traced, values are unknown and only the type is checked.
+
+        Args:
+          name: of the inputs, for the error.
+          inputs: to be checked.
+
+        Raises:
+          ValueError: they are not.
         """
         if not self.tokens:
             return
@@ -81,11 +90,19 @@ class Batch(NamedTuple):
     resets: Array | None = None
 
     def existing(self) -> Array:
-        """Return the mask `[t, *b]`, all True if there is none."""
+        """Return the mask of the steps that exist.
+
+        Returns:
+          The mask `[t, *b]`, all True if there is none.
+        """
         return jnp.ones(self.weights.shape, bool) if self.mask is None else self.mask
 
     def counted(self) -> "Batch":
-        """Replace targets of weight 0 by zeros: a NaN in a loss or its gradient stays NaN when multiplied by 0."""
+        """Replace targets of weight 0 by zeros: a NaN in a loss or its gradient stays NaN when multiplied by 0.
+
+        Returns:
+          The batch with other targets.
+        """
         targets = jnp.asarray(self.targets)
         counts = jnp.reshape(self.weights != 0, (*self.weights.shape, *[1] * (targets.ndim - self.weights.ndim)))
         return self._replace(targets=jnp.where(counts, targets, jnp.zeros_like(targets)))

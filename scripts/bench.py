@@ -21,7 +21,20 @@ import sys
 from pathlib import Path
 
 import jax
-from benchmarks import cells, compiling, diagnoses, generation, layers, lengths, machine, saving, soak, steps, sweeps
+from benchmarks import (
+    cells,
+    compiling,
+    credits,
+    diagnoses,
+    generation,
+    layers,
+    lengths,
+    machine,
+    saving,
+    soak,
+    steps,
+    sweeps,
+)
 from benchmarks.protocol import Bench, BenchError, Options, Row
 from benchmarks.tables import table
 
@@ -39,6 +52,7 @@ BENCHES: dict[str, Bench] = {
     "generation": generation.BENCH,
     "saving": saving.BENCH,
     "soak": soak.BENCH,
+    "credits": credits.BENCH,
 }
 
 

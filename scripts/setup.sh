@@ -1,4 +1,4 @@
-# Sourced by demo and test. Finds a Python, makes a virtual environment in the repository, and installs
+# Sourced by demo, docs and test. Finds a Python, makes a virtual environment in the repository, and installs
 # rnngen there with pinned versions. Does nothing when that has been done already.
 #
 #   RNNGEN_PYTHON   the interpreter to use (default: the first 3.11 or newer that is found)
@@ -35,10 +35,11 @@ else
   constraints=$root/scripts/constraints/newest.txt
 fi
 stamp=$("$python" -VV | cat - "$root/pyproject.toml" "$constraints" | cksum)
-there=$(cat "$venv/installed" 2>/dev/null || true)
-if [ "$there" != "$stamp $extras" ] && [ "$there" != "$stamp [dev]" ]; then
+installed=$venv/installed  # a line for each set of extras
+fresh=$(grep -qs "^$stamp " "$installed" && echo no || echo yes)
+if [ $fresh = yes ] || { [ -n "$extras" ] && ! grep -qxF "$stamp $extras" "$installed"; }; then
   echo "installing into $venv with $("$python" -V)"
-  if [ "${there% *}" != "$stamp" ]; then "$python" -m venv --clear "$venv"; fi
+  if [ $fresh = yes ]; then "$python" -m venv --clear "$venv"; fi
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e "$root$extras"
-  echo "$stamp $extras" > "$venv/installed"
+  echo "$stamp $extras" >> "$installed"
 fi

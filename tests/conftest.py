@@ -31,6 +31,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 # Tasks that read the files of a set, which may have to be downloaded; all others need nothing but this repository.
 READING = {"binarised_mnist", "mnist", "music", "names", "speech", "strokes", "text", "trajectories"}
+OWN = {"arrays", "series"}  # of data of one's own
+READING |= OWN
 DATA = os.environ.get("RNNGEN_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="RNNGEN_DATA does not name a folder of sets")
 
@@ -40,6 +42,13 @@ def x64():
     """Double precision within a test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The folder of stored arrays, which ends with the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "rnngen" / "arrays"
 
 
 # The cells that tests of diagnoses, models and training go through; those of cells and engines go through all.

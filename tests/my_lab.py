@@ -1,6 +1,8 @@
 """Cells, tasks, remedies, diagnoses and trackers from outside the repository, as a user would write them."""
 
+import importlib
 import math
+import time
 
 import jax
 import jax.numpy as jnp
@@ -130,5 +132,28 @@ def failing(folder, config):
 
     def track(row):
         raise ConnectionError("no route to host")
+
+    return track
+
+
+def plateau(learning_rate: float, steps: int, until_the_end: bool = False):
+    """A schedule: half the rate after three steps, or after half of the run."""
+    return lambda step: jnp.where(step < (steps // 2 if until_the_end else 3), learning_rate, learning_rate / 2)
+
+
+def serve_in_need(pipe, slot):
+    """A worker of a sweep that has grown after each job."""
+    local = importlib.import_module("rnngen.sweep.executors.local")
+    local.GROWN = 0.5
+    local._serve(pipe, slot)
+
+
+def slow_tracker(folder, config):
+    """A tracker that takes its time for each row."""
+
+    def track(row):
+        time.sleep(0.1)
+        with open(folder / "seen.txt", "a") as file:
+            file.write(str(row["step"]))
 
     return track

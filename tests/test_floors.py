@@ -54,7 +54,11 @@ def test_no_floor_imports_a_higher_one():
 
 def test_the_top_level_holds_the_rooms_of_the_design_and_no_others():
     rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix in ("", ".py")}
-    assert rooms - {"__init__", "__pycache__"} == set(FLOOR_OF)
+    # Links to folders of the repository, so that the wheel carries them.
+    links = {path.name for path in ROOT.iterdir() if path.is_symlink()}
+    assert links == {"configs", "docs"}
+    assert all((ROOT / name).samefile(ROOT.parent / name) for name in links)
+    assert rooms - {"__init__", "__pycache__"} - links == set(FLOOR_OF)
 
 
 def test_records_are_kept_and_read_without_jax():

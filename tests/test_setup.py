@@ -1,4 +1,4 @@
-"""What the scripts install: the demo rnngen alone, the tests what they need beside it, and neither twice."""
+"""What the scripts install: the demo rnngen alone, tests and docs what they need beside it, and nothing twice."""
 
 import os
 import subprocess
@@ -32,4 +32,6 @@ def test_each_script_installs_what_it_needs_and_once(tmp_path):
     assert source("extras=;") == ["made", "rnngen"]
     assert source("extras=;") == []
     assert source() == ["rnngen[dev]"]  # into what the demo made
-    assert source() == source("extras=;") == []
+    assert "extras=[docs]\nsource" in (ROOT / "scripts" / "docs").read_text()
+    assert source("extras=[docs];") == ["rnngen[docs]"]  # beside it
+    assert source() == source("extras=;") == source("extras=[docs];") == []

@@ -4,13 +4,10 @@ The regularisers, rate and depth that `bai2018_jsb_search.py` chose for each cel
 1500 updates, about twenty minutes on two cores.
 """
 
-from pathlib import Path
-from runpy import run_path
-
-from rnngen.config import component
+from rnngen.config import component, shipped
 from rnngen.sweep import axis, chain, product
 
-_SEARCH = run_path(str(Path(__file__).with_name("bai2018_jsb_search.py")))
+_SEARCH = shipped("sweeps/bai2018_jsb_search")
 # The same proposal won for both gated cells.
 GATED = {
     "model.dropout": 0.29,
@@ -29,7 +26,7 @@ PLAIN = {
 
 
 def get_config():
-    config = _SEARCH["get_config"]()
+    config = _SEARCH.get_config()
     config.train.save_every = 0
     return config
 

@@ -4,21 +4,18 @@ Two runs of 8500 updates, nearly ten times through the images, where the paper t
 About 32 minutes each on one core.
 """
 
-from pathlib import Path
-from runpy import run_path
-
-from rnngen.config import component
+from rnngen.config import component, shipped
 from rnngen.sweep import axis
 
-_MNIST = run_path(str(Path(__file__).with_name("bai2018_mnist.py")))
+_MNIST = shipped("sweeps/bai2018_mnist")
 
 
 def get_config():
-    config = _MNIST["get_config"]()
+    config = _MNIST.get_config()
     config.task = component("mnist")
     config.train.update({"steps": 8500, "eval_every": 850, "save_every": 850})
     return config
 
 
 def get_sweep():
-    return axis("cell", {name: cell for name, cell in _MNIST["cells"]().items() if name != "RNN"})
+    return axis("cell", {name: cell for name, cell in _MNIST.cells().items() if name != "RNN"})

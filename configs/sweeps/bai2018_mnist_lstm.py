@@ -3,17 +3,16 @@
 One run of 17,000 updates, nearly twenty times through the images. About 70 minutes on one core.
 """
 
-from pathlib import Path
-from runpy import run_path
+from rnngen.config import shipped
 
-_LONGER = run_path(str(Path(__file__).with_name("bai2018_mnist_longer.py")))
+_LONGER = shipped("sweeps/bai2018_mnist_longer")
 
 
 def get_config():
-    config = _LONGER["get_config"]()
+    config = _LONGER.get_config()
     config.train.steps = 17_000
     return config
 
 
 def get_sweep():
-    return [trial for trial in _LONGER["get_sweep"]() if trial["cell"].label == "LSTM"]
+    return [trial for trial in _LONGER.get_sweep() if trial["cell"].label == "LSTM"]

@@ -4,17 +4,16 @@ Two runs of 8500 updates, nearly eleven times through the images, where publishe
 hundred. About 25 minutes each on one core.
 """
 
-from pathlib import Path
-from runpy import run_path
+from rnngen.config import shipped
 
-_SHORT = run_path(str(Path(__file__).with_name("binarised_mnist.py")))
+_SHORT = shipped("sweeps/binarised_mnist")
 
 
 def get_config():
-    config = _SHORT["get_config"]()
+    config = _SHORT.get_config()
     config.train.update({"steps": 8500, "eval_every": 850, "save_every": 850})
     return config
 
 
 def get_sweep():
-    return [trial for trial in _SHORT["get_sweep"]() if trial["cell"].label != "RNN"]
+    return [trial for trial in _SHORT.get_sweep() if trial["cell"].label != "RNN"]

@@ -3,15 +3,13 @@
 Two runs of 8500 updates, about 45 minutes each on one core.
 """
 
-from pathlib import Path
-from runpy import run_path
-
+from rnngen.config import shipped
 from rnngen.sweep import axis, product
 
-_LONGER = run_path(str(Path(__file__).with_name("binarised_mnist_longer.py")))
+_LONGER = shipped("sweeps/binarised_mnist_longer")
 
-get_config = _LONGER["get_config"]
+get_config = _LONGER.get_config
 
 
 def get_sweep():
-    return product(_LONGER["get_sweep"](), axis("cell.kwargs.hidden_dim", [192]))
+    return product(_LONGER.get_sweep(), axis("cell.kwargs.hidden_dim", [192]))

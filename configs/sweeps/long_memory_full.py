@@ -4,24 +4,21 @@ Their scripts make ten passes over 50,000 sequences of adding, fifty over 10,000
 Cost: 105 trials of 15,625 updates, some 500 core-hours on a CPU, so for a GPU or a cluster.
 """
 
-from pathlib import Path
-from runpy import run_path
-
-from rnngen.config import component
+from rnngen.config import component, shipped
 from rnngen.sweep import axis, chain, product
 
-_ADDING, _COPY = (run_path(str(Path(__file__).with_name(f"long_memory_{task}.py"))) for task in ("adding", "copy"))
+_ADDING, _COPY = (shipped(f"sweeps/long_memory_{task}") for task in ("adding", "copy"))
 
 
 def get_config():
-    config = _ADDING["get_config"]()
+    config = _ADDING.get_config()
     config.train.update({"steps": 15_600, "batch_size": 32, "stop_metric": ""})
     return config
 
 
 def get_sweep():
-    copies = [product(_task(length), _COPY["cells"](length)) for length in _COPY["STEPS"]]
-    return chain(_ADDING["get_sweep"](), product(chain(*copies), axis("seed", range(5))))
+    copies = [product(_task(length), _COPY.cells(length)) for length in _COPY.STEPS]
+    return chain(_ADDING.get_sweep(), product(chain(*copies), axis("seed", range(5))))
 
 
 def _task(length):

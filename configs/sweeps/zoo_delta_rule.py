@@ -5,21 +5,18 @@ wide: 3329 units on adding, where sixteen keys would take 42 minutes a trial. Sa
 Cost: 2 tasks x 3 rates x 2 seeds = 12 trials; one on adding took about 4 minutes on one core.
 """
 
-from pathlib import Path
-from runpy import run_path
-
-from rnngen.config import component
+from rnngen.config import component, shipped
 from rnngen.sweep import axis, zipped
 
-_ZOO = run_path(str(Path(__file__).with_name("zoo.py")))
+_ZOO = shipped("sweeps/zoo")
 
 
 def get_config():
-    config = _ZOO["get_config"]()
+    config = _ZOO.get_config()
     config.cell = component("deltarule")
     return config
 
 
 def get_sweep():
     cells = {f"delta rule, {keys} keys": component("deltarule", key_dim=keys) for keys in (2, 10)}
-    return _ZOO["searched"](zipped(axis("task", _ZOO["tasks"]()), axis("cell", cells)))
+    return _ZOO.searched(zipped(axis("task", _ZOO.tasks()), axis("cell", cells)))

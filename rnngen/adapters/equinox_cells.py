@@ -12,9 +12,18 @@ from rnngen.types import Array, Carry, Key, Params, check_positive
 
 
 def equinox_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """Adapt `eqx.nn.LSTMCell` or `GRUCell` by name, or a `"package.module:Class"` with the same interface.
+    """Adapt a cell of `eqx.nn`, by the name of its class.
 
-    Raises ValueError for an unknown class or argument, or without Equinox.
+    Args:
+      hidden_dim: h, the number of units.
+      cell: `LSTMCell` or `GRUCell`, or a `"package.module:Class"` with the same interface.
+      kwargs: the other arguments of the class.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: the class or an argument is unknown, or Equinox is not installed.
     """
     check_positive(hidden_dim=hidden_dim)
     eqx, options = _equinox(), dict(kwargs or {})
@@ -27,9 +36,17 @@ def equinox_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None
 
 
 def from_equinox(make: Callable[[int, Key], Any], start: Carry) -> Cell:
-    """Adapt the `module(x [d], carry) -> carry` that `make(input_dim, key)` returns; its float arrays are parameters.
+    """Adapt a cell of Equinox as pure functions of its arrays.
 
-    start: an example's initial carry; its first leaf is the output, `[h]`. Raises ValueError without Equinox.
+    Args:
+      make: (input_dim, key) -> a module that computes (x `[d]`, carry) -> carry; its float arrays are parameters.
+      start: an example's initial carry; its first leaf is the output, `[h]`.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: Equinox is not installed.
     """
     eqx = _equinox()
 

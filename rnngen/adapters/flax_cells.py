@@ -17,10 +17,20 @@ LINEN_CELLS = {name: c for name, c in vars(linen).items() if isinstance(c, type)
 
 
 def nnx_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """Adapt a cell of `flax.nnx` by the name of its class, or `"package.module:Class"`; kwargs: its other arguments.
+    """Adapt a cell of `flax.nnx`, by the name of its class.
 
-    It computes in the type of its inputs and parameters (`dtype=None`). Raises ValueError for an unknown class or
-    argument.
+    It computes in the type of its inputs and parameters (`dtype=None`).
+
+    Args:
+      hidden_dim: h, the number of units.
+      cell: the name of a class of `flax.nnx`, or `"package.module:Class"`.
+      kwargs: the other arguments of the class.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: the class or an argument is unknown.
     """
     check_positive(hidden_dim=hidden_dim)
     made, options = find(NNX_CELLS, cell, "nnx cell"), {"dtype": None} | dict(kwargs or {})
@@ -29,7 +39,19 @@ def nnx_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = N
 
 
 def linen_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None = None) -> Cell:
-    """Do as `nnx_cell` for a cell of `flax.linen`."""
+    """Adapt a cell of `flax.linen`, by the name of its class; see `nnx_cell`.
+
+    Args:
+      hidden_dim: h, the number of units.
+      cell: the name of a class of `flax.linen`, or `"package.module:Class"`.
+      kwargs: the other arguments of the class.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: the class or an argument is unknown.
+    """
     check_positive(hidden_dim=hidden_dim)
     made, options = find(LINEN_CELLS, cell, "linen cell"), dict(kwargs or {})
     check_arguments(cell, made, options)
@@ -37,9 +59,16 @@ def linen_cell(hidden_dim: int, *, cell: str = "LSTMCell", kwargs: dict | None =
 
 
 def from_nnx(make: Callable[[int, nnx.Rngs], nnx.RNNCellBase]) -> Cell:
-    """Adapt the nnx cell that `make(input_dim, rngs)` returns, as pure functions of its `nnx.Param`s.
+    """Adapt an nnx cell as pure functions of its parameters, each an `nnx.Param`.
 
-    Raises ValueError for a cell with another kind of state, such as dropout's random numbers.
+    Args:
+      make: (input_dim, rngs) -> the nnx cell.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: the cell has another kind of state, such as dropout's random numbers.
     """
 
     @functools.lru_cache(maxsize=16)
@@ -68,7 +97,14 @@ def from_nnx(make: Callable[[int, nnx.Rngs], nnx.RNNCellBase]) -> Cell:
 def from_linen(module: linen.RNNCellBase) -> Cell:
     """Adapt a linen cell as pure functions of its `params`.
 
-    Raises ValueError for a cell with another collection of variables.
+    Args:
+      module: a linen cell.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ValueError: the cell has another collection of variables.
     """
 
     def init(key, input_dim):
@@ -104,7 +140,13 @@ def _output_dim(init: Callable, init_carry: Callable, step: Callable) -> int:
 
 
 class NnxCell(nnx.RNNCellBase):
-    """A rnngen cell for `nnx.RNN`; its parameters are `nnx.Param`s with the names of `init`."""
+    """A rnngen cell for `nnx.RNN`; its parameters are `nnx.Param`s with the names of `init`.
+
+    Args:
+      cell: the cell of rnngen.
+      in_features: d, the features of an input.
+      rngs: of the parameters.
+    """
 
     def __init__(self, cell: Cell, in_features: int, *, rngs: nnx.Rngs):
         self.cell = nnx.static(cell)
@@ -116,7 +158,15 @@ class NnxCell(nnx.RNNCellBase):
         )
 
     def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> Carry:
-        """`init_carry` of the batch axes before the last of `input_shape`."""
+        """Make the carry, by the cell's `init_carry`.
+
+        Args:
+          input_shape: of one step, `[*b, d]`.
+          rngs, carry_init: not used; `nnx.RNN` passes them.
+
+        Returns:
+          The carry that a sequence starts with.
+        """
         return self.cell.init_carry(self._prepared(), input_shape[:-1])
 
     def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:  # type: ignore[override]
@@ -134,6 +184,9 @@ class LinenCell(linen.RNNCellBase):
     """A rnngen cell for `linen.RNN`; its parameters are those of `init`, under `cell`.
 
     A learned initial carry has to be passed explicitly, since linen asks for it before there are parameters.
+
+    Attributes:
+      cell: the cell of rnngen.
     """
 
     cell: Any
@@ -146,7 +199,15 @@ class LinenCell(linen.RNNCellBase):
 
     @linen.nowrap
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Carry:
-        """`init_carry` of the batch axes before the last of `input_shape`."""
+        """Make the carry, by the cell's `init_carry`.
+
+        Args:
+          rng: draws parameters, which the carry may depend on.
+          input_shape: of one step, `[*b, d]`.
+
+        Returns:
+          The carry that a sequence starts with.
+        """
         params = self.cell.prepare(self.cell.init(rng, input_shape[-1]))
         return self.cell.init_carry(params, input_shape[:-1])
 

@@ -1,13 +1,11 @@
 """Conversion of weights of torch's `nn.RNN`, `nn.GRU` and `nn.LSTM` to parameters of the same cells, and back.
 
-Weights are arrays by torch's names, or files of arrays: `.safetensors` (extra `safetensors`) and `.npz`. torch itself
-is not needed, and pickles are never opened.
+Weights are arrays by torch's names, as `weight_files` reads and writes them. torch itself is not needed.
 """
 
 import re
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +22,11 @@ NONLINEARITIES = ("tanh", "relu")  # of an `nn.RNN`
 class Imported(NamedTuple):
     """Imported weights; `CELLS[cell](hidden_dim, **kwargs)` computes the same as torch.
 
-    cell: the built-in's name. hidden_dim: of all layers. layers: `{"layer_0": parameters, ...}`, as in a model. kwargs:
-    the cell's other arguments.
+    Attributes:
+      cell: the built-in's name.
+      hidden_dim: of all layers.
+      layers: `{"layer_0": parameters, ...}`, as in a model.
+      kwargs: the cell's other arguments.
     """
 
     cell: str
@@ -45,6 +46,9 @@ def from_torch(weights: Any, prefix: str = "", nonlinearity: str = "") -> Import
       weights: a module, its state dict or its named parameters.
       prefix: take only names with this prefix, such as `"rnn."`.
       nonlinearity: of an `nn.RNN`, "tanh" or "relu"; "": the module's own, or tanh with a warning for weights alone.
+
+    Returns:
+      The name of the cell, its arguments, and the parameters of each layer.
 
     Raises:
       ValueError: names or shapes are not those of such a module without projection, or another nonlinearity is given.
@@ -117,12 +121,24 @@ def _gates(name: str, recurrent: np.ndarray) -> int:
     return columns // rows
 
 
-def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.ndarray]:
-    """Convert `{"layer_0": parameters of an rnn, gru or lstm, ...}` to a state dict's arrays; invert `from_torch`.
+def to_torch(layers: Mapping[str, Params], prefix: str = "", head: str = "", embed: str = "") -> dict[str, np.ndarray]:
+    """Convert the parameters of a model whose layers are an rnn, gru or lstm to a state dict's arrays.
 
-    Other entries, such as a model's head, are left out. The activation of an rnn is not among its parameters: the torch
-    module must have the same `nonlinearity`. Biases go to `bias_ih`, except where they must be in `bias_hh`. Raises
-    ValueError for a cell that torch does not have, such as one with peepholes or a learned carry.
+    The activation of an rnn is not among its parameters: the torch module must have the same `nonlinearity`. Biases go
+    to `bias_ih`, except where they must be in `bias_hh`.
+
+    Args:
+      layers: `{"layer_0": parameters, ...}`, as `Run.restore` returns them or `from_torch` its `layers`.
+      prefix: of the recurrent module's names, such as `"rnn."`.
+      head: name of the `nn.Linear` that gets the model's head, such as `"head"`; default: the head is left out.
+      embed: name of the `nn.Embedding` that gets the model's embedding; default: it is left out.
+
+    Returns:
+      Arrays for `load_state_dict`, once they are tensors.
+
+    Raises:
+      ValueError: a cell that torch does not have, such as one with peepholes or a learned carry; or a head or an
+        embedding that the model does not have.
     """
     names = [name for name in layers if re.fullmatch(r"layer_\d+", name)]
     if not names:
@@ -136,6 +152,20 @@ def to_torch(layers: Mapping[str, Params], prefix: str = "") -> dict[str, np.nda
         for way, params in ways.items():
             state = _state(name, params)
             weights |= {f"{prefix}{what}_l{number}{way}": value for what, value in state.items()}
+    return weights | _ends(layers, head, embed)
+
+
+def _ends(params: Mapping[str, Params], head: str, embed: str) -> dict[str, np.ndarray]:
+    """Return the weights of a linear head and of an embedding, each where it has a name."""
+    for argument, name in {"head": head, "embed": embed}.items():
+        if name and argument not in params:
+            raise ValueError(f"{argument}: these parameters have no {argument!r}, but {', '.join(params)}")
+    weights = {}
+    if head:
+        kernel, bias = (np.asarray(params["head"][what]) for what in ("kernel", "bias"))
+        weights |= {f"{head}.weight": np.ascontiguousarray(kernel.T), f"{head}.bias": bias}
+    if embed:
+        weights[f"{embed}.weight"] = np.asarray(params["embed"]["embedding"])
     return weights
 
 
@@ -156,39 +186,3 @@ def _state(name: str, params: Params) -> dict[str, np.ndarray]:
         "bias_ih": arrays["bias"],
         "bias_hh": recurrent_bias,
     }
-
-
-def load_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Load the arrays of a `.safetensors` or `.npz` file, by name.
-
-    Raises ValueError for another kind of file, or without safetensors.
-    """
-    file = Path(path)
-    if file.suffix == ".npz":
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    if file.suffix == ".safetensors":
-        return _safetensors().load_file(file)
-    raise ValueError(f"{path}: a {file.suffix or 'file without ending'} may run code when it is opened; {_SAVE}")
-
-
-_SAVE = "save it with safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
-
-
-def save_weights(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Write arrays to a `.safetensors` or `.npz` file. Raises ValueError as `load_weights`."""
-    file = Path(path)
-    if file.suffix == ".npz":
-        np.savez(file, allow_pickle=False, **weights)
-    elif file.suffix == ".safetensors":
-        _safetensors().save_file(dict(weights), file)
-    else:
-        raise ValueError(f"{path}: give it the ending .safetensors or .npz")
-
-
-def _safetensors():
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ValueError("safetensors is not installed: pip install 'rnngen[safetensors]'") from error
-    return safetensors.numpy

@@ -14,5 +14,15 @@ ACTIVATIONS: dict[str, Callable] = {name: getattr(jax.nn, name) for name in _NAM
 
 
 def get_activation(activation: str | Callable) -> Callable:
-    """Return the function of that name, or the function itself; raise ValueError for an unknown name."""
+    """Return the activation of a name, or the function itself.
+
+    Args:
+      activation: a name in `ACTIVATIONS`, or a function.
+
+    Returns:
+      The elementwise function.
+
+    Raises:
+      ValueError: the name is unknown.
+    """
     return activation if callable(activation) else find(ACTIVATIONS, activation, "activation")

@@ -112,6 +112,8 @@ class Cell(NamedTuple):
       observe: (params, carry, u) -> {name: `[*b, h]`}, values to show, such as gates in [0, 1].
       structure: the form of the step that faster engines may rely on.
       diagonal: the step's Jacobian in the carry is diagonal, leaf by leaf.
+      credit: a change of the gradient through the carry, see `cells.credit.with_credit`; engines apply it around
+        `step`, which is always the plain one.
     """
 
     init: Callable[[Key, int], Params]
@@ -123,6 +125,7 @@ class Cell(NamedTuple):
     observe: Callable[[Params, Carry, PyTree], dict[str, Array]] = no_observation
     structure: Gated | Affine | None = None
     diagonal: bool = False
+    credit: Any = None
 
 
 def gated_cell(
@@ -135,7 +138,16 @@ def gated_cell(
     prepare=no_preparation,
     observe=no_observation,
 ) -> Cell:
-    """Make a Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree."""
+    """Make a Cell whose `step` is derived from its `Gated` structure, so that the two cannot disagree.
+
+    Args:
+      init, init_carry: as in `Cell`.
+      structure: what is before and after the recurrent product.
+      output_dim, project, prepare, observe: as in `Cell`.
+
+    Returns:
+      The cell.
+    """
 
     def step(params, carry, u):
         product = structure.hidden(carry) @ params[KERNEL]
@@ -154,7 +166,16 @@ def affine_cell(
     prepare=no_preparation,
     observe=no_observation,
 ) -> Cell:
-    """Make a Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree."""
+    """Make a Cell whose `step` is derived from its `Affine` structure, so that the two cannot disagree.
+
+    Args:
+      init, init_carry: as in `Cell`.
+      structure: the terms and the readout.
+      output_dim, project, prepare, observe: as in `Cell`.
+
+    Returns:
+      The cell.
+    """
 
     def step(params, carry, u):
         carry = structure.act(structure.terms(params, u), carry)
@@ -165,12 +186,33 @@ def affine_cell(
 
 
 def project_input(params: Params, xs: Array, key: Key | None = None) -> Array:
-    """Compute `xs @ kernel + bias` over all steps at once: xs `[*t, *b, d]` -> `[*t, *b, g*h]`."""
+    """Compute `xs @ kernel + bias` over all steps at once.
+
+    Args:
+      params: with `kernel [d, g*h]` and `bias [g*h]`.
+      xs: inputs `[*t, *b, d]`.
+      key: not used; it is there because `Cell.project` has one.
+
+    Returns:
+      `[*t, *b, g*h]`.
+    """
     return xs @ params["kernel"] + params["bias"]
 
 
 def initial_state(params: Params, batch_shape: tuple[int, ...], hidden_dim: int, name: str = "h") -> Array:
-    """Return `[*b, h]`: the learned initial state `params["initial_carry"][name]` if there is one, else zeros."""
+    """Make the state `[*b, h]` that a sequence starts with: learned, where there are such parameters, else zeros.
+
+    A learned one is `params["initial_carry"][name]`, `[h]`.
+
+    Args:
+      params: of the cell.
+      batch_shape: the batch axes `*b`, also `()`.
+      hidden_dim: h.
+      name: of the part of the carry.
+
+    Returns:
+      The state, in the dtype of the parameters.
+    """
     zeros = jnp.zeros(hidden_dim, params["bias"].dtype)
     state = params["initial_carry"][name] if "initial_carry" in params else zeros
     return jnp.broadcast_to(state, (*batch_shape, hidden_dim))

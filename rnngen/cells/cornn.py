@@ -26,7 +26,13 @@ def cornn(
     Parameters: `kernel [d, h]`, `recurrent_kernel [h, h]` (U_y), `velocity_kernel [h, h]` (U_z), `bias [h]`.
 
     Args:
+      hidden_dim: h, the number of units.
       dt, gamma, epsilon: step, stiffness and damping; the defaults are near the authors' for sequential MNIST.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+
+    Returns:
+      The cell.
 
     Raises:
       ValueError: a size or the step is not positive, or an initialiser is unknown.

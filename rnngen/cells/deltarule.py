@@ -19,6 +19,14 @@ def deltarule(hidden_dim: int, *, key_dim: int = 16, kernel_init="glorot") -> Ce
     Parameters: `kernel_k`, `kernel_q [d, k]`, `kernel_v [d, h]`, `kernel_beta [d, 1]`, `bias_beta [1]`.
     Output: `y [*b, h]`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      key_dim: k, the features of a key and of a query.
+      kernel_init: initialiser of all kernels, as `get_initializer` takes it.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: a size is not positive, or the initialiser is unknown.
     """

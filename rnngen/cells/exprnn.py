@@ -19,6 +19,13 @@ def exprnn(hidden_dim: int, *, kernel_init="lecun") -> Cell:
     Parameters: `kernel [d, h]`, `bias [h]`, and `skew [h, h]`: A, of which only the part above the diagonal is used. It
     starts as rotations of planes by angles from U[-pi, pi] (Henaff et al. 2016).
 
+    Args:
+      hidden_dim: h, the number of units.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or the initialiser is unknown.
     """

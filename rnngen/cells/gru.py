@@ -34,12 +34,19 @@ def gru(
     `recurrent_bias [h]` (c_n above), and with `learned_carry` `initial_carry.h [h]`.
 
     Args:
+      hidden_dim: h, the number of units.
       update_bias: initial z block of `bias`. A larger one retains more of h at each step, like the forget bias of an
         LSTM.
       chrono: the longest lag to expect, in steps: the z block is then drawn by `chrono_bias` (Tallec and Ollivier
         2018); 0: it is not.
       reset: r acts "after" the matrix product or "before" it. With "before" there is no `recurrent_bias`, and a step
         has two products in sequence, so there is no `Gated` structure.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+      learned_carry: the initial carry is a parameter, which starts at 0; else it is 0.
+
+    Returns:
+      The cell.
 
     Raises:
       ValueError: the size is not positive, an initialiser or reset is unknown, or chrono is 1 or negative.

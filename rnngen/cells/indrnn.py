@@ -18,8 +18,14 @@ def indrnn(hidden_dim: int, *, activation="relu", kernel_init="glorot", longest:
     Parameters: `kernel [d, h]`, `recurrent_weight [h]` (u), drawn from U[0, bound], and `bias [h]`.
 
     Args:
+      hidden_dim: h, the number of units.
+      activation: the name of a function in `ACTIVATIONS`, or the function.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
       longest: steps over which a gradient grows at most twofold: u is clipped to |u| <= 2^(1/longest) where it is used
         (their section 3.1); 0: to |u| <= 1.
+
+    Returns:
+      The cell.
 
     Raises:
       ValueError: the size is not positive, an activation or initialiser is unknown, or `longest` is negative.

@@ -16,37 +16,83 @@ Initializer = Callable[..., Array]
 
 
 def zeros() -> Initializer:
-    """Zeros."""
+    """Zeros.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.zeros
 
 
 def normal(stddev: float = 0.01) -> Initializer:
-    """Gaussian of this standard deviation, whatever the shape."""
+    """Gaussian of this standard deviation, whatever the shape.
+
+    Args:
+      stddev: standard deviation.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.normal(stddev)
 
 
 def gaussian(gain: float = 1.0) -> Initializer:
-    """Gaussian with variance gain^2 / fan_in: a square one has spectral radius `gain` in the limit of width."""
+    """Gaussian with variance gain^2 / fan_in: a square one has spectral radius `gain` in the limit of width.
+
+    Args:
+      gain: factor of the weights.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
 
 
 def glorot(gain: float = 1.0) -> Initializer:
-    """Uniform with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
+    """Uniform with variance gain^2 * 2 / (fan_in + fan_out) (Glorot and Bengio 2010).
+
+    Args:
+      gain: factor of the weights.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
 
 
 def lecun(gain: float = 1.0) -> Initializer:
-    """Truncated Gaussian with variance gain^2 / fan_in (LeCun et al. 1998)."""
+    """Truncated Gaussian with variance gain^2 / fan_in (LeCun et al. 1998).
+
+    Args:
+      gain: factor of the weights.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """Random orthogonal matrix, uniform in the Haar measure (Saxe et al. 2014), times gain."""
+    """Random orthogonal matrix, uniform in the Haar measure (Saxe et al. 2014), times gain.
+
+    Args:
+      gain: factor of the weights.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
     return jax.nn.initializers.orthogonal(gain)
 
 
 def identity(scale: float = 1.0) -> Initializer:
-    """Identity matrix times scale: with relu units and scale 1 this is IRNN (Le, Jaitly and Hinton 2015)."""
+    """Identity matrix times scale: with relu units and scale 1 this is IRNN (Le, Jaitly and Hinton 2015).
+
+    Args:
+      scale: of the diagonal.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
+    """
 
     def init(key: Key, shape, dtype=jnp.float32) -> Array:
         if len(shape) != 2 or shape[0] != shape[1]:
@@ -61,6 +107,13 @@ def sparse(fan_in: int = 15, spectral_radius: float = 0.95) -> Initializer:
 
     The "smart tanh" initialisation of Pascanu, Mikolov and Bengio 2013, with its numbers as defaults.
     Square kernels only; a fan_in larger than the kernel gives a dense one.
+
+    Args:
+      fan_in: weights into each unit.
+      spectral_radius: of the kernel.
+
+    Returns:
+      The initialiser, `(key, shape, dtype) -> array`.
     """
     check_positive(fan_in=fan_in)
 
@@ -118,6 +171,9 @@ def get_initializer(spec: str | Mapping | Initializer) -> Initializer:
       spec: `"orthogonal"`, `{"name": "normal", "kwargs": {"stddev": 0.1}}`, `"package.module:factory"`, or the function
         `(key, shape, dtype) -> array` itself.
 
+    Returns:
+      The function `(key, shape, dtype) -> array`.
+
     Raises:
       ValueError: a name or argument is unknown.
     """
@@ -146,6 +202,15 @@ def gate_params(
     learned: tuple[str, ...] = (),
 ) -> Params:
     """Draw the parameters that gated cells share; biases and learned carries start at 0.
+
+    Args:
+      key: a JAX key.
+      input_dim: d.
+      hidden_dim: h.
+      gates: g, the number of gates.
+      kernel_init: initialiser of each gate's block of the kernel.
+      recurrent_init: initialiser of each gate's block of the recurrent kernel.
+      learned: the parts of the carry that start from a parameter.
 
     Returns:
       `kernel [d, g*h]`, `recurrent_kernel [h, g*h]`, `bias [g*h]`, and `initial_carry.<name> [h]` for `learned` names.

@@ -19,6 +19,15 @@ def lem(hidden_dim: int, *, dt: float = 1.0, kernel_init="glorot", recurrent_ini
 
     Parameters, in the order 1, 2, z, y: `kernel [d, 4h]`, `recurrent_kernel [h, 4h]`, `bias [4h]`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      dt: the largest time step of both fields.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size or step is not positive, or an initialiser is unknown.
     """

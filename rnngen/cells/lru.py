@@ -22,7 +22,13 @@ def lru(
     layers around it.
 
     Args:
+      hidden_dim: h, the features of the output.
+      r_min, r_max: the radii between which the eigenvalues start.
+      max_phase: the largest phase at which they start, in radians.
       state_dim: n; 0: as large as hidden_dim.
+
+    Returns:
+      The cell.
 
     Raises:
       ValueError: a size is not positive, or the radii are not 0 <= r_min < r_max <= 1.

@@ -36,11 +36,19 @@ def lstm(
     `initial_carry.h [h]` and `initial_carry.c [h]`.
 
     Args:
+      hidden_dim: h, the number of units.
+      forget_bias: the forget block of `bias` at the start.
       chrono: the longest lag to expect, in steps: the forget block is then drawn by `chrono_bias`, and the input block
         is its negative (Tallec and Ollivier 2018); 0: neither.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+      learned_carry: the initial carry is a parameter, which starts at 0; else it is 0.
       peepholes: the gates read c.
       coupled: the forget gate is 1 - i, and there is no f block.
       layer_norm: the gates' sums are normalised. `lstm_variants.py` names the further parameters of these three.
+
+    Returns:
+      The cell.
 
     Raises:
       ValueError: the size is not positive, an initialiser is unknown, or chrono is 1 or negative.

@@ -19,6 +19,15 @@ def mgu(hidden_dim: int, *, forget_bias: float = 0.0, kernel_init="glorot", recu
     Parameters, in the order f, n: `kernel [d, 2h]`, `recurrent_kernel [h, 2h]`, `bias [2h]`, its f block at
     `forget_bias`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      forget_bias: the f block of `bias` at the start.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or an initialiser is unknown.
     """

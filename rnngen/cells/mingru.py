@@ -17,6 +17,14 @@ def mingru(hidden_dim: int, *, kernel_init="glorot", learned_carry: bool = False
 
     Parameters, in the order z, h: `kernel [d, 2h]`, `bias [2h]`, and with `learned_carry` `initial_carry.h [h]`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      learned_carry: the initial carry is a parameter, which starts at 0; else it is 0.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or the initialiser is unknown.
     """

@@ -17,6 +17,14 @@ def minlstm(hidden_dim: int, *, forget_bias: float = 0.0, kernel_init="glorot") 
 
     Parameters, in the order f, i, h: `kernel [d, 3h]`, `bias [3h]`, its f block at `forget_bias`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      forget_bias: the f block of `bias` at the start.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or the initialiser is unknown.
     """

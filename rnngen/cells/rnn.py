@@ -25,6 +25,16 @@ def rnn(
     `kernel_init={"name": "normal", "kwargs": {"stddev": 0.001}}`. Pascanu et al. 2013 start from
     `normal` of 0.01 with sigmoid units, `normal` of 0.1 with tanh, or `sparse` with tanh.
 
+    Args:
+      hidden_dim: h, the number of units.
+      activation: the name of a function in `ACTIVATIONS`, or the function.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+      learned_carry: the initial carry is a parameter, which starts at 0; else it is 0.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or an activation or initialiser is unknown.
     """

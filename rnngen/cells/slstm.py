@@ -23,6 +23,15 @@ def slstm(hidden_dim: int, *, forget_bias: float = 3.0, kernel_init="glorot", re
     Parameters, in the order i, f, z, o: `kernel [d, 4h]`, `recurrent_kernel [h, 4h]`, `bias [4h]`, its f block at
     `forget_bias`.
 
+    Args:
+      hidden_dim: h, the number of units.
+      forget_bias: the f block of `bias` at the start.
+      kernel_init: initialiser of the kernel, as `get_initializer` takes it.
+      recurrent_init: initialiser of the recurrent kernel, likewise.
+
+    Returns:
+      The cell.
+
     Raises:
       ValueError: the size is not positive, or an initialiser is unknown.
     """

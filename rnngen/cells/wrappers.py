@@ -20,6 +20,14 @@ def residual(hidden_dim: int, *, cell: str | Callable = "lstm", kwargs: dict | N
     """A residual connection, y + x P (He et al. 2016): P is the identity where x is as wide as y, else `skip [d, h]`.
 
     Raises ValueError where the wrapped cell cannot be made.
+
+    Args:
+      hidden_dim: h of the wrapped cell.
+      cell: the wrapped cell: a name in `CELLS`, `"package.module:factory"`, or the factory.
+      kwargs: other arguments of its factory.
+
+    Returns:
+      The wrapped cell with the connection around it.
     """
     inner = _inner(cell, hidden_dim, kwargs)
 
@@ -52,8 +60,14 @@ def zoneout(
     Without a key, the new value is the expected one.
 
     Args:
+      hidden_dim: h of the wrapped cell.
+      cell: the wrapped cell: a name in `CELLS`, `"package.module:factory"`, or the factory.
+      kwargs: other arguments of its factory.
       rate: of the hidden state that is the output.
       carry_rate: of the rest of the carry, such as an LSTM's c.
+
+    Returns:
+      The wrapped cell with zoneout.
 
     Raises:
       ValueError: a rate is outside [0, 1), the wrapped cell cannot be made, or its carry is neither its output nor a
@@ -87,6 +101,16 @@ def variational_dropout(
     """Dropout of input and hidden state by one mask for all steps of a sequence (Gal and Ghahramani 2016).
 
     The features that remain are scaled up by 1 / (1 - rate). Without a key nothing is dropped. Raises as `zoneout`.
+
+    Args:
+      hidden_dim: h of the wrapped cell.
+      cell: the wrapped cell: a name in `CELLS`, `"package.module:factory"`, or the factory.
+      kwargs: other arguments of its factory.
+      rate: probability of dropping a feature of the hidden state.
+      input_rate: probability of dropping a feature of the input.
+
+    Returns:
+      The wrapped cell with dropout.
     """
     inner = _inner(cell, hidden_dim, kwargs)
     _check_hidden("variational_dropout", inner)

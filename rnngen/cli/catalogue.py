@@ -1,8 +1,9 @@
 """The catalogue of everything that a config can name, as `rnngen list` prints it."""
 
+import ast
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 
@@ -10,7 +11,8 @@ from rnngen import runtime
 from rnngen.cells import CELLS
 from rnngen.config.check import error_at
 from rnngen.config.defaults import MEANINGS, base_config
-from rnngen.config.resolve import COMPONENTS
+from rnngen.config.files import shipped_files
+from rnngen.config.resolve import COMPONENTS, key_choices
 from rnngen.datasets import CODECS
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.storage.dotted import flatten
@@ -21,11 +23,12 @@ PLURALS = {"diagnosis": "diagnoses"}
 UNITS = 4  # of the cells whose structure is examined
 
 
-def show(long: bool = False) -> None:
-    """Print the keys of a config, and every component with its arguments.
+def lines(part: str | None = None, long: bool = False) -> Iterator[str]:
+    """Yield the keys of a config, the shipped configs, and every component with its arguments.
 
     Args:
-      long: print the whole documentation, not its first line.
+      part: one of `list.PARTS`: it alone.
+      long: the whole documentation, not its first line.
     """
     others: list[tuple[str, Mapping, tuple[str, ...]]] = [
         ("diagnosis", DIAGNOSES, ()),
@@ -33,25 +36,40 @@ def show(long: bool = False) -> None:
         ("executor", EXECUTORS, ("folder",)),
         ("tracker", TRACKERS, ("folder", "config")),
     ]
-    _print_keys()
+    if part in (None, "config"):
+        yield from _keys()
+    if part in (None, "configs"):
+        yield from _configs(long)
     if long:
         with error_at("JAX"):
             runtime.start()
     for what, table, supplied in [*COMPONENTS.values(), *others]:
-        print(PLURALS.get(what, f"{what}s"))
-        for name, factory in sorted(table.items()):
-            print(f"  {name}({_signature(factory, supplied)})")
-            _print_indented(_documentation(factory, table) if long else _first_line(factory))
+        heading = PLURALS.get(what, f"{what}s")
+        if part in (None, heading.replace(" ", "_")):
+            yield heading
+            for name, factory in sorted(table.items()):
+                yield f"  {name}({_signature(factory, supplied)})"
+                yield from _indented(_documentation(factory, table) if long else _first_line(factory))
 
 
-def _print_keys() -> None:
-    """Print every key of a config, with its default."""
-    print("config keys")
-    defaults = flatten(base_config().to_dict())
+def _keys() -> Iterator[str]:
+    """Yield every key of a config, with its default, its meaning and its choices."""
+    yield "config keys"
+    defaults, choices = flatten(base_config().to_dict()), key_choices()
     for key, meaning in MEANINGS.items():
-        default = "" if key.endswith("*") else f"={defaults[key]!r}"
-        print(f"  {key}{default}")
-        _print_indented(meaning)
+        yield f"  {key}" if key.endswith("*") else f"  {key}={defaults[key]!r}"
+        yield from _indented(meaning)
+        if key in choices:
+            yield from _indented(f"choices: {', '.join(choices[key])}")
+
+
+def _configs(long: bool) -> Iterator[str]:
+    """Yield the shipped configs, with what each says of itself."""
+    yield "configs"
+    for name, file in shipped_files().items():
+        yield f"  {name}"
+        about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        yield from _indented(f"{about}\n" if long else about.split("\n")[0])
 
 
 def _documentation(factory: Callable, table: Mapping) -> str:
@@ -68,9 +86,9 @@ def _documentation(factory: Callable, table: Mapping) -> str:
         return f"{equation}{own}\n\n{claims_of(factory(UNITS))}\n"
 
 
-def _print_indented(text: str) -> None:
+def _indented(text: str) -> Iterator[str]:
     for line in text.split("\n"):
-        print(f"      {line}".rstrip())
+        yield f"      {line}".rstrip()
 
 
 def _signature(factory: Callable, supplied: tuple[str, ...]) -> str:

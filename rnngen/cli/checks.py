@@ -110,7 +110,7 @@ def check_folder(folder: Path) -> Iterator[Finding]:
       ConfigError: the folder holds neither.
     """
     try:
-        plan, found = read_folder(folder)
+        plan, found = read_folder(folder, all=True)
     except FileNotFoundError as error:
         raise ConfigError(str(error)) from error
     yield from _space(folder)

@@ -5,10 +5,26 @@ import os
 import re
 import sys
 from argparse import Namespace
+from pathlib import Path
 from types import ModuleType
 
 import rnngen
-from rnngen.cli import check_cell, check_task, doctor, export, inspect, report, sample, score, status, sweep, train
+from rnngen.cli import (
+    best,
+    check_cell,
+    check_task,
+    demo,
+    doctor,
+    export,
+    init,
+    inspect,
+    report,
+    sample,
+    score,
+    status,
+    sweep,
+    train,
+)
 from rnngen.cli import list as listing
 from rnngen.cli.parser import Parser, UsageError
 from rnngen.registry import nearest
@@ -19,6 +35,7 @@ COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "sweep": sweep,
     "status": status,
+    "best": best,
     "sample": sample,
     "score": score,
     "inspect": inspect,
@@ -28,10 +45,16 @@ COMMANDS: dict[str, ModuleType] = {
     "check-cell": check_cell,
     "check-task": check_task,
     "list": listing,
+    "init": init,
+    "demo": demo,
 }
 RENAMED = {"pack": "export"}  # the old names work for one release
 SHELLS = ("bash", "zsh", "tcsh")
-EPILOG = """`rnngen <command> --help` shows the options of a command.
+DOCS = Path(__file__).parents[1] / "docs" / "index.md"
+EPILOG = f"""`rnngen <command> --help` shows the options of a command.
+
+documentation:
+  {DOCS}
 
 exit status:
   0    done
@@ -67,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, DamagedFile, locks.HeldError, OSError) as error:
         return _refused(error)
     except preemption.Preempted as stopped:
-        print(f"rnngen: stopped {stopped}; the same command goes on", file=sys.stderr)
+        print(f"rnngen: stopped {stopped.args[0]}; the same command goes on", file=sys.stderr)
         return preemption.PREEMPTED
     except KeyboardInterrupt:
         print("rnngen: stopped", file=sys.stderr)

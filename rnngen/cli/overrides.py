@@ -10,38 +10,41 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rnngen.config import complete
-from rnngen.config.check import ConfigError, call, check_name, load_module, set_override
+from rnngen.config.check import ConfigError, call, check_name, set_override
+from rnngen.config.files import find_config, open_config
 from rnngen.sweep.launch import complete_launch
 
 
 class LoadedConfig(NamedTuple):
-    """A config with its overrides, the launch settings of a sweep, and the module that made them."""
+    """A config with its overrides, the launch settings of a sweep, and the module that made them.
+
+    module: None for the config of a run's folder.
+    """
 
     config: ConfigDict
     launch: ConfigDict | None
-    module: ModuleType
+    module: ModuleType | None
 
 
-def load_config(path: str, overrides: list[str], sweeping: bool = False) -> LoadedConfig:
-    """Load a config file and apply overrides.
+def load_config(name: str, overrides: list[str], sweeping: bool = False, trust: bool = False) -> LoadedConfig:
+    """Load a config and apply overrides.
 
     Args:
-      path: a Python file with `get_config()`.
+      name: of a shipped config, a Python file with `get_config()`, or the folder of a run.
       overrides: `--config.KEY=VALUE`, and for a sweep `--launch.KEY=VALUE`.
       sweeping: load the launch settings, too.
+      trust: see `rnngen.config.load`.
 
     Raises:
       ConfigError: with one line for all that absl and config_flags would complain of.
     """
-    module = load_module(path)
-    config = call(path, module, "get_config")
-    if not isinstance(config, ConfigDict):
-        raise ConfigError(f"{path}: get_config() must return a ConfigDict, got {type(config).__name__}")
+    config, module = open_config(name, trust)
     _check_overrides(overrides, config)
     config, rest = _with_groups(overrides, config)
     launch = None
     if sweeping:
-        launch = complete_launch(call(path, module, "get_launch") if hasattr(module, "get_launch") else None)
+        has = module if hasattr(module, "get_launch") else None
+        launch = complete_launch(None if has is None else call(str(find_config(name)), has, "get_launch"))
     return LoadedConfig(*_overridden(rest, config, launch), module)
 
 

@@ -12,7 +12,7 @@ from rnngen.registry import nearest
 CONFIG_NOTES = """overrides:
   --config.KEY=VALUE changes one key of the config, such as --config.optim.learning_rate=0.01.
   A mapping changes what it names and keeps the rest: --config.task.kwargs="{'length': 50}".
-  `rnngen list` shows every key with its default."""
+  `rnngen list config` shows every key with its default, meaning and choices."""
 LAUNCH_NOTES = """
   --launch.KEY=VALUE changes how trials are run: --launch.executor.name=local|ray|slurm,
   --launch.pack=auto|off|N (trials trained together as one program), --launch.log=tensorboard."""
@@ -59,7 +59,8 @@ def add_config_arguments(parser: Parser, pattern: str, notes: str) -> None:
     """Add what `train` and `sweep` share: the config file, its overrides and the folder of the records."""
     parser.passes_on, parser.epilog = rf"--?(no)?({pattern})\.", notes
     parser.usage = f"{parser.prog} --config=FILE --workdir=DIR [options] [--config.KEY=VALUE ...]"
-    parser.add_argument("--config", metavar="FILE", help="Python file with get_config(); needed")
+    about = "Python file with get_config(), name of a shipped config, or folder of a run; needed"
+    parser.add_argument("--config", metavar="FILE", help=about)
     parser.add_argument("--workdir", metavar="DIR", type=path, help="folder of the records; needed")
     parser.add_argument(
         "--take_over",
@@ -73,16 +74,24 @@ def add_config_arguments(parser: Parser, pattern: str, notes: str) -> None:
 def add_run_arguments(parser: Parser) -> None:
     """Add what commands on a trained run share: its folder, and whether to trust what it names."""
     parser.add_argument("folder", metavar="RUN", type=path, help="folder of the run")
+    add_trust(parser)
+
+
+def add_trust(parser: Parser) -> None:
+    """Add the option to trust what a run's folder names."""
     parser.add_argument(
         "--trust", action="store_true", help="import the modules that the run names, also of a folder made elsewhere"
     )
 
 
-def check_needed(options: argparse.Namespace) -> None:
-    """Raise UsageError unless --config and --workdir are given."""
+def check_needed(options: argparse.Namespace, folder: bool = True) -> None:
+    """Raise UsageError unless --config is given, and --workdir where a folder is needed."""
     if not options.config:
-        raise UsageError("--config=FILE is needed: a Python file with get_config()")
-    if not options.workdir:
+        raise UsageError(
+            "--config=FILE is needed: a Python file with get_config(), or the name of a shipped config "
+            "(rnngen list configs)"
+        )
+    if folder and not options.workdir:
         raise UsageError("--workdir=DIR is needed: the folder of the records")
 
 

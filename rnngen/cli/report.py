@@ -15,22 +15,27 @@ EXAMPLE = "rnngen report runs/demo"
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("folder", metavar="DIR", type=path, help="the folder")
+    about = "with the trials that the sweep's command, as it was last given, leaves out"
+    parser.add_argument("--all", action="store_true", help=about)
 
 
 def run(options: Namespace) -> int:
     """Write every report in the folder; 1 where a trial failed."""
     from rnngen.runs import record_folders
 
-    return max(show(folder) for folder in record_folders(options.folder))
+    return max(show(folder, options.all) for folder in record_folders(options.folder))
 
 
-def show(folder: Path) -> int:
-    """Write a folder's report, print its table, its files and failures; 1 where a trial failed."""
+def show(folder: Path, all: bool = False) -> int:
+    """Write a folder's report, print its table, its files and failures; 1 where a trial failed.
+
+    all: see `rnngen.open`.
+    """
     from rnngen import report
     from rnngen.report import screen, tables
     from rnngen.runs import open_sweep
 
-    sweep = open_sweep(folder)
+    sweep = open_sweep(folder, all=all)
     written = report.write(sweep)
     screen.show(tables.summary(sweep))
     for file in written:

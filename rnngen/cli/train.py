@@ -1,21 +1,24 @@
 """Train one run, or continue one that was stopped.
 
-The same command continues a stopped run, and does nothing once the run is over.
+The same command continues a stopped run, and does nothing once the run is over; with more train.steps it
+goes on from the last checkpoint, unless the learning rates depend on the number of steps.
 """
 
 from argparse import Namespace
 from pathlib import Path
 
-from rnngen.cli.parser import CONFIG_NOTES, Parser, add_config_arguments, check_needed
+from rnngen.cli.parser import CONFIG_NOTES, Parser, add_config_arguments, add_trust, check_needed
 
-EXAMPLE = "rnngen train --config=configs/adding.py --workdir=runs/adding --config.optim.learning_rate=0.003"
+EXAMPLE = "rnngen train --config=adding --workdir=runs/adding --config.optim.learning_rate=0.003"
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add_config_arguments(parser, "config", CONFIG_NOTES)
-    parser.add_argument("--log", metavar="NAMES", type=names, default=[], help="trackers, such as tensorboard")
+    about = "trackers: tensorboard, wandb, mlflow, or package.module:factory"
+    parser.add_argument("--log", metavar="NAMES", type=names, default=[], help=about)
     parser.add_argument("--distributed", action="store_true", help="be one of several processes of one run")
+    add_trust(parser)
 
 
 def names(text: str) -> list[str]:
@@ -36,7 +39,7 @@ def run(options: Namespace) -> int:
     from rnngen.runs import train
     from rnngen.storage import preemption, trackers
 
-    config = resolve(load_config(options.config, options.rest).config)
+    config = resolve(load_config(options.config, options.rest, trust=options.trust).config)
     with error_at("--log"):
         trackers.check(options.log)
     runtime.prepare()

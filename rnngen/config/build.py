@@ -5,8 +5,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from rnngen.cells import CELLS, INITIALIZERS, Cell
 from rnngen.cells.cell import MOST_FEATURES
+from rnngen.cells.credit import CREDITS, Credit, with_credit
 from rnngen.config.check import ConfigError, check_kwargs, error_at
 from rnngen.config.defaults import base_config
 from rnngen.config.fingerprint import program
@@ -28,6 +32,7 @@ from rnngen.registry import find
 from rnngen.tasks import Task
 from rnngen.training import (
     REGULARIZERS,
+    SCHEDULES,
     DiagnosticsConfig,
     Experiment,
     Optimizer,
@@ -42,12 +47,24 @@ MOST_LAYERS = 100  # each is traced on its own
 def build(config: RunConfig) -> Experiment:
     """Make the objects that a config describes.
 
+    Args:
+      config: a resolved config.
+
+    Returns:
+      Model, task, optimiser and settings.
+
     Raises:
       ConfigError: a factory refuses its arguments, or parts do not fit each other.
     """
     optimizer = _optimizer(config.optim, config.train.steps)
     model, task, diagnostics, regularizer = _parts(
-        config.cell, config.task, config.model, config.dtype, config.diagnose, config.optim.regularizer
+        config.cell,
+        config.task,
+        config.model,
+        config.dtype,
+        config.diagnose,
+        config.optim.regularizer,
+        config.credit,
     )
     train = config.train.fitted(config.diagnose.every)
     with error_at("config.train"):
@@ -56,13 +73,54 @@ def build(config: RunConfig) -> Experiment:
 
 
 def build_cell(cell: Component) -> Cell:
-    """Make the cell that a config names; raise ConfigError where its factory refuses its arguments."""
+    """Make the cell that a config names.
+
+    Args:
+      cell: name and arguments.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ConfigError: its factory refuses the arguments.
+    """
     return _cell(cell)
 
 
-def build_task(task: Component) -> Task:
-    """Make the task that a config names; raise ConfigError where its factory refuses its arguments."""
-    return _task(task)
+def build_task(task: Component | Mapping[str, Any]) -> Task:
+    """Make the task that a config names.
+
+    Args:
+      task: name and arguments, as `config.task` has them, or what `rnngen.tasks.from_arrays` returns.
+
+    Returns:
+      The task.
+
+    Raises:
+      ConfigError: its factory refuses the arguments.
+    """
+    if isinstance(task, Component):
+        return _task(task)
+    given = task.to_dict() if hasattr(task, "to_dict") else task  # a ConfigDict is no Mapping
+    return _task(Component.of({"kwargs": {}} | dict(given)))
+
+
+def same_rates(optim: OptimConfig, steps: int, more: int) -> bool:
+    """Compare the learning rates of a run with those of a longer one.
+
+    Args:
+      optim: the optimiser and its schedule.
+      steps: updates of the run.
+      more: updates of the longer one.
+
+    Returns:
+      True where the rates of the first `steps` updates are equal.
+    """
+    schedule = find(SCHEDULES, optim.schedule.name, "schedule")
+    arguments = plain_values(optim.schedule.kwargs)
+    with jax.numpy_dtype_promotion("standard"):  # as for the update
+        few, many = (jax.vmap(schedule(optim.learning_rate, n, **arguments))(jnp.arange(steps)) for n in (steps, more))
+    return bool(jnp.array_equal(few, many))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -78,21 +136,55 @@ def width(cell: Component, task: Component, model: ModelConfig, dtype: str) -> i
     return widest(parameters, model.param_budget)
 
 
+def credited_cell(cell: Component, credit: Component, model: ModelConfig) -> Cell:
+    """Make a cell whose gradient through the carry is changed as `train.credit` says.
+
+    Args:
+      cell: name and arguments.
+      credit: name and arguments.
+      model: that it is for.
+
+    Returns:
+      The cell.
+
+    Raises:
+      ConfigError: a factory refuses its arguments, the cell has no such leaf, or the model is latent.
+    """
+    changed = _of_kind(Credit, "config.train.credit", CREDITS, credit, "credit")
+    if changed != Credit() and model.latent.name != "none":
+        raise ConfigError(f"config.train.credit: {model.latent.name} has no such thing; leave it at none")
+    with error_at("config.train.credit.kwargs"):
+        return with_credit(_cell(cell), changed)
+
+
 @functools.lru_cache(maxsize=64)
 def _parts(
-    cell: Component, task: Component, model: ModelConfig, dtype: str, diagnose: DiagnoseConfig, regularizer: Component
+    cell: Component,
+    task: Component,
+    model: ModelConfig,
+    dtype: str,
+    diagnose: DiagnoseConfig,
+    regularizer: Component,
+    credit: Component,
 ) -> tuple[Model, Task, DiagnosticsConfig, Regularizer]:
     """Make the parts that must fit each other, and check that they do."""
     made = _task(task)
-    whole = make_model(_cell(cell), model, dtype, made.data.input_spec, made.objective.head, made.objective.loss)
+    credited = credited_cell(cell, credit, model)
+    whole = make_model(credited, model, dtype, made.data.input_spec, made.objective.head, made.objective.loss)
     penalty = _of_kind(Regularizer, "config.optim.regularizer", REGULARIZERS, regularizer, "regulariser")
     what = {part.name: _diagnosis(number, part) for number, part in enumerate(diagnose.what)}
-    diagnostics = DiagnosticsConfig(diagnose.every, what, diagnose.examples)
+    diagnostics = DiagnosticsConfig(diagnose.every, what, _at_most_valid(diagnose.examples, made))
     with error_at("config.optim.regularizer"):
         penalty.check(whole, made)
     with error_at("config.diagnose"):
         diagnostics.check(whole, made)
     return whole, made, diagnostics, penalty
+
+
+def _at_most_valid(examples: int, task: Task) -> int:
+    """Return a number of examples of the valid split: all of a split of whole examples that has fewer."""
+    size = task.data.sizes["valid"]
+    return examples if size is None or task.data.chunks is not None else min(examples, size)
 
 
 def _optimizer(optim: OptimConfig, steps: int) -> Optimizer:

@@ -1,5 +1,6 @@
 """Every key of a config, with its default and its meaning; `kwargs` are the arguments of the component beside them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -9,9 +10,9 @@ from rnngen.training import TrainConfig
 MEANINGS = {
     "seed": "of the parameters, the data and all noise",
     "dtype": "of the computation, float32 or bfloat16; parameters and optimiser stay float32",
-    "cell.name": "a cell of this list, or package.module:factory",
+    "cell.name": "the cell, by name or package.module:factory",
     "cell.kwargs.*": "arguments of the cell",
-    "task.name": "a task of this list, or package.module:factory",
+    "task.name": "the task, by name or package.module:factory",
     "task.kwargs.*": "arguments of the task",
     "model.num_layers": "recurrent layers, one above another",
     "model.param_budget": "above 0: the cell gets the largest hidden_dim with which the model has no more parameters",
@@ -27,7 +28,7 @@ MEANINGS = {
     "model.latent.kwargs.*": "arguments of the latent model",
     "model.engine.name": "engine that runs a cell through time",
     "model.engine.kwargs.*": "arguments of the engine",
-    "optim.name": "an optimiser of this list, or package.module:factory",
+    "optim.name": "the optimiser, by name or package.module:factory",
     "optim.kwargs.*": "arguments of the optimiser",
     "optim.learning_rate": "at the start; the schedule changes it",
     "optim.clip_norm": "gradients of a larger norm are scaled down to it; 0: none are",
@@ -44,23 +45,46 @@ MEANINGS = {
     "train.eval_batch_size": "examples, or streams, that are evaluated together",
     "train.save_every": "updates between checkpoints; 0: the last alone is saved",
     "train.stop_metric": "a metric of the valid split that ends the training when it reaches stop_at; empty: none does",
-    "train.stop_at": "value to reach: the loss from above, any other from below",
+    "train.stop_at": "value to reach: a loss or an error from above, any other from below",
     "train.select": "the parameters that the run is judged by: last, or best on the valid split",
     "train.patience": "evaluations without a better loss after which training ends; 0: it does not",
     "train.on_divergence": "action on a loss or parameter that is not finite: stop, skip_update or restore",
+    "train.credit.name": "change of the gradient through the carry, which imposes how far it reaches; none: no change",
+    "train.credit.kwargs.*": "arguments of the credit",
     "diagnose.every": "updates between diagnoses; 0: before the first and after the last alone",
     "diagnose.what": "names of diagnoses, or components with arguments",
-    "diagnose.examples": "examples of the valid split that are diagnosed",
+    "diagnose.examples": "examples of the valid split that are diagnosed, at most",
 }
 
 
-def component(name: str, /, **kwargs: Any) -> ConfigDict:
-    """Return `{"name": name, "kwargs": kwargs}`, by which a config names a cell, a task, an initialiser."""
+def component(name: str | Callable, /, **kwargs: Any) -> ConfigDict:
+    """Name a part of a config: a cell, a task, an initialiser.
+
+    Args:
+      name: of a table's member, or `package.module:factory`; or the factory itself, a function of a module or of a
+        notebook (`__main__:factory`, which no other process can find).
+      **kwargs: arguments of the factory.
+
+    Returns:
+      `{"name": name, "kwargs": kwargs}`.
+
+    Raises:
+      ValueError: the function is within another, where no name finds it.
+    """
+    if callable(name):
+        qualified = getattr(name, "__qualname__", repr(name))
+        if not qualified.isidentifier():
+            raise ValueError(f"a component must be a function at the top of its module, got {qualified}")
+        name = f"{name.__module__}:{qualified}"
     return ConfigDict({"name": name, "kwargs": kwargs})
 
 
 def base_config() -> ConfigDict:
-    """Return a config of every key, with its default."""
+    """Make a config of every key, with its default.
+
+    Returns:
+      A ConfigDict, to be changed.
+    """
     return ConfigDict(
         {
             "seed": 0,
@@ -89,7 +113,7 @@ def base_config() -> ConfigDict:
                 "schedule": component("constant"),
                 "regularizer": component("none"),
             },
-            "train": TrainConfig(steps=2000)._asdict() | {"eval_every": -1},
+            "train": TrainConfig(steps=2000)._asdict() | {"eval_every": -1, "credit": component("none")},
             "diagnose": {
                 "every": 0,
                 "what": ("gradient_flow",),

@@ -11,7 +11,14 @@ from rnngen.storage.jsonl import encode
 
 
 def fingerprint(config: RunConfig) -> str:
-    """Return a stable short name: the same config has the same name, on any machine. Trials are called by it."""
+    """Name a config: the same config has the same name, on any machine.
+
+    Args:
+      config: a resolved config.
+
+    Returns:
+      A few letters and digits, by which trials are called.
+    """
     text = json.dumps(encode(config.to_dict()), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS
+from rnngen.cells.credit import CREDITS
 from rnngen.config.build import width
 from rnngen.config.check import DEEPEST, ConfigError, check_key, check_kwargs, check_leaf, error_at, merge, shown
 from rnngen.config.defaults import base_config
@@ -17,8 +18,10 @@ from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import ENGINES
 from rnngen.models.vrnn import LATENTS
 from rnngen.registry import find
+from rnngen.storage.dotted import flatten
 from rnngen.storage.jsonl import dumps, loads
 from rnngen.training import OPTIMIZERS, REGULARIZERS, SCHEDULES
+from rnngen.training.experiment import POLICIES, SELECTIONS
 
 DTYPES = ("float32", "bfloat16")
 SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at least, unless a config says otherwise
@@ -33,6 +36,7 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
     "optim.regularizer": ("regulariser", REGULARIZERS, ()),
+    "train.credit": ("credit", CREDITS, ()),
 }
 
 
@@ -40,6 +44,12 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     """Check a config against `base_config` and the factories that it names, and fill in all defaults.
 
     An `eval_every` of -1 is every 500 steps, and in a shorter run a tenth of it.
+
+    Args:
+      config: a `base_config` with what was changed in it, or the same as a dict.
+
+    Returns:
+      The frozen config.
 
     Raises:
       ConfigError: naming the key and the nearest right one.
@@ -50,7 +60,7 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     _leave_width_to_budget(resolved)
     check_components(resolved, tuple(COMPONENTS))
     if resolved["train"]["eval_every"] == -1:
-        resolved["train"]["eval_every"] = min(SELDOM, max(1, resolved["train"]["steps"] // EVALUATIONS))
+        resolved["train"]["eval_every"] = usual_eval_every(resolved["train"]["steps"])
     resolved["diagnose"]["what"] = _diagnoses(resolved["diagnose"]["what"])
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
@@ -62,8 +72,43 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     return RunConfig.from_dict(resolved)
 
 
+def key_choices() -> dict[str, list[str]]:
+    """List the values of the keys that take one of several.
+
+    Returns:
+      The built-in names, or values, by the key's dotted name; a component may also be package.module:factory.
+    """
+    names = {f"{path}.name": sorted(table) for path, (_, table, _) in COMPONENTS.items()}
+    words = {
+        "dtype": [*DTYPES],
+        "diagnose.what": [*DIAGNOSES],
+        "train.select": [*SELECTIONS],
+        "train.on_divergence": [*POLICIES],
+    }
+    switches = {key: ["True", "False"] for key, value in flatten(_defaults()).items() if isinstance(value, bool)}
+    return names | words | switches
+
+
+def usual_eval_every(steps: int) -> int:
+    """Choose the steps between evaluations of a run whose config leaves that at -1.
+
+    Args:
+      steps: updates of the run.
+
+    Returns:
+      500, or a tenth of the steps if that is less.
+    """
+    return min(SELDOM, max(1, steps // EVALUATIONS))
+
+
 def complete(config: ConfigDict | Mapping) -> dict:
-    """Return the config as plain values with every key of `base_config`; keys and types checked, `kwargs` as given.
+    """Fill in every key of `base_config`, and check keys and types.
+
+    Args:
+      config: a `base_config` with what was changed in it, or the same as a dict.
+
+    Returns:
+      Plain nested values; `kwargs` are as they were given.
 
     Raises:
       ConfigError: naming the key and the nearest right one.
@@ -78,7 +123,15 @@ def _defaults() -> dict:
 
 
 def plain(value: Any, where: str = "config", depth: int = DEEPEST) -> Any:
-    """Return a value of a config as JSON has it: ConfigDicts as dicts, also within lists, NumPy's numbers as Python's.
+    """Convert a config, or a part of one, to plain values: ConfigDicts to dicts, NumPy's numbers to Python's.
+
+    Args:
+      value: a config, or a part of one.
+      where: its place, for errors.
+      depth: how deep it may be nested.
+
+    Returns:
+      The value as JSON has it.
 
     Raises:
       ConfigError: naming the place of a value that JSON does not have, or that is nested more than `depth` deep.
@@ -105,7 +158,14 @@ def check_components(resolved: dict, paths: tuple[str, ...]) -> None:
 
 
 def takes_hidden_dim(cell: str) -> bool:
-    """Return True where the factory of a cell of this name, if there is one, takes a `hidden_dim`."""
+    """Tell whether the factory of a cell takes a `hidden_dim`.
+
+    Args:
+      cell: a name as in a config.
+
+    Returns:
+      True if it does; False also where there is no such cell.
+    """
     try:
         return "hidden_dim" in inspect.signature(find(CELLS, cell, "cell")).parameters
     except ValueError:  # `resolve` reports a wrong name

@@ -11,6 +11,8 @@ from typing import Any
 from rnngen.storage.jsonl import encode
 from rnngen.training import TrainConfig
 
+NO_CREDIT = {"name": "none", "kwargs": {}}
+
 
 class Arguments(Mapping[str, Any]):
     """The arguments of a factory, plain values that never change; equal where their JSON is, so that 1 is not 1.0."""
@@ -42,7 +44,12 @@ class Arguments(Mapping[str, Any]):
 
 @dataclass(frozen=True)
 class Component:
-    """A part that a config names: a cell, a task, an optimiser."""
+    """A part that a config names: a cell, a task, an optimiser.
+
+    Attributes:
+      name: of a table's member, or `package.module:factory`.
+      kwargs: arguments of the factory.
+    """
 
     name: str
     kwargs: Arguments
@@ -94,7 +101,11 @@ class DiagnoseConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run is made of, as names and numbers."""
+    """Everything that a run is made of, as names and numbers.
+
+    Attributes:
+      seed, dtype, cell, task, model, optim, train, diagnose: the keys of `base_config`; credit: `train.credit`.
+    """
 
     seed: int
     dtype: str
@@ -103,15 +114,25 @@ class RunConfig:
     model: ModelConfig
     optim: OptimConfig
     train: TrainConfig
+    credit: Component
     diagnose: DiagnoseConfig
 
     @classmethod
     def from_dict(cls, resolved: Mapping[str, Any]) -> "RunConfig":
-        """Freeze a resolved config, which has every key."""
+        """Freeze a resolved config.
+
+        Args:
+          resolved: a config with every key.
+
+        Returns:
+          The frozen config.
+        """
         model, optim, diagnose = (dict(resolved[name]) for name in ("model", "optim", "diagnose"))
         model |= {name: Component.of(model[name]) for name in ("head_init", "latent", "engine")}
         optim |= {name: Component.of(optim[name]) for name in ("schedule", "regularizer")}
         optim["kwargs"] = Arguments(optim["kwargs"])
+        train = dict(resolved["train"])
+        credit = train.pop("credit", NO_CREDIT)
         diagnose["what"] = tuple(map(Component.of, diagnose["what"]))
         return cls(
             seed=resolved["seed"],
@@ -120,13 +141,22 @@ class RunConfig:
             task=Component.of(resolved["task"]),
             model=ModelConfig(**model),
             optim=OptimConfig(**optim),
-            train=TrainConfig(**resolved["train"]),
+            train=TrainConfig(**train),
+            credit=Component.of(credit),
             diagnose=DiagnoseConfig(**diagnose),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain nested values."""
-        return plain_values(self)
+        """Convert to plain nested values.
+
+        Returns:
+          The config as `config.json` holds it.
+        """
+        values = plain_values(self)
+        credit = values.pop("credit")
+        # Left out where there is none: a run is called by its config, also one from before there was a credit.
+        values["train"] |= {} if credit == NO_CREDIT else {"credit": credit}
+        return values
 
 
 def plain_values(value: Any) -> Any:

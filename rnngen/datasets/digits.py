@@ -41,6 +41,10 @@ def digits(*, permuted: bool = False, permutation_seed: int = 0) -> Task:
 
     Args:
       permuted: put the pixels in one fixed random order, the same for every image.
+      permutation_seed: of that order.
+
+    Returns:
+      The task.
     """
     order = np.random.RandomState(permutation_seed).permutation(STEPS) if permuted else np.arange(STEPS)
     data = {split: (jnp.asarray(x[:, order]), jnp.asarray(y)) for split, (x, y) in load_digits().items()}
@@ -67,4 +71,5 @@ def digits(*, permuted: bool = False, permutation_seed: int = 0) -> Task:
             baseline=lambda length: math.log(10),
             solved=lambda metrics: metrics["accuracy"] >= 0.95,
         ),
+        interface={"name": "supervised", "kwargs": {"features": 1, "outputs": 10, "loss": "cross_entropy"}},
     )

@@ -13,7 +13,7 @@ from rnngen.datasets.codec import Codec
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.windows import Window, chunks_of, stream_sample, warmup_of, whole_sample
 from rnngen.heads import Head
-from rnngen.tasks.task import Objective, Task, TaskData, epoch_order, finite_indices, mean_loss
+from rnngen.tasks.task import Objective, Task, TaskData, epoch_order, finite_indices, mean_loss, nll_loss
 from rnngen.types import Batch
 
 ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host
@@ -78,18 +78,6 @@ def generative(
         ),
         codec={"name": name, "kwargs": codec_kwargs} | _usual_length(corpus),
     )
-
-
-def nll_loss(head: Head, more_metrics: Callable = lambda nll, batch: {}) -> Callable:
-    """Return the loss: negative log-likelihood in nats per step."""
-
-    def loss(outputs, batch):
-        batch = batch.counted()
-        nll = -head.log_prob(outputs, batch.targets)
-        scalar, sums = mean_loss(nll, batch.weights)
-        return scalar, {"loss": sums} | more_metrics(nll, batch)
-
-    return loss
 
 
 def bits(nll: jax.Array, batch: Batch) -> dict:

@@ -48,7 +48,14 @@ class Images(NamedTuple):
 def load_mnist(path: str = "") -> Images:
     """Load pixels from 0 to 255: 55,000 train, 5,000 valid (the last of the 60,000 training images), 10,000 test.
 
-    path: the folder of the four gzipped idx files; "": the set `mnist`. Raises ValueError for an invalid file.
+    Args:
+      path: the folder of the four gzipped idx files; "": the set `mnist`.
+
+    Returns:
+      The images of each split, and their labels.
+
+    Raises:
+      ValueError: a file is invalid.
     """
     files = find_files("mnist", path, IDX)
     images, labels, test_images, test_labels = (_idx(file) for file in files)
@@ -86,12 +93,19 @@ def _idx(file: Path) -> np.ndarray:
 
 
 def load_binarised_mnist(path: str = "") -> Images:
-    """Load pixels 0 or 1, of a fixed draw: 50,000 train, 10,000 valid, 10,000 test, without labels.
+    """Load pixels 0 or 1, of a fixed draw: 50,000 train, 10,000 valid, 10,000 test.
 
     The test images are sorted by digit, so the first few do not represent the set.
 
-    path: `binarized_mnist_packed.npz` (train, valid and test, packed bits, uint8 `[n, 98]`), or the folder of the three
-      MATLAB files; "": the set `binarized_mnist`. Raises ValueError for an invalid file.
+    Args:
+      path: `binarized_mnist_packed.npz` (train, valid and test, packed bits, uint8 `[n, 98]`), or the folder of the
+        three MATLAB files; "": the set `binarized_mnist`.
+
+    Returns:
+      The images of each split, without labels.
+
+    Raises:
+      ValueError: a file is invalid.
     """
     files = find_files("binarized_mnist", path, (PACKED,), AMAT)
     pixels = _packed(files[0]) if len(files) == 1 else {s: _amat(f) for s, f in zip(SPLITS, files, strict=True)}
@@ -132,7 +146,15 @@ def pixel_codec(side: int = 28, levels: int = 2) -> Codec:
     sequences are written as one PNG sheet. The first input of a sequence is 0: black, or for more than 2 levels the
     middle grey.
 
-    Raises ValueError where side is not positive, or levels is not from 2 to 256.
+    Args:
+      side: pixels of a row.
+      levels: of grey.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: side is not positive, or levels is not from 2 to 256.
     """
     check_positive(side=side, levels=levels)
     if not 2 <= levels <= 256:
@@ -202,7 +224,11 @@ def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, 
     Args:
       path: see `load_mnist`.
       permuted: put the pixels in one fixed random order, the same for every image.
+      permutation_seed: of that order.
       pixels_per_step: number of pixels read at a time; 28 reads row by row.
+
+    Returns:
+      The task.
 
     Raises:
       ValueError: the pixels do not divide into steps.
@@ -239,16 +265,26 @@ def mnist(path: str = "", *, permuted: bool = False, permutation_seed: int = 0, 
             baseline=lambda length: math.log(10),
             solved=lambda metrics: metrics["accuracy"] >= SOLVED[permuted],
         ),
+        interface={
+            "name": "supervised",
+            "kwargs": {"features": pixels_per_step, "outputs": 10, "loss": "cross_entropy"},
+        },
     )
 
 
 def binarised_mnist(path: str = "", *, chunk: int = 0) -> Task:
     """Predict each of the 784 black or white pixels of a digit from those before it. Inputs and targets `[784, b, 1]`.
 
-    path: see `load_binarised_mnist`. chunk: see `generative`; 0 reads whole images.
+    Loss: nats per pixel; `nats_per_image` is the published measure. Baseline: the overall frequency of white pixels in
+    training. Solved at 84 nats per image, about that of NADE and similar models.
 
-    Loss: nats per pixel; `nats_per_image` is the published measure. Baseline: the overall frequency of white pixels
-    in training. Solved at 84 nats per image, about that of NADE and similar models.
+    Args:
+      path: see `load_binarised_mnist`; "": the set `binarized_mnist`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+
+    Returns:
+      The task.
     """
     images = load_binarised_mnist(path)
     corpus = Corpus(

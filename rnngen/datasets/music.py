@@ -59,6 +59,9 @@ def load_music(
       strict: refuse a MIDI file with an invalid event; else such events are skipped, and counted in
         facts["invalid_events"] and on stderr.
 
+    Returns:
+      The sequences of each split, and metadata.
+
     Raises:
       ValueError: an argument is wrong, a file has none of these formats, or a sequence is shorter than two frames.
     """
@@ -130,7 +133,16 @@ def music_codec(keys: int = KEYS, seconds_per_step: float = 0.25, steps_per_beat
     A prompt is a MIDI file, read at `steps_per_beat`. Sequences are written as MIDI, at the same, and as sound (WAV),
     one step every `seconds_per_step`. The first input of a sequence is silence.
 
-    Raises ValueError where keys is not from 1 to 88, or steps_per_beat not positive.
+    Args:
+      keys: number of keys, from 1 to 88.
+      seconds_per_step: of the sound.
+      steps_per_beat: of MIDI files.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: keys is not from 1 to 88, or steps_per_beat not positive.
     """
     check_positive(keys=keys, steps_per_beat=steps_per_beat)
     if keys > KEYS:
@@ -169,11 +181,17 @@ def music(
 ) -> Task:
     """Predict which of 88 keys sound in each frame from the frames before it. Inputs and targets `[t, b, 88]`.
 
-    path, name, folds, fold, steps_per_beat, strict: see `load_music`. chunk: see `generative`. score_first: evaluation
-    scores the first frame of a piece, which Bai et al. 2018 do not.
-
     Loss: nats per frame, summed over the keys. Baseline: each key's frequency. Solved at the published loss of a GRU,
     where there is one.
+
+    Args:
+      path, name, folds, fold, steps_per_beat, strict: see `load_music`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+      score_first: evaluation scores the first frame of a piece, which Bai et al. 2018 do not.
+
+    Returns:
+      The task.
     """
     corpus = load_music(path, name, steps_per_beat, fold, folds, strict)
     train, test = (scored(corpus, split, score_first) for split in ("train", "test"))

@@ -16,8 +16,16 @@ def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int 
     The vocabulary is the newline and then every character of the file, sorted. Duplicates are removed, so that no name
     of valid or test occurs in training.
 
-    path: a UTF-8 file with one name per line; "": the set `names`. valid, test: shares. seed: of the shuffle. Raises
-    ValueError where the file is not UTF-8, or has too few names for the shares.
+    Args:
+      path: a UTF-8 file with one name per line; "": the set `names`.
+      valid, test: shares.
+      seed: of the shuffle.
+
+    Returns:
+      The sequences of each split, and metadata.
+
+    Raises:
+      ValueError: the file is not UTF-8, or has too few names for the shares.
     """
     (file,) = find_files("names", path, ("names.txt",))
     lines = [line.strip() for line in decoded(file.read_bytes(), str(file)).split("\n")]
@@ -43,10 +51,16 @@ def load_names(path: str = "", valid: float = 0.1, test: float = 0.1, seed: int 
 def names(path: str = "", *, chunk: int = 64, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Task:
     """Predict each character of a name, and the newline that ends it, from those before it. Inputs: tokens `[t, b]`.
 
-    path, valid, test, seed: see `load_names`. chunk: see `generative`.
-
     Loss: nats per character, including the newline; `bits` likewise. Baseline: each character's frequency. The
     literature has no threshold for these splits.
+
+    Args:
+      path, valid, test, seed: see `load_names`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+
+    Returns:
+      The task.
     """
     corpus = load_names(path, valid, test, seed)
     vocabulary = corpus.facts["vocabulary"]

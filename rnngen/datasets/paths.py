@@ -1,7 +1,9 @@
 """Look-up of a data set's files: by a path, in a folder of sets, or at a public address."""
 
+import contextlib
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from rnngen.datasets.fetch import ADDRESSES, fetch
@@ -100,3 +102,12 @@ def _data_place(name: str, choices: tuple[Choice, ...]) -> str:
     kinds = {Path(file).suffix for choice in choices for file in choice}
     held = sorted(path.name for kind in kinds for path in (folder / name).glob(f"*{kind}"))
     return f"put it into {folder / name}" + (f", which holds {', '.join(held)}" if held else "")
+
+
+@contextlib.contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Let each ValueError begin with a path, unless it names it."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if str(place) in str(error) else ValueError(f"{place}: {error}") from error

@@ -36,6 +36,9 @@ def load_speech(path: str = "", levels: int = 256) -> Corpus:
         files, split as in `rnngen.datasets.folders`; "": the set `speech`, which has no public address as one file.
       levels: number of levels, see `rnngen.datasets.formats.companding`.
 
+    Returns:
+      The sequences of each split, and metadata.
+
     Raises:
       ValueError: a file is invalid, or wav files have different sampling rates.
     """
@@ -91,9 +94,17 @@ def audio_codec(rate: int = 8000, levels: int = 256, components: int = 10) -> Co
     """Make the codec of mono sound. Values: mu-law levels (`rnngen.datasets.formats.companding`), ints `[t]`.
 
     Prompts and written files are WAV files of `rate` samples per second. The first input of a sequence is silence.
-    components: of the mixture that a level is drawn from.
 
-    Raises ValueError where an argument is out of range.
+    Args:
+      rate: samples a second.
+      levels: of the mu-law.
+      components: of the mixture that a level is drawn from.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: an argument is out of range.
     """
     check_positive(rate=rate)
 
@@ -115,10 +126,17 @@ def audio_codec(rate: int = 8000, levels: int = 256, components: int = 10) -> Co
 def speech(path: str = "", *, chunk: int = 256, levels: int = 256, components: int = 10) -> Task:
     """Predict each mu-law level of a recording from those before it. Inputs `[t, b, 1]`, targets `[t, b]`.
 
-    path, levels: see `load_speech`. chunk: see `generative`. components: of the mixture of logistics.
-
     Loss: nats per sample; `bits` likewise. Baseline: each level's frequency. The literature has no threshold for this
     set.
+
+    Args:
+      path, levels: see `load_speech`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+      components: of the mixture of logistics.
+
+    Returns:
+      The task.
     """
     corpus = load_speech(path, levels)
     baseline = marginal_baseline(corpus.values["train"], corpus.values["test"], levels)

@@ -26,8 +26,16 @@ def load_strokes(path: str = "", name: str = "kanji_short") -> Corpus:
     dx and dy are divided by their common standard deviation in train, facts["scale"]. The nats of a density depend on
     it: in the file's units they are higher by 2 ln scale per movement.
 
-    path: an npz with `train_strokes` `[n, 3]`, `train_lengths` and so on; "": `<name>.npz` of the set `strokes`, which
-      has no public address: the originals are pickles, which are never loaded. Raises ValueError for an invalid file.
+    Args:
+      path: an npz with `train_strokes` `[n, 3]`, `train_lengths` and so on; "": the set `strokes`, which has no public
+        address: the originals are pickles, which are never loaded.
+      name: of the file of the set, without `.npz`.
+
+    Returns:
+      The sequences of each split, and metadata.
+
+    Raises:
+      ValueError: the file is invalid.
     """
     (file,) = find_files("strokes", path, (f"{name}.npz",))
     arrays = open_npz(file, tuple(f"{split}_{what}" for split in SPLITS for what in ("strokes", "lengths")))
@@ -52,9 +60,16 @@ def stroke_codec(scale: float = 1.0, components: int = 20) -> Codec:
     A prompt is a text file with one movement per line, `dx dy lifted` in the data's units; a sequence is written as
     such a file and as an SVG in the same units, y downwards. The first input of a sequence is a lifted pen that does
     not move, so its first movement is not drawn, like any after a lift.
-    components: of the mixture that a movement is drawn from.
 
-    Raises ValueError where an argument is not positive.
+    Args:
+      scale: of an offset, in the data's units.
+      components: of the mixture that a movement is drawn from.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: an argument is not positive.
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be positive, got {scale}")
@@ -88,10 +103,17 @@ def pen_lines(movements: np.ndarray) -> list[np.ndarray]:
 def strokes(path: str = "", name: str = "kanji_short", *, chunk: int = 100, components: int = 20) -> Task:
     """Predict each movement of a pen, and whether it is lifted then, from those before it. Inputs `[t, b, 3]`.
 
-    path, name: see `load_strokes`. chunk: see `generative`. components: of the mixture of Gaussians.
-
     Loss: nats per movement, of offsets in units of their standard deviation. Baseline: independent Gaussians, and the
     frequency of lifts. The literature has no threshold for these files.
+
+    Args:
+      path, name: see `load_strokes`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+      components: of the mixture of Gaussians.
+
+    Returns:
+      The task.
     """
     corpus = load_strokes(path, name)
     train, test = corpus.values["train"], corpus.values["test"]

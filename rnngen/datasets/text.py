@@ -54,6 +54,9 @@ def load_text(
       source: `shakespeare`, the set `text` (Karpathy's `input.txt`), or `python`, the language reference that comes
         with Python, which needs no file.
 
+    Returns:
+      The sequences of each split, and metadata.
+
     Raises:
       ValueError: an argument is wrong, the text is not UTF-8 or has a character outside `vocabulary`, or a split has
         fewer than two symbols.
@@ -184,8 +187,15 @@ def text_codec(vocabulary: str, end: str = "") -> Codec:
 
     The first input of a sequence is the first symbol: in most texts newline, which sorts before visible characters.
 
-    end: the character that ends a sequence; "": none does. Raises ValueError where the vocabulary is empty, has a
-    character twice, or does not have `end`.
+    Args:
+      vocabulary: the characters, in the order of their tokens.
+      end: the character that ends a sequence; "": none does.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: the vocabulary is empty, has a character twice, or does not have `end`.
     """
     if not vocabulary:
         raise ValueError("vocabulary must hold at least one character")
@@ -219,6 +229,9 @@ def byte_codec() -> Codec:
 
     The first input of a sequence is byte 0, which does not occur in text. The bytes are written unchanged; text on the
     terminal has a replacement character for invalid UTF-8, such as an incomplete character.
+
+    Returns:
+      The codec.
     """
 
     def read(prompt: str) -> np.ndarray:
@@ -251,11 +264,17 @@ def text(
 ) -> Task:
     """Predict each symbol of a text from those before it. Inputs and targets: tokens `[t, b]`.
 
-    path, source, encoding, splits, vocabulary: see `load_text`. chunk: see `generative`. eval_steps: evaluation reads
-    at most this many symbols from the beginning of a split.
-
     Loss: nats per symbol; `bits` are bits per symbol. Baseline: each symbol's frequency. Solved, on tiny Shakespeare,
     at 1.50 nats; transformers of ten times the size do little better.
+
+    Args:
+      path, source, encoding, splits, vocabulary: see `load_text`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+      eval_steps: evaluation reads at most this many symbols from the beginning of a split.
+
+    Returns:
+      The task.
     """
     check_positive(eval_steps=eval_steps)
     corpus = load_text(path, encoding=encoding, splits=splits, vocabulary=vocabulary, source=source)

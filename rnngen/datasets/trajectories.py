@@ -34,6 +34,9 @@ def load_trajectories(path: str = "", valid: float = 0.1) -> Corpus:
         .mat; "": the set `trajectories`.
       valid: the share of the set's training half that is held out.
 
+    Returns:
+      The sequences of each split, and metadata.
+
     Raises:
       ValueError: a file is invalid, or `valid` is not a share above 0.
     """
@@ -76,7 +79,15 @@ def trajectory_codec(channels: int = 3, rate: float = 200.0) -> Codec:
     its path from (0, 0). A third channel is the change of the force on the pen's tip (all channels of UCI's Character
     Trajectories are derivatives), and the line is wide where its sum is large. The first input of a sequence is 0.
 
-    Raises ValueError where there are fewer than two channels or the rate is not positive.
+    Args:
+      channels: numbers a step, at least two.
+      rate: steps a second.
+
+    Returns:
+      The codec.
+
+    Raises:
+      ValueError: there are fewer than two channels, or the rate is not positive.
     """
     check_positive(channels=channels)
     if channels < 2:
@@ -109,10 +120,16 @@ def _segments(way: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
 def trajectories(path: str = "", *, chunk: int = 100, valid: float = 0.1) -> Task:
     """Predict the changes of a pen's x, y and force from those before. Inputs and targets `[t, b, 3]`.
 
-    path, valid: see `load_trajectories`. chunk: see `generative`.
-
     Loss: nats per step, of a density, so it may be negative. Baseline: independent Gaussians. The literature has no
     threshold for this.
+
+    Args:
+      path, valid: see `load_trajectories`.
+      chunk: steps of a chunk of a stream, between which the carry goes on and the gradient does not; 0: whole
+        sequences.
+
+    Returns:
+      The task.
     """
     corpus = load_trajectories(path, valid)
     baseline = gaussian_baseline(corpus.values["train"], corpus.values["test"])

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
+from rnngen.diagnostics.activations import Activations, activations
 from rnngen.diagnostics.carry_norms import carry_norms
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.diagnostics.eigenvalues import recurrent_eigenvalues
@@ -21,6 +22,9 @@ from rnngen.diagnostics.horizon import flow_record, lag_norms, memory_horizon
 from rnngen.diagnostics.jacobian_products import jacobian_products
 from rnngen.diagnostics.log_norms import log_gradient_norms
 from rnngen.diagnostics.lyapunov import lyapunov_spectrum
+from rnngen.diagnostics.memory import Memory, capacity, memory
+from rnngen.diagnostics.reaches import Reaches, judge, three_reaches
+from rnngen.diagnostics.use import Use, use, use_record
 from rnngen.plotting.figure import DrawnFigure
 
 
@@ -34,8 +38,14 @@ def _kinds() -> dict[str, Kind]:
 __all__ = [
     "DIAGNOSES",
     "FIGURES",
+    "Activations",
     "Diagnosis",
     "HalfLife",
+    "Memory",
+    "Reaches",
+    "Use",
+    "activations",
+    "capacity",
     "carry_gradients",
     "carry_norms",
     "flow_record",
@@ -43,11 +53,16 @@ __all__ = [
     "gradient_flow",
     "half_life",
     "jacobian_products",
+    "judge",
     "lag_norms",
     "log_gradient_norms",
     "lyapunov_spectrum",
+    "memory",
     "memory_horizon",
     "recurrent_eigenvalues",
+    "three_reaches",
+    "use",
+    "use_record",
 ]
 
 _KINDS = _kinds()

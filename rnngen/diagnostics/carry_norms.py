@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def carry_norms_diagnosis() -> Diagnosis:
-    """Norm of the carry at each step, and of its difference from the last."""
+    """Norm of the carry at each step, and of its difference from the last.
+
+    Returns:
+      The diagnosis.
+    """
 
     def measure(model, params, batch, task):
         return carry_norms(stepwise(model).cell, params, batch.inputs, **flags(batch))
@@ -74,7 +78,11 @@ SHAPE = {"curves": {"norm": {...: CURVE}, "to_last": {...: CURVE}}}
     name="carry_norms",
 )
 def plot_carry_norms(sweep: Any, look: Look, *, leaf: str = "layer_0/h") -> "Figure":
-    """Draw the norm of the carry at each step, and of its difference from the last."""
+    """Draw the norm of the carry at each step, and of its difference from the last.
+
+    Args:
+      leaf: of the carry, as in `layer_0/h`.
+    """
     from rnngen.plotting.style import draw_curves
 
     rows, colour = look.curves(diagnosed(sweep, "carry_norms", SHAPE))

@@ -29,7 +29,7 @@ def connectivity(model: StepModel, params: Params, batch: Batch, task: Task, ste
     bare = model.cell._replace(project=no_projection, prepare=no_preparation)
 
     def of_one(step):
-        loss = summed_loss(task, weighed_at(batch, step))
+        loss = summed_loss(model, weighed_at(batch, step), task)
 
         def at_step(encoded):
             return loss(unroll(bare, prepared, encoded, mask=batch.mask, resets=batch.resets, engine="scan")[1])

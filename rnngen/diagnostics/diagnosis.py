@@ -27,6 +27,7 @@ class Diagnosis(NamedTuple):
         arguments of the diagnosis do not fit these sizes.
       batch_axis: the axis of the examples in every array of the tree, by which devices share them; None: not shared.
       steps: it runs the model step by step, which a bidirectional model refuses.
+      least_examples: the examples that it needs at least.
     """
 
     measure: Callable[[Model, Params, Batch, Task], Any]
@@ -34,6 +35,7 @@ class Diagnosis(NamedTuple):
     check: Callable[[int, int], Any] = lambda size, length: None
     batch_axis: int | None = None
     steps: bool = True
+    least_examples: int = 1
 
 
 class Kind(NamedTuple):

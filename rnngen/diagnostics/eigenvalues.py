@@ -37,7 +37,15 @@ class RecurrentEigenvalues(NamedTuple):
 
 
 def recurrent_eigenvalues_diagnosis(steps: tuple[int, ...] = (), examples: int = 1) -> Diagnosis:
-    """Eigenvalues of each recurrent kernel, and of the step's Jacobian at some steps; none: first, middle, last."""
+    """Eigenvalues of each recurrent kernel, and of the step's Jacobian at some steps.
+
+    Args:
+      steps: at which the Jacobian is taken; none: first, middle, last.
+      examples: of the batch, from the first.
+
+    Returns:
+      The diagnosis.
+    """
     check_positive(examples=examples)
 
     def measure(model, params, batch, task):
@@ -76,6 +84,9 @@ def recurrent_eigenvalues(
     Args:
       cell, params, xs, carry, mask, resets: as in `unroll`.
       steps: those at which the Jacobian is taken.
+
+    Returns:
+      The eigenvalues of the kernels and of the Jacobians.
 
     Raises:
       ValueError: steps that are not 0 to t - 1.

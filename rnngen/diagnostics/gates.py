@@ -32,7 +32,14 @@ class GateStatistics(NamedTuple):
 
 
 def gate_statistics_diagnosis(margin: float = 0.1) -> Diagnosis:
-    """Openness of each gate, and the share of it within `margin` of shut or open, over units and over time."""
+    """Openness of each gate, and the share of it within `margin` of shut or open, over units and over time.
+
+    Args:
+      margin: distance from 0 or 1 below which a gate counts as shut or open.
+
+    Returns:
+      The diagnosis.
+    """
     _check_margin(margin)
 
     def measure(model, params, batch, task):

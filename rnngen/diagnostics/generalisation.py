@@ -14,6 +14,7 @@ from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import diagnosed
 from rnngen.registry import find
 from rnngen.tasks import Task
+from rnngen.tasks.task import mean_of
 from rnngen.types import Array, Params, check_positive
 
 if TYPE_CHECKING:
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 def length_generalisation_diagnosis(
     task: str, lengths: tuple[int, ...], kwargs: dict | None = None, examples: int = 1000
 ) -> Diagnosis:
-    """Metrics of a task at other lengths than those trained on; kwargs: the task's other arguments."""
+    """Metrics of a task at other lengths than those trained on.
+
+    Args:
+      task: its name.
+      lengths: to be tried.
+      kwargs: the task's other arguments.
+      examples: of each length.
+
+    Returns:
+      The diagnosis.
+    """
     check_positive(examples=examples)
     factory, options = find(TASKS, task, "task"), dict(kwargs or {}) | {"eval_size": examples}
     at_once = math.gcd(examples, 100)
@@ -70,7 +81,7 @@ def evaluate_lengths(
             return task.objective.loss(outputs, batch)[1]
 
         sums = jax.lax.map(part, jnp.arange(-(-examples // at_once)))
-        return {name: jnp.sum(total) / jnp.sum(count) for name, (total, count) in sums.items()}
+        return {name: mean_of(jax.tree.map(jnp.sum, pair)) for name, pair in sums.items()}
 
     found = [at(length) for length in lengths]
     return {name: jnp.stack([metrics[name] for metrics in found]) for name in found[0]}

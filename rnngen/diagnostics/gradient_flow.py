@@ -13,6 +13,7 @@ from rnngen.cells import Cell
 from rnngen.engines import prepare_unroll, unroll
 from rnngen.models import Model
 from rnngen.tasks import Task
+from rnngen.tasks.task import nll_loss
 from rnngen.types import Array, Batch, Carry, Params, PyTree
 
 
@@ -45,8 +46,12 @@ def carry_gradients(
     return jax.grad(probed, allow_int=True)(zero_probes(start, jax.tree.leaves(xs)[0].shape[0]))
 
 
-def gradient_flow(model: Model, params: Params, batch: Batch, task: Task) -> dict[str, Carry]:
-    """Compute `carry_gradients` of a whole model under its task's loss, summed over examples and weighted steps.
+def gradient_flow(model: Model, params: Params, batch: Batch, task: Task | None = None) -> dict[str, Carry]:
+    """Compute `carry_gradients` of a whole model under a loss summed over examples and weighted steps.
+
+    Args:
+      model, params, batch: a model, its parameters, and a batch `[t, *b]`.
+      task: whose loss is differentiated; default: the negative log-likelihood of the model's head.
 
     Returns:
       `{"layer_0": <that layer's carry, leading t>, ...}`, from one backward pass.
@@ -56,7 +61,7 @@ def gradient_flow(model: Model, params: Params, batch: Batch, task: Task) -> dic
 
     def probed(probes):
         options = {"mask": batch.mask, "resets": batch.resets, "probes": probes}
-        return summed_loss(task, batch)(model.apply(params, batch.inputs, **options)[1])
+        return summed_loss(model, batch, task)(model.apply(params, batch.inputs, **options)[1])
 
     return jax.grad(probed, allow_int=True)(zero_probes(start, steps))
 
@@ -71,6 +76,7 @@ def weighed_at(batch: Batch, step: Array) -> Batch:
     return batch._replace(weights=jnp.where(jnp.arange(len(batch.weights))[:, None] == step, batch.weights, 0))
 
 
-def summed_loss(task: Task, batch: Batch) -> Callable[[PyTree], Array]:
-    """Return (outputs) -> the task's loss on `batch`, summed over examples and weighted steps."""
-    return lambda outputs: task.objective.loss(outputs, batch)[1]["loss"][0]
+def summed_loss(model: Model, batch: Batch, task: Task | None = None) -> Callable[[PyTree], Array]:
+    """Return (outputs) -> the loss on `batch`, of the task or else of the model's head, summed over weighted steps."""
+    loss = nll_loss(model.head) if task is None else task.objective.loss
+    return lambda outputs: loss(outputs, batch)[1]["loss"][0]

@@ -37,6 +37,9 @@ def half_life(log_norms: np.ndarray, first_lag: int = 0, last_lag: int | None = 
         reach. The range ends earlier where the median norm is exactly zero.
       resamples: bootstrap draws of the interval.
 
+    Returns:
+      The half-life, its interval, and the range of the fit.
+
     Raises:
       ValueError: another number of axes, a negative lag, or nan that show that examples stand first, or t.
     """

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 
 def gradient_flow_diagnosis(sources: int = 1) -> Diagnosis:
-    """Norm of the loss's gradient in the carry against lag, and its half-life, from `sources` steps with a loss."""
+    """Norm of the loss's gradient in the carry against lag, and its half-life, from `sources` steps with a loss.
+
+    Args:
+      sources: steps with a loss, of each example, that a gradient starts from.
+
+    Returns:
+      The diagnosis.
+    """
     check_positive(sources=sources)
 
     def measure(model, params, batch, task):
@@ -36,7 +43,9 @@ def gradient_flow_diagnosis(sources: int = 1) -> Diagnosis:
     return Diagnosis(measure, flow_record, batch_axis=2, steps=False)
 
 
-def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1) -> dict[str, Array]:
+def lag_norms(
+    model: Model, params: Params, batch: Batch, task: Task | None = None, num_sources: int = 1
+) -> dict[str, Array]:
     """Measure gradient norms against lag from single sources; lag 0 is the source's own step.
 
     Each example's sources are `num_sources` steps spread evenly over those with weight, the last among them. Where a
@@ -44,7 +53,8 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
     the source to a later one, and `all` is over both; norms below the smallest float are then exact zeros.
 
     Args:
-      model, params, batch, task: a model, a batch `[t, b]` and the task whose loss is differentiated.
+      model, params, batch: a model, its parameters, and a batch `[t, b]`.
+      task: whose loss is differentiated; default: the negative log-likelihood of the model's head.
       num_sources: sources per example.
 
     Returns:
@@ -58,13 +68,16 @@ def lag_norms(model: Model, params: Params, batch: Batch, task: Task, num_source
         lags = jnp.arange(steps)[:, None]
         if not isinstance(model, StepModel):
             return _both_ways(model, params, at_source, task, source, lags)
-        norms = log_gradient_norms(model.cell, params, batch.inputs, summed_loss(task, at_source), **flags(batch))
+        loss = summed_loss(model, at_source, task)
+        norms = log_gradient_norms(model.cell, params, batch.inputs, loss, **flags(batch))
         return {_leaf_name(name, 1): _taken(norm, source - lags) for name, norm in norms.items()}
 
     return jax.lax.map(against_lag, source_steps(batch.weights, num_sources))
 
 
-def _both_ways(model: Model, params: Params, batch: Batch, task: Task, source: Array, lags: Array) -> dict[str, Array]:
+def _both_ways(
+    model: Model, params: Params, batch: Batch, task: Task | None, source: Array, lags: Array
+) -> dict[str, Array]:
     """Measure `lag_norms` from one source by a plain backward pass: a bidirectional model has no step to rescale at."""
     norms = log_norms_of(gradient_flow(model, params, batch, task), batch.weights.shape[1:])
     away = {name: source + lags if f"/{BACKWARD}" in name else source - lags for name in norms}
@@ -95,7 +108,10 @@ def source_steps(weights: Array, num_sources: int) -> Array:
 
 
 def flow_record(norms: dict[str, np.ndarray]) -> dict:
-    """Summarise `lag_norms`, name -> `[sources, k, b]`, as plain lists and numbers.
+    """Summarise `lag_norms` as plain lists and numbers.
+
+    Args:
+      norms: what `lag_norms` returns, name -> `[sources, k, b]`.
 
     Returns:
       curves: name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by lag.
@@ -117,13 +133,22 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
 
 
 def memory_horizon(
-    model: Model, params: Params, batch: Batch, task: Task, num_sources: int = 1, first_lag: int = 0, last_lag=None
+    model: Model,
+    params: Params,
+    batch: Batch,
+    task: Task | None = None,
+    num_sources: int = 1,
+    first_lag: int = 0,
+    last_lag: int | None = None,
 ) -> HalfLife:
-    """Measure the reach of a task's gradient in one number: the half-life of its norm over all leaves of the carry.
+    """Measure the reach of a gradient in one number: the half-life of its norm over all leaves of the carry.
 
     Args:
       model, params, batch, task, num_sources: as in `lag_norms`.
       first_lag, last_lag: as in `half_life`.
+
+    Returns:
+      The half-life.
 
     Raises:
       ValueError: the loss is not finite, since its gradient says nothing then, or lags lie beyond the steps.

@@ -39,9 +39,15 @@ class JacobianProducts(NamedTuple):
 
 
 def jacobian_products_diagnosis(lags: tuple[int, ...] = (), count: int = 0, examples: int = 4) -> Diagnosis:
-    """Norm, singular values and condition number of dcarry_T/dcarry_t against lag; no lags: twelve, log-spaced.
+    """Norm, singular values and condition number of dcarry_T/dcarry_t against lag.
 
-    count: how many of the largest singular values; 0: all.
+    Args:
+      lags: numbers of steps; none: twelve, log-spaced.
+      count: how many of the largest singular values; 0: all.
+      examples: of the batch, from the first.
+
+    Returns:
+      The diagnosis.
     """
     check_positive(examples=examples)
 
@@ -91,6 +97,9 @@ def jacobian_products(
       cell, params, xs, carry, mask, resets: as in `unroll`.
       lags: static numbers of steps.
       count: number of the largest singular values to return; None: all.
+
+    Returns:
+      The singular values at each lag.
 
     Raises:
       ValueError: lags that are not 1 to t, or a count above the number of floats in an example's carry.

@@ -29,7 +29,7 @@ def log_gradient_norms(
     """Measure the norms, per example, of `carry_gradients`.
 
     Norms far below the smallest float, or above the largest, keep their value; an exact zero gives -inf. Complex leaves
-    count by modulus, integer leaves not at all.
+    count by modulus, integer leaves not at all. Where the cell's credit has a window, it is that of the last loss.
 
     Args:
       cell, params, xs, carry, mask, resets: as in `unroll`.
@@ -44,13 +44,22 @@ def log_gradient_norms(
     run = prepare_unroll(cell, params, xs, carry, mask=mask, resets=resets)
     probes = zero_probes(run.carry, jax.tree.leaves(xs)[0].shape[0])
     step, inputs = full_step(run.cell), project(run.cell, run.params, run.inputs)._replace(probe=probes)
-    nothing = jax.tree.map(jnp.zeros_like, trees.floats(run.carry)), jnp.full(batch_shape(xs, mask, resets), -jnp.inf)
+    batch = batch_shape(xs, mask, resets)
+    nothing = jax.tree.map(jnp.zeros_like, trees.floats(run.carry)), jnp.full(batch, -jnp.inf)
+    window = run.cell.credit.window if run.cell.credit else 0
 
     def backward(state, at_step):
-        return _step_back(lambda c, i: step(run.params, c, i), state, *at_step)
+        (*state, age), dy = state, at_step[-1]
+        # Steps since the last that has a loss, each example for itself.
+        age = jnp.where(jnp.isneginf(_normalise(dy, batch)[1]), age + 1, 0)
+        if window:
+            state[1] = jnp.where(age < window, state[1], -jnp.inf)
+        state, norms = _step_back(lambda c, i: step(run.params, c, i), tuple(state), *at_step)
+        return (*state, age), norms
 
     # A scan of its own, since it carries back a rescaled gradient and its scale, as no engine's reverse pass does.
-    return jax.lax.scan(backward, nothing, (carries, inputs, jax.grad(loss)(ys)), reverse=True)[1]
+    start = (*nothing, jnp.zeros(batch, jnp.int32))
+    return jax.lax.scan(backward, start, (carries, inputs, jax.grad(loss)(ys)), reverse=True)[1]
 
 
 def log_norms_of(tree: Carry, batch: tuple[int, ...]) -> dict[str, Array]:

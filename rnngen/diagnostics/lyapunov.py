@@ -32,7 +32,16 @@ class LyapunovSpectrum(NamedTuple):
 
 
 def lyapunov_spectrum_diagnosis(exponents: int = 0, warmup: int = 0, examples: int = 4) -> Diagnosis:
-    """The first Lyapunov exponents along the batch's sequences, in nats a step, and how they converge; 0: all."""
+    """The first Lyapunov exponents along the batch's sequences, in nats a step, and how they converge.
+
+    Args:
+      exponents: how many, from the largest; 0: all.
+      warmup: steps at the start that align the frame only.
+      examples: of the batch, from the first.
+
+    Returns:
+      The diagnosis.
+    """
     check_positive(examples=examples)
 
     def measure(model, params, batch, task):
@@ -83,6 +92,9 @@ def lyapunov_spectrum(
       count: k, the number of exponents; None: all.
       warmup: steps at the start that align the frame only.
       key: draws the first frame; default: `jax.random.key(0)`.
+
+    Returns:
+      The exponents, per step, in order.
 
     Raises:
       ValueError: a count above the number of floats in an example's carry, or a warmup that leaves no step.

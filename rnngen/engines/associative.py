@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from rnngen.cells import Affine, Cell
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import trees
+from rnngen.engines.fused import replay
 from rnngen.engines.recurrence import linear_recurrence, solve
 from rnngen.engines.steps import StepInput, project, where
 from rnngen.types import Array, Carry, Params, check_positive
@@ -25,6 +26,9 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
       chunk: steps per chunk; bounds compile time, and memory beyond inputs, carries and outputs.
       block: steps composed sequentially within a chunk, see `recurrence`; 1 for a GPU.
 
+    Returns:
+      The engine.
+
     Raises:
       ValueError: a size is below one.
     """
@@ -37,8 +41,13 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
         if not plain and inputs.probe is not None:
             raise ValueError("engine 'associative' takes no probes where a cell brings its own compose; use 'scan'")
         carries_of = _plain_carries if plain else jax.checkpoint(_own_carries, static_argnums=(0, 4))
+        plain_cell = cell._replace(credit=None)
+        scales = cell.credit is None or (plain and not cell.credit.keep_norm)
 
         def one_chunk(carry, inputs):
+            if not scales:
+                lefts = carries_of(plain_cell, params, carry, project(cell, params, inputs), block)
+                return replay(cell, params, carry, inputs, jax.lax.stop_gradient(lefts))
             inputs = project(cell, params, inputs)
             carries = carries_of(cell, params, carry, inputs, block)
             ys = cell.structure.readout(params, carries, inputs.u)
@@ -61,12 +70,38 @@ def _plain_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, 
     a, b = (jax.tree.map(lambda c, x: jnp.broadcast_to(x, (steps, *c.shape)), carry, term) for term in terms)
     if inputs.mask is not None:
         a, b = where(inputs.mask, a, jax.tree.map(jnp.ones_like, a)), where(inputs.mask, b, 0)
+    factors = _factors(cell, inputs, a)
     if inputs.probe is not None:
-        b = multiply_add((a, b), inputs.probe)
+        b = multiply_add((a, b), _scaled(factors, inputs.probe))
     if inputs.reset is not None:
-        fresh = cell.init_carry(params, inputs.reset.shape)
-        a, b = where(~inputs.reset, a, 0), where(inputs.reset, multiply_add((a, b), fresh), b)
-    return linear_recurrence(a, b, carry, block)
+        fresh = jax.tree.map(jnp.broadcast_to, cell.init_carry(params, inputs.reset.shape), jax.tree.map(jnp.shape, a))
+        a, b = where(~inputs.reset, a, 0), where(inputs.reset, multiply_add((a, b), _scaled(factors, fresh)), b)
+    return linear_recurrence(a, b, carry, block, factors)
+
+
+def _factors(cell: Cell, inputs: StepInput, like: Carry) -> Carry | None:
+    """Return the factor of the gradient in each carry that enters, `[t, *b, ...]`; None where none is changed."""
+    if cell.credit is None:
+        return None
+    leaves, tree = jax.tree.flatten(like)
+    single = [jnp.asarray(f, x.real.dtype) for f, x in zip(cell.credit.factors(like), leaves, strict=True)]
+    factors = jax.tree.unflatten(tree, [jnp.full(x.shape, f) for f, x in zip(single, leaves, strict=True)])
+    # A masked step is none.
+    return factors if inputs.mask is None else where(inputs.mask, factors, jax.tree.map(jnp.ones_like, factors))
+
+
+@jax.custom_vjp
+def _scaled(factors: Carry | None, carry: Carry) -> Carry:
+    """Return the carry, its gradient multiplied by the factors."""
+    return carry
+
+
+def _scaled_back(factors, dcarry):
+    changed = dcarry if factors is None else jax.tree.map(jnp.multiply, dcarry, factors)
+    return jax.tree.map(jnp.zeros_like, factors), changed
+
+
+_scaled.defvjp(lambda factors, carry: (carry, factors), _scaled_back)
 
 
 class _Flagged(NamedTuple):

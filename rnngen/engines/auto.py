@@ -35,7 +35,11 @@ FEWEST_STEPS, LARGEST_CARRY = 64, 128
 
 
 def auto():
-    """Run whichever engine is fastest here; the same values and gradients to rounding."""
+    """Run whichever engine is fastest here; the same values and gradients to rounding.
+
+    Returns:
+      The engine.
+    """
 
     def run(cell, params, carry, inputs):
         return pick(cell, params, carry, inputs)(cell, params, carry, inputs)
@@ -52,6 +56,8 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
             return by_ways(fastest(cell, loops, inputs), engines_of(cell, loops))
         return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
+        return scan()
+    if cell.credit is not None and cell.credit.keep_norm:
         return scan()
     may_fuse = inputs.mask is inputs.reset is inputs.probe is None
     if one_after_another(carry):

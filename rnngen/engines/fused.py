@@ -23,9 +23,9 @@ from rnngen.engines.derived import Derived
 from rnngen.engines.handwritten import Handwritten
 from rnngen.engines.reverse import Gradient, Residuals
 from rnngen.engines.scan import scan
-from rnngen.engines.steps import StepInput
+from rnngen.engines.steps import StepInput, project
 from rnngen.engines.ways import by_ways
-from rnngen.types import Carry, check_positive
+from rnngen.types import Carry, Params, PyTree, check_positive
 
 SHORTEST, LONGEST, NUMBERS = 8, 25, 2**16
 
@@ -39,6 +39,9 @@ def fused(*, chunk: int | None = None, recompute: bool = False, by_hand: bool = 
       by_hand: use the cell's handwritten `Backward` if it has one.
       kernels: run compiled loops: where they are faster here than the pass in JAX (None), wherever the cell has them
         (True), or never (False). They are not run with `chunk` or `recompute`.
+
+    Returns:
+      The engine.
 
     Raises:
       ValueError: chunk is below one.
@@ -95,7 +98,8 @@ def found(cell: Cell, loops: Loops, inputs: StepInput) -> Found:
 
 def _programs(cell: Cell, loops: Loops, inputs: StepInput) -> Callable:
     names = [build.target(loops.library, call) for call in loops.library.calls]
-    return lambda: programs(cell, engines_of(cell, loops, threads=1), names, inputs.u.shape[-1])
+    plain = cell._replace(credit=None)  # one timing for all
+    return lambda: programs(plain, engines_of(plain, loops, threads=1), names, inputs.u.shape[-1])
 
 
 def _chunk(carry: Carry) -> int:
@@ -119,6 +123,30 @@ def _differentiable(method, chunk: int):
 
     run.defvjp(forward, backward)
     return run
+
+
+def replay(cell: Cell, params: Params, carry: Carry, inputs: StepInput, lefts: Carry) -> tuple[Carry, PyTree]:
+    """Return (last carry, ys) of steps whose carries are known, with the gradient of a scan over the steps.
+
+    lefts: the carries that leave the steps, `[t, *b, ...]`, however they were computed; they get no gradient.
+    """
+    method = Derived(cell)
+
+    @jax.custom_vjp
+    def run(params, carry, inputs, lefts):
+        _, ys = method.step(params, trees.entering(carry, lefts), project(cell, params, inputs))
+        return jax.tree.map(lambda c: c[-1], lefts), ys
+
+    def forward(params, carry, inputs, lefts):
+        return run(params, carry, inputs, lefts), (params, carry, inputs, Residuals(lefts))
+
+    def backward(kept, gradients):
+        (*found,) = _backward(method, _chunk(carry), *kept, *gradients)
+        lefts = kept[-1].carries
+        return *found, trees.cotangents(lefts, jax.tree.map(jnp.zeros_like, trees.floats(lefts)))
+
+    run.defvjp(forward, backward)
+    return run(params, carry, inputs, lefts)
 
 
 def _backward(method, chunk: int, params, carry, inputs: StepInput, residuals: Residuals, dlast, dys):

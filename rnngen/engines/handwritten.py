@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.engines import trees
+from rnngen.engines.credited import change
 from rnngen.engines.reverse import Gradient, Residuals
 from rnngen.engines.steps import StepInput, enter, leave, project, start_gradient, where
 from rnngen.types import Array, Carry, Params, PyTree
@@ -66,6 +67,7 @@ class Handwritten:
             local, mask, reset, dy = parts
             dnew, dy = (dcarry, dy) if mask is None else where(mask, (dcarry, dy), 0)
             dentering, da, emitted = self.rule.pull(local, dnew, dy, lambda da: da @ transposed)
+            dentering = change(self.cell, dentering, dnew, dy)
             if mask is not None:
                 dentering = trees.add(dentering, where(~mask, dcarry, 0))
             before = dentering if reset is None else where(~reset, dentering, 0)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from rnngen.cells import Cell
 from rnngen.engines import trees
 from rnngen.engines.dependence import depends
+from rnngen.engines.fused import replay
 from rnngen.engines.jacobians import CHOICES, DENSE_LIMIT, Trajectory
 from rnngen.engines.steps import full_step, project
 from rnngen.registry import nearest
@@ -35,6 +36,9 @@ def newton(*, tolerance: float = 2e-6, max_iterations: int = 50, jacobian: str =
         quasi-Newton method, Gonzalez et al. 2024), or "auto": diagonal for a cell with `diagonal`, dense up to n = 32.
       block: as in `associative`.
 
+    Returns:
+      The engine.
+
     Raises:
       ValueError: an argument is out of range, the carry is complex, or an integer in the carry depends on a float.
     """
@@ -48,10 +52,13 @@ def newton(*, tolerance: float = 2e-6, max_iterations: int = 50, jacobian: str =
 
     def run(cell, params, carry, inputs):
         _check(cell, params, carry, inputs)
-        step = full_step(cell)
-        integers = _integers(cell, step, params, carry, inputs)
-        carries, notes = _trajectory(cell, options)(params, carry, inputs, integers)
+        plain = cell._replace(credit=None)
+        step = full_step(plain)
+        integers = _integers(plain, step, params, carry, inputs)
+        carries, notes = _trajectory(plain, options)(params, carry, inputs, integers)
         lefts = trees.merge(carries, integers)
+        if cell.credit is not None:
+            return *replay(cell, params, carry, inputs, lefts), notes
         _, ys = step(params, trees.entering(carry, lefts), project(cell, params, inputs))
         return jax.tree.map(lambda c: c[-1], lefts), ys, notes
 

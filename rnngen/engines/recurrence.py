@@ -70,11 +70,14 @@ def _in_turn(act: Callable, elements: Any, carry: Carry) -> Carry:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int) -> Carry:
+def linear_recurrence(a: Carry, b: Carry, carry: Carry, block: int, factors: Carry | None = None) -> Carry:
     """Solve c_t = a_t c_{t-1} + b_t elementwise, leaf by leaf: trees of `[t, ...]` and `[...]` -> `[t, ...]`.
 
     The gradient is the same recurrence in reversed time, so the residuals are a and c. `solve` runs it, with this
     `block`, unless `one_after_another`.
+
+    Args:
+      factors: of the gradient in c_{t-1} at each step, `[t, ...]`, see `Credit.scale`; they get no gradient.
     """
     if length(a) > 1 and one_after_another((a, b, carry)):
         return jax.tree.map(_loop, a, b, carry)
@@ -94,21 +97,23 @@ def _loop(a: Array, b: Array, carry: Array) -> Array:
     return jax.ffi.ffi_call(build.target(LINEAR, "recurrence"), out, vmap_method="sequential")(a, b, carry)
 
 
-def _forward(a, b, carry, block):
+def _forward(a, b, carry, block, factors):
     carries = linear_recurrence(a, b, carry, block)
-    return carries, (a, carry, carries)
+    return carries, (a, carry, carries, factors)
 
 
 def _backward(block, residuals, dcarries):
-    a, carry, carries = residuals
+    a, carry, carries, factors = residuals
+    through = a if factors is None else jax.tree.map(jnp.multiply, a, factors)
     # In reversed time: lambda_t = dcarries_t + a_{t+1} lambda_{t+1}.
-    shifted = jax.tree.map(lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), jnp.flip(x[1:], 0)]), a)
+    shifted = jax.tree.map(lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), jnp.flip(x[1:], 0)]), through)
     flipped = jax.tree.map(lambda x: jnp.flip(x, 0), dcarries)
     nothing = jax.tree.map(jnp.zeros_like, carry)
     db = jax.tree.map(lambda x: jnp.flip(x, 0), linear_recurrence(shifted, flipped, nothing, block))
     before = entering(carry, carries)
     da = jax.tree.map(jnp.multiply, db, before)
-    return da, db, jax.tree.map(lambda a, d: a[0] * d[0], a, db)
+    unmoved = jax.tree.map(jnp.zeros_like, factors)
+    return da, db, jax.tree.map(lambda a, d: a[0] * d[0], through, db), unmoved
 
 
 linear_recurrence.defvjp(_forward, _backward)

@@ -17,6 +17,9 @@ def scan(*, remat: bool = False, unroll: int = 1):
         memory grows with the square root of t, time by about a third.
       unroll: steps per loop iteration, as in `jax.lax.scan`.
 
+    Returns:
+      The engine.
+
     Raises:
       ValueError: unroll is below one.
     """

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.engines import trees
+from rnngen.engines.credited import credited_step
 from rnngen.types import Array, Carry, Params, PyTree
 
 
@@ -35,14 +36,18 @@ def project(cell: Cell, params: Params, inputs: StepInput) -> StepInput:
 def full_step(cell: Cell, record: Callable | None = None) -> Callable:
     """Return `(params, carry, projected StepInput) -> (carry, y)`, in the order reset, probe, step, mask.
 
+    The step's gradient is changed by the cell's `credit`.
+
     Args:
       cell: the cell.
       record: as in `unroll`; with it the step returns `(carry, (y, what record returns))`.
     """
 
+    one = credited_step(cell)
+
     def step(params: Params, carry: Carry, inputs: StepInput):
         entering = enter(cell, params, carry, inputs)
-        carry, y = leave(inputs, entering, *cell.step(params, entering, inputs.u))
+        carry, y = leave(inputs, entering, *one(params, entering, inputs.u))
         return carry, y if record is None else (y, record(params, entering, inputs, carry))
 
     return step

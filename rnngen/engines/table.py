@@ -24,6 +24,9 @@ def get_engine(spec: str | Mapping | Callable) -> Callable:
     Args:
       spec: `"scan"`, `{"name": "scan", "kwargs": {"remat": True}}`, `"package.module:factory"`, or an engine itself.
 
+    Returns:
+      The engine, `(cell, params, carry, inputs) -> (carry, ys, notes)`.
+
     Raises:
       ValueError: the name or an argument is unknown.
     """

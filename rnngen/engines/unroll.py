@@ -1,5 +1,6 @@
 """`unroll`: the only way to run a cell through time, with any engine."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput, where
 from rnngen.engines.table import get_engine
 from rnngen.engines.telling import one_unroll
+from rnngen.engines.windowed import windowed
 from rnngen.types import Array, Carry, Key, Params, PyTree
 
 
@@ -51,7 +53,8 @@ def unroll(
 ) -> tuple[Any, ...]:
     """Run a cell over a sequence.
 
-    Within a step the order is: reset, probe, step, mask.
+    Within a step the order is: reset, probe, step, mask. The gradient that the step gives in the carry which enters it
+    is changed by `cell.credit`.
 
     The wider float type is cast to the narrower: the prepared parameters where xs is bfloat16, and xs where it is
     float64 (NumPy's default) and the parameters are not. An empty sequence or batch gives an empty output.
@@ -87,6 +90,8 @@ def unroll(
     )
     if 0 in (*jax.tree.leaves(xs)[0].shape[:1], *batch_shape(xs, mask, resets)):
         run = scan()  # nothing to be fast at, and no chunk to be made
+    elif cell.credit is not None and cell.credit.window and record is None:
+        run = functools.partial(windowed, run)
     with one_unroll(), only_reverse():
         last, ys, said = run(*prepared) if record is None else run(*prepared, record=record)
     ys = _flip(ys) if reverse else ys
@@ -107,7 +112,17 @@ def _engine(spec: str | Mapping | Callable, record: Callable | None) -> Callable
 def prepare_unroll(
     cell, params, xs, carry=None, *, mask=None, resets=None, key=None, reverse=False, probes=None
 ) -> Prepared:
-    """Check and prepare the arguments of `unroll` for an engine."""
+    """Check and prepare the arguments of `unroll` for an engine.
+
+    Args:
+      cell, params, xs, carry, mask, resets, key, reverse, probes: as in `unroll`.
+
+    Returns:
+      The arguments of an engine.
+
+    Raises:
+      ValueError: arguments that do not fit each other.
+    """
     check_arrays(xs=xs, params=params, mask=mask, resets=resets)
     original, params = params, cast_params(cell.prepare(params), xs)
     xs = cast_inputs(xs, params)
@@ -134,7 +149,15 @@ def _draws(cell: Cell, params: Params, xs: PyTree, key: Key) -> bool:
 
 
 def cast_params(params: Params, xs: PyTree) -> Params:
-    """Cast float parameters down to the float type of xs where that is narrower."""
+    """Cast float parameters down to the float type of the inputs.
+
+    Args:
+      params: a tree of arrays.
+      xs: inputs `[t, *b, d]`, or a tree of arrays `[t, *b, ...]`.
+
+    Returns:
+      The parameters, in the type of xs where that is narrower.
+    """
     return _cast_down(params, next(iter(_floats(xs)), None))
 
 
@@ -157,7 +180,15 @@ def _cast_down(tree: PyTree, dtype: np.dtype | None) -> PyTree:
 
 
 def batch_shape(xs: PyTree, mask: Array | None = None, resets: Array | None = None) -> tuple[int, ...]:
-    """Return the batch axes of a sequence: of mask or resets `[t, *b]` where given, else of xs `[t, *b, d]`."""
+    """Read off the batch axes of a sequence.
+
+    Args:
+      xs: inputs `[t, *b, d]`, or a tree of arrays `[t, *b, ...]`.
+      mask, resets: `[t, *b]`, or None.
+
+    Returns:
+      The batch axes `*b`: of mask or resets where given, else of xs.
+    """
     for known in (mask, resets):
         if known is not None:
             return known.shape[1:]

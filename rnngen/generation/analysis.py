@@ -11,7 +11,6 @@ from rnngen.cells.cell import no_preparation, no_projection
 from rnngen.config import build, resolve
 from rnngen.config.check import ConfigError, error_at
 from rnngen.datasets import Codec
-from rnngen.datasets.generative import nll_loss
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.diagnostics.connectivity import connectivity
 from rnngen.diagnostics.fixed_points import FixedPoints, constant_input, fixed_points
@@ -25,7 +24,7 @@ from rnngen.generation.generator import Generator
 from rnngen.models import LayerModel, Model, stepwise
 from rnngen.runs.restore import codec_of, config_of, trained_params
 from rnngen.storage.folder import RunFolder
-from rnngen.tasks.task import Objective
+from rnngen.tasks.task import Objective, nll_loss
 from rnngen.types import Batch, Params
 
 STEPS, EXAMPLES = 600, 32  # of an input, unless asked for
@@ -35,15 +34,24 @@ FIXED = 1e-8  # a speed that is rounding
 
 
 class Scored(NamedTuple):
-    """The part of a task that judges outputs."""
+    """The part of a task that judges outputs.
+
+    Attributes:
+      objective: as in `Task`.
+    """
 
     objective: Objective
 
 
 class Subject(NamedTuple):
-    """A model to analyse, its parameters, and a batch `[t, b]` with the task that judges it.
+    """A model to analyse, and the batch it is analysed on.
 
-    codec: of the sequences that the model makes; None: it makes none. source: origin of the batch, in words.
+    Attributes:
+      model, params: the trained model.
+      batch: `[t, b]`.
+      task: that judges the batch.
+      codec: of the sequences that the model makes; None: it makes none.
+      source: origin of the batch, in words.
     """
 
     model: Model
@@ -55,7 +63,15 @@ class Subject(NamedTuple):
 
 
 def given_subject(generator: Generator, given: str, steps: int = STEPS) -> Subject:
-    """Return a run's model, and up to `steps` steps of a sequence given as `codec.read` takes it.
+    """Take a run's model, and a sequence of one's own.
+
+    Args:
+      generator: of the run.
+      given: the sequence, as `codec.read` takes it.
+      steps: of the sequence, at most.
+
+    Returns:
+      Model, parameters and batch.
 
     Raises:
       ConfigError: the sequence cannot be read, or is too short to predict anything of.
@@ -70,7 +86,15 @@ def given_subject(generator: Generator, given: str, steps: int = STEPS) -> Subje
 
 
 def load_subject(folder: str | os.PathLike, steps: int = STEPS, trust: bool = False) -> Subject:
-    """Return a run's model, and up to `steps` steps of its validation split.
+    """Take a run's model, and its validation split.
+
+    Args:
+      folder: of a run.
+      steps: of its validation split, at most.
+      trust: see `restore`.
+
+    Returns:
+      Model, parameters and batch.
 
     Raises:
       ConfigError: the folder holds no run, the run has saved nothing, or its task's data are missing.
@@ -96,7 +120,17 @@ def _of_split(task: Any, steps: int) -> Batch:
 
 
 def inspect_run(subject: Subject) -> dict:
-    """Return the record of all analyses, as plain lists; raise ConfigError for a latent or bidirectional model."""
+    """Do all analyses of a trained model.
+
+    Args:
+      subject: what is analysed.
+
+    Returns:
+      The record, as plain lists.
+
+    Raises:
+      ConfigError: the model is latent or bidirectional.
+    """
     if not isinstance(subject.model, LayerModel):
         raise ConfigError(
             "inspect: goes through a model layer by layer, which one that is latent or reads both ways has not"

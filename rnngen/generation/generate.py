@@ -23,7 +23,12 @@ READING = 2**32 - 1  # above the number of any step that is drawn, so that keys 
 
 
 class State(NamedTuple):
-    """State of sequences between steps: the carry `[b, ...]`, and the inputs of the next step `[b, ...]`."""
+    """State of sequences between steps.
+
+    Attributes:
+      carry: `[b, ...]`.
+      x: the inputs of the next step, `[b, ...]`.
+    """
 
     carry: Carry
     x: Array
@@ -32,7 +37,7 @@ class State(NamedTuple):
 def generate(
     model: StepModel, params: Params, key: Key, length: int, *, prompt: Any = None, batch: int | None = None, **how: Any
 ) -> np.ndarray:
-    """Draw `length` values that follow the prompt: `[length, ...]`, or `[length, batch, ...]`.
+    """Draw values that follow a prompt.
 
     Step n draws by `fold_in(key, n)`, so that a longer sequence begins like a shorter one.
 
@@ -42,6 +47,9 @@ def generate(
       batch: number of sequences drawn side by side.
       how: arguments of the head's `sample`: temperature (1: the model's own distribution; 0: always the most probable
         value), and for tokens top_k and top_p.
+
+    Returns:
+      The values, `[length, ...]`, or `[length, batch, ...]`.
 
     Raises:
       ValueError: an argument is out of range or unknown to the head, a prompt of the wrong shape, type or range, or a
@@ -61,7 +69,15 @@ def stream(
     piece: int = PIECE,
     **how: Any,
 ) -> Iterator[np.ndarray]:
-    """Yield the values of `generate`, `piece` steps at a time, as soon as they are drawn. Errors are raised at once."""
+    """Yield the values of `generate` as soon as they are drawn. Errors are raised at once.
+
+    Args:
+      model, params, key, length, prompt, batch, **how: as in `generate`.
+      piece: steps that are drawn at a time.
+
+    Returns:
+      An iterator of pieces, `[piece, ...]`.
+    """
     count = 1 if batch is None else batch
     check_positive(length=length, piece=piece, batch=count)
     _check_how(model, how)
@@ -80,9 +96,20 @@ def _pieces(draw: Callable, state: State, length: int, piece: int) -> Iterator[n
 
 
 def score(model: StepModel, params: Params, values: Any, *, prompt: Any = None) -> tuple[float, int]:
-    """Return (log-likelihood in nats, steps) of values `[t, ...]` after the prompt, or as a sequence of their own.
+    """Compute the log-likelihood of values under a model.
 
-    A latent model gives its bound, with the same noise each time. Raises as `generate`, and where there is no value.
+    A latent model gives its bound, with the same noise each time.
+
+    Args:
+      model, params: a model and its parameters.
+      values: `[t, ...]`.
+      prompt: values that come before; None: the values are a sequence of their own.
+
+    Returns:
+      (log-likelihood in nats, steps).
+
+    Raises:
+      ValueError: as `generate`, and where there is no value.
     """
     given, before = _values(model, values, "values"), _values(model, [] if prompt is None else prompt, "prompt")
     if not len(given):
@@ -93,9 +120,17 @@ def score(model: StepModel, params: Params, values: Any, *, prompt: Any = None) 
 
 
 def as_batch(model: StepModel, values: Any) -> Batch:
-    """Return values `[t, ...]` as a batch of one sequence that begins with them, each predicted from those before it.
+    """Make a batch of values.
 
-    Raises as `generate`.
+    Args:
+      model: that judges the values.
+      values: `[t, ...]`.
+
+    Returns:
+      A batch of one sequence, each value to be predicted from those before it.
+
+    Raises:
+      ValueError: as `generate`.
     """
     given = jnp.asarray(_values(model, values, "values"))[:, None]
     fed, ends = _following(model.input_spec, given)

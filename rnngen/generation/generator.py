@@ -19,10 +19,15 @@ LENGTH = 1000  # steps of a sequence, unless its codec says
 
 
 class Generator(NamedTuple):
-    """A trained model and its codec; `length`: steps of a sequence, where none is asked for.
+    """A trained model and its codec.
 
     Prompts are given as `codec.read` takes them; "" or None: no prompt. Methods raise ValueError for a prompt that
     cannot be read, and as `generate`, which takes `how`.
+
+    Attributes:
+      model, params: the trained model.
+      codec: of its sequences.
+      length: steps of a sequence, where none is asked for.
     """
 
     model: StepModel
@@ -31,25 +36,60 @@ class Generator(NamedTuple):
     length: int
 
     def read(self, prompt: str | None) -> np.ndarray | None:
-        """Return a prompt as values."""
+        """Read a prompt.
+
+        Args:
+          prompt: see `Generator`.
+
+        Returns:
+          Its values, `[t, ...]`.
+        """
         return self._read(prompt) if prompt else None
 
     def pieces(self, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any) -> Iterator[np.ndarray]:
-        """Yield the values that follow the prompt, `[t, ...]` at a time, as they are drawn; length 0: the default."""
+        """Yield the values that follow the prompt, as they are drawn.
+
+        Args:
+          prompt: see `Generator`.
+          length: steps; 0: the usual length.
+          seed: of the draws.
+          **how: as in `generate`.
+
+        Returns:
+          An iterator of values, `[t, ...]` at a time.
+        """
         key, length = jax.random.key(seed), length or self.length
         return stream(self.model, self.params, key, length, prompt=self.read(prompt), **how)
 
     def sequences(
         self, count: int, prompt: str | None = None, length: int = 0, seed: int = 0, **how: Any
     ) -> list[np.ndarray]:
-        """Return `count` sequences, each with its prompt before it."""
+        """Draw several sequences.
+
+        Args:
+          count: how many.
+          prompt: see `Generator`.
+          length: steps of each; 0: the usual length.
+          seed: of the draws.
+          **how: as in `generate`.
+
+        Returns:
+          The sequences, each with its prompt before it.
+        """
         before, key = self.read(prompt), jax.random.key(seed)
         drawn = generate(self.model, self.params, key, length or self.length, prompt=before, batch=count, **how)
         each = [drawn[:, i] for i in range(count)]
         return each if before is None else [np.concatenate([before, one]) for one in each]
 
     def score(self, given: str) -> tuple[float, int]:
-        """Return (nats, steps) of a sequence, given as a prompt is."""
+        """Compute the log-likelihood of a sequence.
+
+        Args:
+          given: the sequence, as a prompt is given.
+
+        Returns:
+          (nats, steps).
+        """
         return score(self.model, self.params, self._read(given))
 
     def _read(self, given: str) -> np.ndarray:
@@ -62,6 +102,9 @@ def load_generator(folder: str | os.PathLike, trust: bool = False) -> Generator:
     Args:
       folder: of a run whose task makes sequences.
       trust: see `restore`.
+
+    Returns:
+      The generator.
 
     Raises:
       ConfigError: the folder holds no run, one that makes no sequences, or none that has saved anything.

@@ -12,6 +12,12 @@ def bernoulli(dim: int = 1) -> Head:
     """Make the head of `dim` independent bits, by their logits. Targets: 0/1, of any type, `[*t, *b, dim]`.
 
     Samples are float32. Temperature divides the logits; 0 takes the more probable value of each bit (0 at a tie).
+
+    Args:
+      dim: the number of bits.
+
+    Returns:
+      The head.
     """
     check_positive(dim=dim)
 
@@ -27,4 +33,4 @@ def bernoulli(dim: int = 1) -> Head:
         probabilities = jax.nn.sigmoid(outputs / max(temperature, COLDEST))
         return jax.random.bernoulli(key, probabilities).astype(jnp.float32)
 
-    return Head(dim, log_prob, sample)
+    return Head(dim, log_prob, sample, jax.nn.sigmoid)

@@ -21,6 +21,12 @@ def categorical(num_classes: int) -> Head:
     classes (0: all), and then the fewest most probable ones that together reach top_p of the remaining probability,
     including the class that crosses it (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"). Of
     equally probable classes the lower number counts as more probable, so that exactly top_k are kept.
+
+    Args:
+      num_classes: v, the number of classes.
+
+    Returns:
+      The head.
     """
     check_positive(num_classes=num_classes)
 
@@ -36,7 +42,7 @@ def categorical(num_classes: int) -> Head:
         rank = jax.random.categorical(key, _most_probable(ranked, top_k, top_p))
         return jnp.take_along_axis(order, rank[..., None], axis=-1)[..., 0]
 
-    return Head(num_classes, log_prob, sample)
+    return Head(num_classes, log_prob, sample, jax.nn.softmax)
 
 
 def draw_class(key: Key, logits: Array, temperature: float) -> Array:
@@ -53,7 +59,13 @@ def draw_component(key: Key, mixture: Mixture, temperature: float) -> Mixture:
 
 
 def check_sampling(temperature: float, top_k: int = 0, top_p: float = 1.0) -> None:
-    """Raise ValueError naming the first argument that is out of range."""
+    """Raise ValueError naming the first argument of sampling that is out of range.
+
+    Args:
+      temperature: at least 0, and finite.
+      top_k: a whole number, at least 0.
+      top_p: above 0, at most 1.
+    """
     if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be finite and at least 0 (0 is greedy), got {temperature}")
     if not is_whole(top_k) or top_k < 0:

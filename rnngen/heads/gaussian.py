@@ -14,12 +14,19 @@ from rnngen.types import check_positive
 def gaussian(dim: int = 1, scale: float = 1.0, learned: bool = False) -> Head:
     """Make the head of independent Gaussians of standard deviation `scale` around the outputs.
 
-    Targets: `[*t, *b, dim]`.
+    Targets: `[*t, *b, dim]`. Temperature multiplies the standard deviation, so 0 takes the mean.
 
-    learned: the outputs are the means, then as many numbers r for standard deviations scale * exp(7 tanh(r / 7)),
-    between 0.0009 and 1100 times `scale`. Temperature multiplies the standard deviation, so 0 takes the mean.
+    Args:
+      dim: the number of features.
+      scale: the standard deviation, or the factor of the learned ones.
+      learned: the outputs are the means, then as many numbers r for standard deviations scale * exp(7 tanh(r / 7)),
+        between 0.0009 and 1100 times `scale`.
 
-    Raises ValueError where dim or scale is not positive.
+    Returns:
+      The head.
+
+    Raises:
+      ValueError: dim or scale is not positive.
     """
     check_positive(dim=dim)
     if not (math.isfinite(scale) and scale > 0):
@@ -43,4 +50,4 @@ def gaussian(dim: int = 1, scale: float = 1.0, learned: bool = False) -> Head:
         mean, log_s = split(outputs)
         return mean + scale * temperature * jnp.exp(log_s) * jax.random.normal(key, mean.shape, mean.dtype)
 
-    return Head(2 * dim if learned else dim, log_prob, sample)
+    return Head(2 * dim if learned else dim, log_prob, sample, lambda outputs: split(outputs)[0])

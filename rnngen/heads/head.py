@@ -13,8 +13,11 @@ class Head(NamedTuple):
       sample: (key, outputs, temperature=1.0) -> values in the shape of targets. The temperature is a Python number: 1
         draws from the distribution, 0 takes the most probable value, as each head states. `categorical` has more
         arguments.
+      mean: (outputs) -> the expected value `[*t, *b, ...]`, of classes and bits their probabilities; default: the
+        outputs as they are.
     """
 
     num_params: int
     log_prob: Callable
     sample: Callable
+    mean: Callable = lambda outputs: outputs

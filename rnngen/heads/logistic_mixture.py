@@ -32,7 +32,15 @@ def logistic_mixture(components: int = 10, levels: int = 256) -> Head:
 
     Temperature divides the logits and multiplies the variances; 0 takes the mean of the most probable component.
 
-    Raises ValueError where components is not positive or levels is below 2.
+    Args:
+      components: k, the number of logistics.
+      levels: the number of levels.
+
+    Returns:
+      The head.
+
+    Raises:
+      ValueError: components is not positive, or levels is below 2.
     """
     check_positive(components=components, levels=levels)
     if levels < 2:
@@ -55,7 +63,12 @@ def logistic_mixture(components: int = 10, levels: int = 256) -> Head:
         noise = math.sqrt(temperature) * jax.random.logistic(key_level, one.mean.shape, outputs.dtype)
         return jnp.clip(jnp.round(one.mean + one.scale * noise), 0, levels - 1).astype(jnp.int32)[..., 0]
 
-    return Head(3 * components, log_prob, sample)
+    def mean(outputs):
+        every = jnp.arange(levels)
+        probabilities = jnp.exp(log_prob(outputs[..., None, :], every))
+        return jnp.sum(probabilities * every.astype(outputs.dtype), axis=-1)
+
+    return Head(3 * components, log_prob, sample, mean)
 
 
 def _log_mass(m: _Mixture, level: Array, levels: int) -> Array:

@@ -40,6 +40,12 @@ def mixture_density(components: int = 20) -> Head:
 
     Temperature divides the logits of components and pen and multiplies the variances (Ha and Eck 2017,
     arXiv 1704.03477, section 3.3); 0 takes the mean of the most probable component and the more probable pen.
+
+    Args:
+      components: k, the number of Gaussians.
+
+    Returns:
+      The head.
     """
     check_positive(components=components)
     pen = bernoulli(1)
@@ -66,7 +72,13 @@ def mixture_density(components: int = 20) -> Head:
         lifted = pen.sample(key_pen, pen_logit, temperature).astype(outputs.dtype)
         return jnp.concatenate([dx, dy, lifted], axis=-1)
 
-    return Head(6 * components + 1, log_prob, sample)
+    def mean(outputs):
+        m, pen_logit = split(outputs)
+        shares = jax.nn.softmax(m.logits)
+        offset = [jnp.sum(shares * x, axis=-1, keepdims=True) for x in (m.mean_x, m.mean_y)]
+        return jnp.concatenate([*offset, pen.mean(pen_logit)], axis=-1)
+
+    return Head(6 * components + 1, log_prob, sample, mean)
 
 
 def _log_gaussian(m: _Mixture, x: Array, y: Array) -> Array:

@@ -1,11 +1,14 @@
 """The contracts of models: any model, one that runs step by step, and one of layers."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
+
+import jax
 
 from rnngen.cells import Cell
 from rnngen.heads import Head
-from rnngen.types import InputSpec
+from rnngen.types import InputSpec, PyTree
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,8 +18,9 @@ class Model:
     Attributes:
       init: (key) -> params.
       init_carry: (params, batch_shape) -> carry.
-      apply: (params, inputs `[t, *b, ...]`, carry=None, *, mask, resets, key, train, probes)
-        -> (carry, outputs `[t, *b, num_params]`); probes as in `unroll`, one entry per layer.
+      apply: (params, inputs `[t, *b, ...]`, carry=None, *, mask, resets, key, train, probes, engine)
+        -> (carry, outputs `[t, *b, num_params]`); probes as in `unroll`, one entry per layer; engine: another than the
+        model's.
       loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
       input_spec, head: what it was built for.
     """
@@ -28,6 +32,11 @@ class Model:
     input_spec: InputSpec
     head: Head
 
+    @functools.cached_property
+    def param_shapes(self) -> PyTree:
+        """The shapes and dtypes of the parameters; computed once, since JAX keeps a little of each tracing forever."""
+        return jax.eval_shape(self.init, jax.random.key(0))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StepModel(Model):
@@ -38,6 +47,7 @@ class StepModel(Model):
       cell: the whole model seen as one cell, so that everything for a cell works on a model.
       draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values), one step of making a sequence; takes
         what `cell.prepare` returns, so that it is done once. how: what the head's `sample` takes.
+      init, init_carry, apply, loss, input_spec, head: as in `Model`.
     """
 
     step: Callable
@@ -52,6 +62,7 @@ class LayerModel(StepModel):
     Attributes:
       layers: the cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
       decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
+      init, init_carry, apply, loss, input_spec, head, step, cell, draw: as in `StepModel`.
     """
 
     layers: Mapping[str, Cell]
@@ -59,7 +70,13 @@ class LayerModel(StepModel):
 
 
 def stepwise(model: Model) -> StepModel:
-    """Return the model as one that runs step by step.
+    """Check that a model runs step by step.
+
+    Args:
+      model: the model.
+
+    Returns:
+      The same model, whose type says that it steps.
 
     Raises:
       ValueError: the model is bidirectional.

@@ -14,10 +14,13 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell, get_initializer
 from rnngen.cells.cell import KERNEL
+from rnngen.cells.credit import Credit
+from rnngen.engines.credited import credited_step
 from rnngen.heads import Head
 from rnngen.models.layers import Layer, both_ways, check_engine, one_way
 from rnngen.models.model import LayerModel, Model
-from rnngen.types import Array, InputSpec, Key, Params
+from rnngen.tasks.task import nll_loss
+from rnngen.types import Array, InputSpec, Key, Params, check_positive
 
 
 @functools.cache
@@ -68,10 +71,10 @@ class Dropout(NamedTuple):
 
 
 def build_model(
-    cells: Sequence[Cell],
-    spec: InputSpec,
+    cells: Cell | Sequence[Cell],
+    spec: InputSpec | int,
     head: Head,
-    loss: Callable,
+    loss: Callable | None = None,
     *,
     embed_dim: int = 0,
     dropout: float = 0.0,
@@ -86,10 +89,11 @@ def build_model(
     """Stack cells between an input and a head.
 
     Args:
-      cells: one per layer, from the lowest.
-      spec: the input.
+      cells: one per layer, from the lowest; or the cell of a single layer.
+      spec: the input, or the number of its float features.
       head: the output distribution.
-      loss: the task's (outputs, batch) -> (scalar, sums).
+      loss: (outputs, batch) -> (scalar, sums), as `Objective.loss`; default: the head's negative log-likelihood in
+        nats, a mean over weighted steps.
       embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
       dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`.
       bidirectional: every layer reads from both ends, for tasks whose targets are not the inputs to come.
@@ -103,6 +107,9 @@ def build_model(
     Raises:
       ValueError: an argument is out of range, or the engine cannot run a cell.
     """
+    cells = [cells] if isinstance(cells, Cell) else cells
+    spec = spec if isinstance(spec, InputSpec) else _floats(spec)
+    loss = nll_loss(head) if loss is None else loss
     left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
     _check(cells, spec, embed_dim, bidirectional)
     left_out.check(cells)
@@ -167,7 +174,9 @@ class _Stack:
     def apply(self, params, inputs, carry=None, **options):
         return self._apply(params, inputs, carry, **options)[:2]
 
-    def _apply(self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None):
+    def _apply(
+        self, params, inputs, carry=None, *, mask=None, resets=None, key=None, train=False, probes=None, engine=None
+    ):
         """Return (carry, outputs, notes of the layers' engines)."""
         self.spec.check("inputs", inputs)
         net, count, dropout = self.merged(params), len(self.layers), self.dropout
@@ -185,7 +194,7 @@ class _Stack:
                 resets=resets,
                 key=key_cell,
                 probes=None if probes is None else probes[name],
-                engine=self.engine,
+                engine=self.engine if engine is None else engine,
             )
             notes |= {f"{name}/{what}": value for what, value in said.items()}
             ys = dropout.drop(dropout.rate, key_output, ys)
@@ -209,7 +218,10 @@ class _Stack:
         """Return the whole model as one cell: the carry of all layers, a step through all of them, no noise."""
         # A model's init takes no input width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
-        return Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
+        whole = Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
+        window = max(cell.credit.window if cell.credit else 0 for _, cell in self.cells())
+        credited = any(cell.credit for _, cell in self.cells())
+        return whole._replace(credit=Credit(window=window, step=self._credited_step)) if credited else whole
 
     # The four functions below see prepared parameters, as a cell's do.
 
@@ -220,11 +232,14 @@ class _Stack:
         self.spec.check("xs", xs)
         return self.merged(prepared).encode(xs)
 
-    def _step(self, prepared, carry, u):
+    def _step(self, prepared, carry, u, step_of=lambda cell: cell.step):
         new = {}
         for name, cell in self.cells():
-            new[name], u = cell.step(prepared[name], carry[name], cell.project(prepared[name], u))
+            new[name], u = step_of(cell)(prepared[name], carry[name], cell.project(prepared[name], u))
         return new, self.decode(prepared, u)
+
+    def _credited_step(self, prepared, carry, u):
+        return self._step(prepared, carry, u, credited_step)
 
     def _observe(self, prepared, carry, u):
         seen: dict[str, jax.Array] = {}
@@ -236,9 +251,15 @@ class _Stack:
 
 
 def count_params(model: Model) -> int:
-    """Count the parameters of a model, without making them."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    """Count the parameters of a model, without making them.
+
+    Args:
+      model: the model.
+
+    Returns:
+      The number.
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(model.param_shapes))
 
 
 def widest(parameters: Callable[[int], int], budget: int) -> int:
@@ -256,6 +277,11 @@ def widest(parameters: Callable[[int], int], budget: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
     return low
+
+
+def _floats(dim: int) -> InputSpec:
+    check_positive(spec=dim)
+    return InputSpec(dim)
 
 
 def _check(cells, spec: InputSpec, embed_dim: int, bidirectional: bool) -> None:

@@ -79,6 +79,9 @@ def vrnn(latent_dim: int = 32, feature_dim: int = 128, samples: int = 1) -> Call
       feature_dim: of all layers between, which are ReLU.
       samples: of the importance-weighted bound (Burda et al. 2016), `iw_bound`, which evaluation adds where it sees
         whole sequences; 1: none, and a task of chunks has no whole ones.
+
+    Returns:
+      What builds the model, in the place of `build_model`.
     """
     check_positive(latent_dim=latent_dim, feature_dim=feature_dim, samples=samples)
 
@@ -155,12 +158,23 @@ class VRNN:
         """Return the carry before the first step."""
         return self._first_carry(self.prepare(params), batch_shape)
 
-    def apply(self, params: Params, inputs: Array, carry: Carry = None, *, mask=None, resets=None, probes=None, **_):
+    def apply(
+        self,
+        params: Params,
+        inputs: Array,
+        carry: Carry = None,
+        *,
+        mask=None,
+        resets=None,
+        probes=None,
+        engine=None,
+        **_,
+    ):
         """Return (last carry, outputs `[t, *b, num_params]`), with z at the mean of its prior."""
         self.spec.check("inputs", inputs)
         if mask is None:  # tokens do not tell the engine which axes are the batch's
             mask = jnp.ones(inputs.shape if self.spec.tokens else inputs.shape[:-1], bool)
-        options = {"mask": mask, "resets": resets, "probes": probes, "engine": self.engine}
+        options = {"mask": mask, "resets": resets, "probes": probes, "engine": engine or self.engine}
         return unroll(self.generating, params, inputs, carry, **options)
 
     def step(self, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:

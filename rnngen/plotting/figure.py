@@ -17,6 +17,21 @@ if TYPE_CHECKING:  # loaded when the first figure is drawn, since training and d
 
 MOST_PANELS, MOST_CURVES = 8, 12  # of a readable figure
 RANGE = "Lines are medians over seeds, bands reach from the least to the greatest seed."
+_ARGUMENTS = """
+  records: what `rnngen.open` gives.
+  ax: axes to draw into, one or an array of as many as there are panels; None makes a figure.
+  order: the curves to draw, by name, in this order; None: all.
+  labels: the words for a curve, by its name.
+  colors: the colour of a curve, by its name.
+  style: a Matplotlib style on top of rnngen's."""
+_RESULT = """
+
+Returns:
+  The figure.
+
+Raises:
+  NothingToDraw: the records do not have what it shows.
+  ValueError: there is no such curve, or not as many panels as axes."""
 
 
 class NothingToDraw(ValueError):  # noqa: N818, a page leaves such a figure out
@@ -123,14 +138,16 @@ class Look:
 def figure(heading: str, text: str, name: str = "") -> Callable[[Callable], DrawnFigure]:
     """Make a public figure of `draw(sweep, look, **options) -> Figure`.
 
-    The figure takes a `Run` or a `Sweep`, and as keywords `ax`, `order` (which curves, in which order), `labels` and
-    `colors` (by the name of the curve), `style` (a Matplotlib style on top of rnngen's) and the options of `draw`. It
-    raises `NothingToDraw` where the records do not have what it shows.
+    The figure takes a `Run` or a `Sweep`, and as keywords what `_ARGUMENTS` lists and the options of `draw`, whose own
+    docstring describes these alone.
 
     Args:
       heading: what the figure is called on a page.
       text: one or two sentences on what is drawn.
       name: of its files; default: the function's.
+
+    Returns:
+      The decorator.
     """
 
     def decorate(draw: Callable[..., "Figure"]) -> DrawnFigure:
@@ -157,9 +174,16 @@ def figure(heading: str, text: str, name: str = "") -> Callable[[Callable], Draw
         drawn.__signature__ = inspect.Signature([*common, *own], return_annotation="Figure")  # type: ignore[attr-defined]
         drawn.caption = Caption(heading, text)  # type: ignore[attr-defined]
         drawn.__name__ = name or draw.__name__
+        drawn.__doc__ = _documented(draw)
         return cast(DrawnFigure, drawn)
 
     return decorate
+
+
+def _documented(draw: Callable) -> str:
+    """Return the docstring of a figure: that of `draw`, with the arguments that all figures share."""
+    says, _, own = inspect.cleandoc(draw.__doc__ or "").partition("\n\nArgs:\n")
+    return f"{says}\n\nArgs:{_ARGUMENTS}\n{own}".rstrip() + _RESULT
 
 
 def captioned(heading: str, text: str) -> Callable[[Callable], DrawnFigure]:

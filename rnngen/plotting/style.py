@@ -138,7 +138,15 @@ def beside(axes: Axes, number: int, of: int) -> Transform:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem.png` and `stem.svg`: the same figure gives the same bytes."""
+    """Write a figure as PNG and SVG; the same figure gives the same bytes.
+
+    Args:
+      figure: to be saved.
+      stem: path without a suffix.
+
+    Returns:
+      The files.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.style.context(STYLE):
         for kind, metadata in _BARE.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.diagnostics import FIGURES as DIAGNOSIS_FIGURES
+from rnngen.diagnostics.reaches import plot_three_reaches as three_reaches
 from rnngen.plotting.figure import DrawnFigure, NothingToDraw
 from rnngen.plotting.style import save
 from rnngen.report import page, tables
@@ -24,6 +25,7 @@ FIGURES: tuple[DrawnFigure, ...] = (
     horizons,
     sizes,
     *DIAGNOSIS_FIGURES.values(),
+    three_reaches,
 )
 # Beyond these a curve or a panel for each setting cannot be told from the next, and drawing them takes minutes.
 MOST_SETTINGS, MOST_TRIALS = 100, 2000
@@ -43,12 +45,22 @@ def __getattr__(name: str) -> DrawnFigure:
 
 
 def summary(records: Run | Sweep) -> pd.DataFrame:
-    """Return the table of a sweep, one row a setting; see `tables.summary`."""
+    """Make the table of a sweep; see `tables.summary`.
+
+    Args:
+      records: what `rnngen.open` gives.
+
+    Returns:
+      A DataFrame, one row a setting.
+    """
     return tables.summary(records.as_sweep())
 
 
 def write(records: Run | Sweep) -> list[Path]:
     """Write `table.csv`, `table.tex`, `figures/` and `report.html` into the folder of the records.
+
+    Args:
+      records: what `rnngen.open` gives.
 
     Returns:
       The files.

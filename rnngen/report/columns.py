@@ -1,5 +1,6 @@
 """A table of numbers as text: medians with their range, rates with their interval, three digits."""
 
+import itertools
 from typing import NamedTuple
 
 import pandas as pd
@@ -21,6 +22,12 @@ class Column(NamedTuple):
     heading: str
     texts: list[str]
     values: list[float] | None
+
+    @property
+    def letters(self) -> int:
+        """The letters that the column is wide, with the room beside it: a range goes below its number where it must."""
+        parts = itertools.chain(self.heading.split(), *(text.split(" [") for text in self.texts))
+        return 3 + max(map(len, parts), default=0)
 
 
 def columns(rows: pd.DataFrame) -> list[Column]:

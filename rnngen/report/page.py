@@ -9,6 +9,7 @@ import pandas as pd
 from rnngen.plotting.figure import Caption
 from rnngen.report import markup
 from rnngen.report.columns import Column, columns, number
+from rnngen.report.curves import curves
 from rnngen.report.metadata import metadata, shared
 from rnngen.report.samples import samples
 from rnngen.report.tables import whole
@@ -48,6 +49,7 @@ def render(about: Sweep, rows: pd.DataFrame, figures: Sequence[Drawn], note: str
         metadata=metadata(about),
         shared=shared(about),
         results=_leaders(rows),
+        curves=curves(about),
         figures=[picture(drawn) for drawn in figures],
         note=note,
         samples=shown,

@@ -24,7 +24,7 @@ def summary(sweep: Sweep) -> pd.DataFrame:
     names = sweep.settings
     joined = sweep.axes[names].join(sweep.outcomes)
     number = joined.groupby(names, sort=False, dropna=False).ngroup()
-    rows = joined.loc[~number.duplicated(), names].set_axis(_headings(names), axis=1).reset_index(drop=True)
+    rows = joined.loc[~number.duplicated(), names].set_axis(shortened(names), axis=1).reset_index(drop=True)
     gaps = [name for name in rows if is_numeric(rows[name]) and rows[name].isna().any()]
     rows = rows.astype(dict.fromkeys(gaps, "Float64"))  # a value that a setting lacks is missing, not NaN
     return pd.concat([rows, _counts(joined["status"], number), _statistics(joined, number, len(rows))], axis=1)
@@ -50,7 +50,7 @@ def failures(sweep: Sweep) -> list[str]:
     return lines
 
 
-def _headings(names: list[str]) -> list[str]:
+def shortened(names: list[str]) -> list[str]:
     """Shorten names, but not those that would become the same."""
     shortened = [short(name) for name in names]
     return [name if shortened.count(short(name)) > 1 else short(name) for name in names]

@@ -24,9 +24,16 @@ _NUMBER = re.compile(r"(?<![\w.])(-?)(inf|\d+(?:\.\d+)?)(?:e([+-]\d+))?(?![\w.])
 
 
 def latex(rows: pd.DataFrame) -> str:
-    """The rows as a `tabular`: medians as `0.12 [0.1, 0.15]`, words to the left and numbers to the right.
+    """Write the table as a LaTeX `tabular`: medians as `0.12 [0.1, 0.15]`, words to the left and numbers to the right.
 
-    Compiles in any LaTeX without a package; where booktabs is loaded, its rules can take the place of the `hline`s.
+    Compiles in any LaTeX without a package; where booktabs is loaded, its rules can take the place of the horizontal
+    lines.
+
+    Args:
+      rows: the table of `summary`.
+
+    Returns:
+      The `tabular`.
     """
     found = columns(rows)
     sides = "".join("l" if column.values is None else "r" for column in found)

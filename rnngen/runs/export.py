@@ -10,7 +10,7 @@ from typing import Any
 from rnngen.storage import jsonl
 from rnngen.storage.folder import TABLES, RunFolder
 from rnngen.storage.jsonl import DamagedFile, dumps, parse
-from rnngen.storage.plan import read_plan, with_text_labels
+from rnngen.storage.plan import left_out, read_plan, with_text_labels
 
 EXPORT = "records.jsonl.gz"
 MOST_BYTES = 2**30  # unpacked; a small file can hold any number of zeros
@@ -37,13 +37,26 @@ class ExportedRun:
         return self._record[table]
 
 
-def read_folder(folder: Path) -> tuple[dict | None, list[RunFolder] | list[ExportedRun]]:
+def read_folder(folder: Path, all: bool = False) -> tuple[dict | None, list[RunFolder] | list[ExportedRun]]:
     """Read what a folder holds: the plan of its sweep, None for a single run, and its runs in the order of the plan.
+
+    Args:
+      folder: of a run, a sweep or an export.
+      all: with the trials that the sweep's command, as it was last given, leaves out.
 
     Raises:
       FileNotFoundError: the folder holds neither a run, a sweep nor an export.
       DamagedFile: a file was not written by rnngen.
     """
+    plan, runs = _read_all(folder)
+    if plan is None or all:
+        return plan, runs
+    without = {trial["id"] for trial in plan["trials"] if left_out(plan, trial)}
+    kept = [trial for trial in plan["trials"] if trial["id"] not in without]
+    return plan | {"trials": kept}, [run for run in runs if run.name not in without]  # type: ignore[return-value]
+
+
+def _read_all(folder: Path) -> tuple[dict | None, list[RunFolder] | list[ExportedRun]]:
     if lines := _read_export(folder):
         plan = lines[0]["sweep"] and with_text_labels(lines[0]["sweep"])
         return plan, [ExportedRun(folder / "trials" / line["trial"], line) for line in lines[1:]]
@@ -71,7 +84,7 @@ def export(folder: str | os.PathLike, out: str | os.PathLike, digits: int = 4) -
     Raises:
       FileNotFoundError: `folder` holds neither a run nor a sweep.
     """
-    plan, runs = read_folder(Path(folder).expanduser())
+    plan, runs = read_folder(Path(folder).expanduser(), all=True)
     lines = [{"sweep": plan}, *(_line(run, digits) for run in runs)]
     out = Path(out).expanduser()
     out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnngen.runs.export import ExportedRun
+from rnngen.runs.notebook import run_html
 from rnngen.storage.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -52,7 +53,14 @@ class Run:
         return self.result["status"] if self.result else "unfinished"
 
     def rows(self, table: str) -> list[dict]:
-        """Read the rows of "metrics", "diagnoses" or "provenance" as they stand in the file, each time anew."""
+        """Read the rows of a table as they stand in the file, each time anew.
+
+        Args:
+          table: "metrics", "diagnoses" or "provenance".
+
+        Returns:
+          The rows.
+        """
         return self._source.rows(table)
 
     @functools.cached_property
@@ -76,38 +84,54 @@ class Run:
         return pd.DataFrame(self.rows(table))
 
     def restore(self, step: int | None = None, trust: bool = False) -> "tuple[Model, Params]":
-        """Return the trained model and the parameters that it is judged by.
+        """Return the trained model and the parameters that it is judged by; the data are not needed.
 
         Args:
           step: of another checkpoint than the newest.
           trust: import the modules that the config names, also where another user made the folder.
 
+        Returns:
+          `(model, params)`; see `Model` for what it does.
+
         Raises:
-          ConfigError: there is no such checkpoint, or a module must be trusted first.
+          ConfigError: the run has saved no checkpoint, or not this one, or a module must be trusted first.
         """
         from rnngen.runs.restore import restore  # here, since reading records needs no JAX
 
         return restore(RunFolder(self.path), step, trust)
 
     def predict(self, xs: Any, mask: Any = None, step: int | None = None, trust: bool = False) -> Any:
-        """Return the trained model's outputs for a batch of sequences.
+        """Predict from arrays in the data's own units; the data that the run was trained on are not needed.
+
+        Scaling is that of the training. Predictions are what the head expects: probabilities of classes `[..., v]` or
+        of bits, else numbers: means, or medians where the loss is "mae".
 
         Args:
-          xs: inputs as the task feeds them, `[t, *b, d]` floats or `[t, *b]` tokens.
+          xs: `[t, *b, d]` numbers or `[t, *b]` tokens, time first; or a list of sequences `[t_i, d]` or `[t_i]`.
           mask: bool `[t, *b]`, False at padding; default: no padding.
-          step, trust: see `restore`.
+          step: of another checkpoint than the newest.
+          trust: import the modules that the config names, also where another user made the folder.
 
         Returns:
-          The outputs, `[t, *b, ...]`: logits, means or other parameters of the task's head.
+          Of the task `arrays`, in the shape of its targets: a prediction for each sequence, `[*b, ...]`, or for each
+          step, `[t, *b, ...]`. Of `series`, the mean of each step's values given those of the steps before,
+          `[t, *b, d]`. Of every other task, what the head expects at each step, `[t, *b, ...]`; `model.apply` of
+          `restore` gives the outputs as they are. Of a list, a list, or an array with a row each sequence.
 
         Raises:
-          ValueError: the inputs do not fit the model.
+          ValueError: xs does not fit the model; the message has what was expected and what was found.
+          ConfigError: as in `restore`.
         """
-        model, params = self.restore(step, trust)
-        return model.apply(params, xs, mask=mask)[1]
+        from rnngen.runs.restore import predict  # here, since reading records needs no JAX
+
+        return predict(RunFolder(self.path), xs, mask, step, trust)
 
     def as_sweep(self) -> "Sweep":
-        """Return the run as a sweep of one, of which tables and figures are made."""
+        """View the run as a sweep of one, of which tables and figures are made.
+
+        Returns:
+          The sweep.
+        """
         return self._as_sweep
 
     @functools.cached_property
@@ -119,6 +143,9 @@ class Run:
     def __repr__(self) -> str:
         cell, task = (_name(self.config, part) for part in ("cell", "task"))
         return f"Run({os.fspath(self.path)!r}: {cell} on {task}, {self.status})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
 
 def _name(config: Mapping[str, Any] | None, part: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from rnngen.registry import nearest
 from rnngen.runs import settings
+from rnngen.runs.notebook import sweep_html
 from rnngen.runs.run import Run
-from rnngen.storage.dotted import flatten, metric_place
+from rnngen.storage.dotted import flatten, lower_is_better, metric_place
 from rnngen.storage.folder import TRAINED
 
 
@@ -39,6 +41,9 @@ class Sweep:
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {status}" for status, number in self.status.items())
         return f"Sweep({os.fspath(self.path)!r}: {counts or 'no trials'})"
+
+    def _repr_html_(self) -> str:
+        return sweep_html(self)
 
     def as_sweep(self) -> "Sweep":
         """Return itself, as `Run.as_sweep` returns a sweep."""
@@ -136,7 +141,7 @@ class Sweep:
         Args:
           metric: "loss", another metric of the task, or a dotted name of the results such as "metrics.test.accuracy".
             Default: what the search looks for, else the loss.
-          mode: "min" or "max"; default: the search's, "min" for a loss and "max" for anything else.
+          mode: "min" or "max"; default: the search's, "min" for a loss or an error and "max" for anything else.
 
         Raises:
           ValueError: no trial has such a number, or mode is neither.
@@ -147,7 +152,9 @@ class Sweep:
             raise ValueError(f"mode must be min or max, got {mode!r}")
         scores = self.scores(metric)
         if scores.empty:
-            raise ValueError(f"no trial of {self.path} has a number {metric!r}")
+            numbers = self.outcomes.select_dtypes("number")
+            known = [name.removeprefix("metrics.valid.") for name in numbers]
+            raise ValueError(f"no trial of {self.path} has a number {metric!r}{nearest(metric, known)}")
         return self[scores.idxmin() if mode == "min" else scores.idxmax()]
 
     def _with_labels(self, records: pd.DataFrame) -> pd.DataFrame:
@@ -187,4 +194,4 @@ class Sweep:
 
 
 def _usual_mode(metric: str) -> str:
-    return "min" if metric.split(".")[-1] in ("loss", "bits") or "nats" in metric else "max"
+    return "min" if lower_is_better(metric) else "max"

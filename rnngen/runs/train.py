@@ -12,9 +12,12 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from rnngen import runtime
-from rnngen.config import RunConfig, build, resolve
-from rnngen.config.check import ConfigError, call, load_module
+from rnngen.config import RunConfig, build, load, resolve
+from rnngen.config.check import ConfigError
 from rnngen.config.fingerprint import difference
+from rnngen.datasets.interface import described
+from rnngen.runs.bar import TrainingBar
+from rnngen.runs.longer import ended_early, longer, today
 from rnngen.runs.run import Run
 from rnngen.storage import locks, preemption, trackers
 from rnngen.storage.folder import OVER, Follower, RunFolder
@@ -30,27 +33,46 @@ def train(
     *,
     on_row: Callable[[dict], Any] = lambda row: None,
     log: Sequence[str] = (),
+    progress: bool = True,
 ) -> Run:
     """Train what a config describes, and return the run.
 
-    The same call continues a run that was stopped, by Ctrl-C or the end of its process, and returns a finished one.
+    The same call continues a run that was stopped, by Ctrl-C, a notebook's interrupt or the end of its process, and
+    returns a finished one. With more `train.steps` it goes on from the last checkpoint, unless the learning rates
+    depend on the number of steps. Outside of the main thread, which alone hears signals, nothing stops it but its
+    process's end.
 
     Args:
-      config: a `base_config` with what was changed in it, the same as a dict, or a Python file with a `get_config()`.
+      config: a `base_config` with what was changed in it, the same as a dict, or a name for `rnngen.config.load`: of a
+        shipped config, of a Python file with `get_config()`, or of a run's folder.
       folder: gets the records and checkpoints.
       on_row: called with each row of the metrics and diagnoses.
       log: names of trackers that get each row too.
+      progress: show a progress bar on a terminal or in a notebook; elsewhere there is none.
+
+    Returns:
+      The run.
 
     Raises:
       ConfigError: the config makes no sense, or the folder holds another run.
+      Preempted: a KeyboardInterrupt: the run was stopped, and has saved its state.
     """
     if isinstance(config, str | os.PathLike):
-        config = call(os.fspath(config), load_module(os.fspath(config)), "get_config")
+        config = load(config)
     resolved = resolve(config)
     trackers.check(log)
     runtime.start(training=True)
-    with preemption.listening():
-        run(resolved, folder, on_row, log)
+    first = jax.process_index() == 0
+    try:
+        with preemption.listening(own=False), TrainingBar(resolved.train.steps, progress and first) as bar:
+
+            def tell(row: dict) -> None:
+                bar.row(row)
+                on_row(row)
+
+            run(resolved, folder, tell, log, on_begin=bar.begin)
+    except preemption.Preempted as stopped:
+        raise stopped.with_traceback(None) from None  # which ran through every part of a training
     return Run(RunFolder(folder))
 
 
@@ -64,8 +86,9 @@ def run(
 ) -> dict:
     """Train what a resolved config describes in the folder `path`, and return its result.
 
-    An unfinished run in the folder continues from its last checkpoint; a finished one is left as it is. Several
-    processes (`runtime.join`) that all call this train one run; the first writes.
+    An unfinished run in the folder continues from its last checkpoint; a finished one is left as it is, or goes on
+    where the config has more steps, see `longer`. Several processes (`runtime.join`) that all call this train one run;
+    the first writes.
 
     Args:
       config: resolved.
@@ -81,23 +104,26 @@ def run(
       HeldError: another process has the folder.
       Preempted: this process was asked to stop.
     """
-    experiment = build(config)
     first = jax.process_index() == 0
+    folder = RunFolder(path) if first else Follower(path)
+    check_free(folder.path)
+    interval = config.train.eval_every
+    config, goes_on = longer(folder, config)
+    experiment = build(config)
     asked, every = config.train.log_every, experiment.train.log_every
     if first and asked != every:
         print(
             f"rnngen: a row every {every} steps: train.log_every={asked} does not divide every interval",
             file=sys.stderr,
         )
-    folder = RunFolder(path) if first else Follower(path)
-    done = claim(folder, config)
+    done = ended_early(folder) if goes_on else claim(folder, config)
     # The other processes must have read the folder before the first writes to it.
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("claimed")
     if done is not None and done["status"] in OVER:
         return done
     with locks.hold(folder.path, take_over) if first else contextlib.nullcontext():
-        _start(folder, config, experiment)
+        _start(folder, config, experiment, **(_go_on(folder, config, interval) if goes_on and first else {}))
         on_begin()
         with contextlib.closing(Trackers(log if first else (), folder.path, config.to_dict())) as track:
 
@@ -106,6 +132,18 @@ def run(
                 track(row)
 
             return fit(experiment, folder, tell)
+
+
+def _go_on(folder: RunFolder, config: RunConfig, interval: int) -> dict:
+    """Take back the result of a run that goes on to more steps, and return what its provenance says of that.
+
+    interval: between evaluations, as a run of so many steps would have it by default.
+    """
+    before, result, train = (folder.config() or {})["train"], folder.result(), config.train
+    folder.forget()
+    kept = f", evaluated every {train.eval_every} as it began" if train.eval_every != interval else ""
+    print(f"rnngen: {folder.path}: goes on from {before['steps']} to {train.steps} steps{kept}", file=sys.stderr)
+    return {"longer": {"steps": before["steps"], "result": result}}
 
 
 def run_pack(
@@ -160,7 +198,7 @@ def _run_alike(members: list[Member], on_error: Callable, exact: bool, log: Sequ
 def _start(folder: RunFolder, config: RunConfig, experiment: Experiment, **facts: Any) -> None:
     facts |= {"data": dict(experiment.task.data.facts)} if experiment.task.data.facts else {}
     folder.start(config, seed=config.seed, device=device(), **facts)
-    folder.describe(experiment.task.codec)
+    folder.describe(experiment.task.codec, described(experiment.task))
 
 
 @contextlib.contextmanager
@@ -173,22 +211,19 @@ def _telling(on_error: Callable[[str, Exception], Any], path: str) -> Iterator[N
 
 def claim(folder: RunFolder, config: RunConfig) -> dict | None:
     """Return the folder's result if it has one; raise ConfigError where the folder is another run's or not writable."""
-    check_writable(folder.path)
-    if (folder.path / "sweep.json").exists():
-        raise ConfigError(f"{folder.path}: holds a sweep, not a single run")
+    check_free(folder.path)
     there = folder.config()
     here = config.to_dict()
-    if there is not None and there != here and _today(there) != config:
+    if there is not None and there != here and today(there) != config:
         raise ConfigError(f"{folder.path}: holds a run of a different config: {difference(there, here)}")
     return folder.result()
 
 
-def _today(config: dict) -> RunConfig | None:
-    """Resolve a folder's config, so that arguments newer than the folder get their defaults; None where that fails."""
-    try:
-        return resolve(config)
-    except ConfigError:
-        return None
+def check_free(path: Path) -> None:
+    """Raise ConfigError unless `path` can be a run's folder: writable, and no sweep's."""
+    check_writable(path)
+    if (path / "sweep.json").exists():
+        raise ConfigError(f"{path}: holds a sweep, not a single run")
 
 
 def check_writable(path: Path) -> None:

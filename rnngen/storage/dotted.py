@@ -28,3 +28,9 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
 def metric_place(metric: str) -> str:
     """Return the dotted name of a metric of the valid split in a trial's result."""
     return metric if "." in metric else f"metrics.valid.{metric}"
+
+
+def lower_is_better(metric: str) -> bool:
+    """Return True for the loss and the other metrics that are errors or code lengths, by their name."""
+    name = metric.split(".")[-1]
+    return name in ("loss", "bits", "rmse", "mae", "mase") or "nats" in name

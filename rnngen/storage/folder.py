@@ -3,9 +3,11 @@
     config.json        the resolved config
     metrics.jsonl      a row per logged interval and evaluation
     diagnoses.jsonl    a row per diagnosis
-    provenance.jsonl   a row per start: versions, git commit, command, device
+    provenance.jsonl   a row per start: versions, git commit, command, device; of one to more steps, those of before
     checkpoints/       see training/checkpoint.py
     lock.json          the process that trains, while there is one, see locks.py
+    interface.json     for the use of the model without its data: inputs, head, loss, scaling
+    medium.json        the codec of the task's sequences, if it makes any
     signature          of a config that names modules, see trust.py
     stop               a search's request to end at the next evaluation, see `request_stop`
     result.json        status and final numbers; written last, atomically
@@ -62,18 +64,29 @@ class RunFolder:
         config = config.to_dict() if hasattr(config, "to_dict") else config
         self.path.mkdir(parents=True, exist_ok=True)
         jsonl.tidy(self.path)
+        # First, since it says with how many steps a run began that goes on to more.
+        self.append("provenance", provenance() | facts)
         write_json(self.path / "config.json", config)
         sign(self.path, config)
-        self.append("provenance", provenance() | facts)
 
-    def describe(self, codec: dict | None) -> None:
-        """Write the codec of the task's sequences, so that they can be generated and shown without the data."""
-        if codec is not None:
-            write_json(self.path / "medium.json", codec)
+    def describe(self, codec: dict | None, interface: dict | None = None) -> None:
+        """Write what a task tells of itself, so that its model can be used without the data.
+
+        Args:
+          codec: of the sequences that it makes, see `Task.codec`.
+          interface: of the model, see `Task.interface`.
+        """
+        for name, described in (("medium.json", codec), ("interface.json", interface)):
+            if described is not None:
+                write_json(self.path / name, described)
 
     def codec(self) -> dict | None:
-        """Return what `describe` wrote; None for a task without generation."""
+        """Return the codec that `describe` wrote; None for a task without generation."""
         return read_json(self.path / "medium.json", jsonl.CODEC)
+
+    def interface(self) -> dict | None:
+        """Return the interface that `describe` wrote; None for a task without one, or a folder older than these."""
+        return read_json(self.path / "interface.json", jsonl.INTERFACE)
 
     def finish(self, result: dict) -> None:
         """Write the result atomically."""
@@ -128,10 +141,13 @@ class Follower(RunFolder):
     def start(self, config: dict, **facts: Any) -> None:
         """Do nothing."""
 
-    def describe(self, codec: dict | None) -> None:
+    def describe(self, codec: dict | None, interface: dict | None = None) -> None:
         """Do nothing."""
 
     def finish(self, result: dict) -> None:
+        """Do nothing."""
+
+    def forget(self) -> None:
         """Do nothing."""
 
     def append(self, table: str, row: dict) -> None:

@@ -223,6 +223,7 @@ def repeated(names: Iterable[str]) -> str | None:
 _NUMBERS, _COMPONENT = {...: float}, {"name": str, "kwargs?": dict}
 CONFIG = {"cell?": _COMPONENT, "task?": _COMPONENT}
 CODEC = (_COMPONENT | {"kwargs": dict, "length?": int}, NoneType)
+INTERFACE = (_COMPONENT | {"kwargs": dict}, NoneType)
 RESULT = {
     "status": one_of("finished", "diverged", "pruned", "failed"),
     "step?": int,
@@ -235,13 +236,20 @@ RESULT = {
     "layers_by?": str,
     "reason?": str,
 }
+_VERSIONS, _STEPS = {...: (str, NoneType)}, {"steps": int}
 ROWS: dict[str, dict] = {
     "metrics": {"step": int, "split": str, ...: float},
     "diagnoses": {"step": int, "what": str},
-    "provenance": {"seed?": int, "time?": str, "versions?": {...: (str, NoneType)}, "git_commit?": (str, NoneType)},
+    "provenance": {
+        "seed?": int,
+        "time?": str,
+        "versions?": _VERSIONS,
+        "git_commit?": (str, NoneType),
+        "longer?": _STEPS,
+    },
 }
 _LABELS = {...: (str, float)}  # older folders did not distinguish the label "inf" from the number, see `records`
-_TRIAL = {"id": _is_folder, "overrides": dict, "labels?": _LABELS}
+_TRIAL = {"id": _is_folder, "overrides": dict, "labels?": _LABELS, "left_out?": bool, "numbers?": _is_place}
 _SEARCH = {"method": str, "metric": str, "mode": one_of("min", "max"), "trials": int}
 SWEEP = {"config": dict, "trials": _are_trials, "search?": _SEARCH}
 PROPOSAL = {"numbers": _is_place, "overrides": dict, "labels": _LABELS, "params": dict}

@@ -7,11 +7,24 @@ from rnngen.storage.jsonl import read_json
 
 
 def read_plan(folder: Path) -> dict | None:
-    """Return `{"config": ..., "trials": [{"id", "overrides"}, ...]}` of a sweep's folder, None for any other."""
+    """Return `{"config": ..., "trials": [{"id", "overrides"}, ...]}` of a sweep's folder, None for any other.
+
+    All of its trials are there, also those of `left_out`.
+    """
     plan = read_json(folder / "sweep.json", jsonl.SWEEP)
     if plan is None:
         return None
     return plan | {"trials": proposals(folder)} if "search" in plan else with_text_labels(plan)
+
+
+def left_out(plan: dict, trial: dict) -> bool:
+    """Return True for a trial of the folder that the sweep's command, as it was last given, does not have.
+
+    A list marks those of values that it no longer has; a search has as many proposals as it says.
+    """
+    if plan.get("search"):
+        return trial.get("numbers", [0])[0] >= plan["search"]["trials"]
+    return trial.get("left_out", False)
 
 
 def proposals(folder: Path) -> list[dict]:

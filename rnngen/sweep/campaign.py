@@ -53,15 +53,16 @@ class SweepRun:
 
 @contextlib.contextmanager
 def held(
-    folder: Path, base: dict, space: Any, launch: dict, *, take_over: float = 0.0, **options: bool
+    folder: Path, base: dict, space: Any, launch: dict, *, take_over: float = 0.0, own: bool = True, **options: bool
 ) -> Iterator[SweepRun]:
     """Hold a sweep's folder for this process, and give what `begin` makes of it.
 
-    take_over: see `locks.hold`. options: of `begin`. Raises ConfigError where the folder cannot be written.
+    take_over: see `locks.hold`. own: see `preemption.listening`. options: of `begin`. Raises ConfigError where the
+    folder cannot be written.
     """
     check_writable(folder)
     # Longer than its workers, which it waits for.
-    with preemption.listening(grace=preemption.GRACE + 8), locks.hold(folder, take_over):
+    with preemption.listening(preemption.GRACE + 8, own=own), locks.hold(folder, take_over):
         yield begin(folder, base, space, launch, **options)
 
 
@@ -107,11 +108,17 @@ def _search(folder: Path, base: dict, search: Search, launch: dict, retry_failed
     executor = _executor(folder, launch, detach)
     with _ended_on_error(executor):
         claim_search(folder, base, search.record())
-    done = [RunFolder(folder / "trials" / p["id"]).result() for p in proposals(folder)]
-    over = sum(result is not None and (result["status"] in OVER or not retry_failed) for result in done)
-    campaign = SweepRun(folder, study, executor, job_options(launch), search.trials, search.trials - over)
+    left = search.trials - over(folder, search.trials, retry_failed)
+    campaign = SweepRun(folder, study, executor, job_options(launch), search.trials, left)
     campaign.metric, campaign.mode = search.metric, search.mode
     return campaign
+
+
+def over(folder: Path, trials: int, retry_failed: bool) -> int:
+    """Count the trials of a search that are over, among as many proposals as it now has."""
+    asked = [p for p in proposals(folder) if p["numbers"][0] < trials]
+    results = [RunFolder(folder / "trials" / p["id"]).result() for p in asked]
+    return sum(result is not None and (result["status"] in OVER or not retry_failed) for result in results)
 
 
 def _executor(folder: Path, launch: dict, detach: bool) -> Executor:

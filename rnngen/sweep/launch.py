@@ -55,7 +55,7 @@ def resolve_launch(launch: ConfigDict | Mapping | None, workers: int = 0) -> dic
         factory = find(EXECUTORS, part["name"], "executor")
     kwargs = part["kwargs"] | ({"workers": workers} if workers else {})
     part["kwargs"] = check_kwargs("launch.executor.kwargs", part["name"], factory, kwargs, ("folder",))
-    names = tuple(filter(None, resolved["log"].split(",")))
+    names = tuple(filter(None, map(str.strip, resolved["log"].split(","))))
     with error_at("launch.log"):
         trackers.check(names)
     return resolved | {"log": names}

@@ -1,11 +1,13 @@
 """The trials of a sweep, all planned before any of them begins, and the sweep's folder."""
 
+import contextlib
 import copy
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnngen.config import RunConfig, build, plain, resolve
+from rnngen.config import RunConfig, build, complete, plain, resolve
 from rnngen.config.check import ConfigError, set_override
 from rnngen.config.fingerprint import difference, fingerprint
 from rnngen.runs.train import check_writable
@@ -74,46 +76,101 @@ def plan(base: dict, space: Any) -> list[Trial]:
 def claim(folder: Path, base: dict, trials: list[Trial]) -> list[Trial]:
     """Claim the folder for this sweep; return the trials, with the ids that they have there.
 
-    Raises ConfigError where it holds another sweep or a run, or is not writable.
+    A folder that holds other trials of the same base config gets the missing ones; those that this sweep does not have
+    stay there, marked as left out.
+
+    Raises ConfigError where it holds a sweep of another base config, a search or a run, or is not writable.
     """
-    there = _check_free(folder)
-    listed = [{"id": trial.id, "overrides": trial.overrides, "labels": trial.labels} for trial in trials]
-    known = None if there is None else _known(there, trials)
-    if there is not None and known is None:
-        changed = difference(there["config"], base) or f"{len(there['trials'])} trials there, {len(trials)} here"
-        raise ConfigError(f"{folder}: holds a different sweep: {changed}")
+    known, listed, there = compare(folder, base, trials)
     if there is None:
         _write(folder, {"config": base, "trials": listed})
-    return known or trials
+    elif there["trials"] != listed:
+        _tell_growth(folder, there["trials"], listed)
+        _write(folder, there | {"trials": listed})
+    return known
 
 
-def _known(there: dict, trials: list[Trial]) -> list[Trial] | None:
-    """Return the trials with their ids in a folder's plan; None if the plan is another sweep's.
+def compare(folder: Path, base: dict, trials: list[Trial]) -> tuple[list[Trial], list[dict], dict | None]:
+    """Compare a sweep with what its folder holds; return (its trials, the list of all trials, the plan there or None).
+
+    Nothing is written. The trials have the ids of the folder, and those of the folder alone are listed as left out.
+    Raises ConfigError as `claim` does.
+    """
+    there = _check_free(folder)
+    if there is None:
+        return trials, [_entry(trial) for trial in trials], None
+    if "search" in there:
+        raise ConfigError(f"{folder}: holds a different sweep: a search there, a list of trials here")
+    changed = _base_difference(there["config"], base)
+    if changed:
+        raise ConfigError(f"{folder}: holds a different sweep: {changed}")
+    ids = _ids_there(there, trials)
+    known = [trial._replace(id=ids.get(trial.id, trial.id)) for trial in trials]
+    mine = {trial.id for trial in known}
+    left = [trial | {"left_out": True} for trial in there["trials"] if trial["id"] not in mine]
+    return known, [*map(_entry, known), *left], there
+
+
+def _entry(trial: Trial) -> dict:
+    return {"id": trial.id, "overrides": trial.overrides, "labels": trial.labels}
+
+
+def _base_difference(there: dict, here: dict) -> str:
+    """Describe the difference between a folder's base config and a complete one; keys newer than the folder count not.
+
+    Components are compared as they were written: the arguments that a base leaves out may be each trial's own.
+    """
+    with contextlib.suppress(ConfigError):  # it has a key that is no more
+        there = complete(there)
+    return difference(there, here)
+
+
+def _ids_there(there: dict, trials: list[Trial]) -> dict[str, str]:
+    """Return the id in a folder of each trial that it holds, by the id of today.
 
     Ids change when a component gets a new argument, so trials of an old plan are recognised by their config today.
     """
-    ids = [trial["id"] for trial in there["trials"]]
-    if ids == [trial.id for trial in trials]:
-        return trials
-    try:
-        today = [make_trial(there["config"], trial["overrides"], set()) for trial in there["trials"]]
-    except ConfigError:
-        return None
-    if [trial.id for trial in today] != [trial.id for trial in trials]:
-        return None
-    return [trial._replace(id=name) for trial, name in zip(trials, ids, strict=True)]
+    mine, old = {trial.id for trial in trials}, {trial["id"]: trial for trial in there["trials"]}
+    found = {name: name for name in old if name in mine}
+    if len(found) in (len(mine), len(old)):  # no other can be one of these
+        return found
+    built: set[RunConfig] = set()
+    for name, trial in old.items():
+        if name not in found:
+            with contextlib.suppress(ConfigError):  # it cannot be built any more
+                found.setdefault(make_trial(there["config"], trial["overrides"], built).id, name)
+    return found
+
+
+def _tell_growth(folder: Path, there: list[dict], listed: list[dict]) -> None:
+    """Print how a sweep that has changed compares with its folder, in one line; nothing where only labels have."""
+    before, after = ({t["id"]: t.get("left_out", False) for t in trials} for trials in (there, listed))
+    if before == after:
+        return
+    new, left = sum(name not in before for name in after), sum(after.values())
+    mine = len(after) - left
+    also = f"; {left} others there are left out of its table (rnngen report --all)" if left else ""
+    print(f"rnngen: {folder}: has {mine - new} of {mine} trials, and gets {new} more{also}", file=sys.stderr)
 
 
 def claim_search(folder: Path, base: dict, search: dict) -> None:
     """Do as `claim` for a search, which records its trials one by one, and may now want more or fewer of them."""
-    there, here = _check_free(folder), {"config": base, "trials": [], "search": search}
-    if there is not None:
-        old = {"config": resolve(there["config"]).to_dict(), "search": (there.get("search") or {}) | {"trials": None}}
-        changed = difference(old, {"config": resolve(base).to_dict(), "search": search | {"trials": None}})
-        if changed:
-            raise ConfigError(f"{folder}: holds a different sweep: {changed}")
-    if there != here:
+    if check_search(folder, base, search) != (here := {"config": base, "trials": [], "search": search}):
         _write(folder, here)
+
+
+def check_search(folder: Path, base: dict, search: dict) -> dict | None:
+    """Return the plan of the same search in a folder, None where there is none; raise ConfigError as `claim` does."""
+    there = _check_free(folder)
+    if there is None:
+        return None
+    if "search" not in there:
+        raise ConfigError(f"{folder}: holds a different sweep: a list of trials there, a search here")
+    old = {"config": resolve(there["config"]).to_dict(), "search": there["search"] | {"trials": None}}
+    changed = difference(old, {"config": resolve(base).to_dict(), "search": search | {"trials": None}})
+    if changed:
+        raise ConfigError(f"{folder}: holds a different sweep: {changed}")
+    return there
 
 
 def _check_free(folder: Path) -> dict | None:

@@ -5,16 +5,16 @@ import threading
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bars
 
 from rnngen.config.check import ConfigError
 from rnngen.runs import open_sweep
+from rnngen.runs.bar import Display
 from rnngen.runs.sweep import Sweep
 from rnngen.storage.dotted import describe, short
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import DamagedFile
+from rnngen.storage.plan import left_out, read_plan
 from rnngen.sweep.campaign import SweepRun
 from rnngen.sweep.plan import Trial
 
@@ -22,27 +22,29 @@ STATUSES = ("finished", "pruned", "diverged", "failed")
 
 
 class Progress:
-    """A live line on a terminal, updated within trials too; elsewhere a line for each trial that ends.
+    """A live line on a terminal or in a notebook, updated within trials too; elsewhere a line for each trial that ends.
 
     `over` may be called from any thread.
+
+    Args:
+      campaign: the sweep.
+      wanted: show the live line, and what failed above it.
+      lines: where there is no live line, show a line for each trial that ends.
     """
 
-    def __init__(self, campaign: SweepRun):
+    def __init__(self, campaign: SweepRun, wanted: bool = True, lines: bool = True):
         self._campaign, self._lock = campaign, threading.Lock()
         self._counts = dict.fromkeys(STATUSES, 0)
         self._best: tuple[float, str] | None = None
-        self._console = Console()
-        self._bars = Bars(
-            TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bars.add_task("trials", total=campaign.total, completed=self._completed(), state="")
+        columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
+        now = {"description": "trials", "completed": self._completed(), "state": ""}
+        self._display, self._lines = Display(*columns, total=campaign.total, wanted=wanted, **now), lines
         self._began, self._ended, self._part = time.monotonic(), threading.Event(), Part(campaign.folder)
         self._watching = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> "Progress":
-        self._bars.start()
-        if self._console.is_terminal:
+        self._display.start()
+        if self._display.shown:
             self._watching.start()
         return self
 
@@ -50,7 +52,7 @@ class Progress:
         self._ended.set()
         if self._watching.is_alive():
             self._watching.join()
-        self._bars.stop()
+        self._display.stop()
 
     def _watch(self) -> None:
         while not self._ended.wait(1.0):
@@ -60,7 +62,7 @@ class Progress:
         part = self._part.trained()
         with self._lock:
             completed = min(self._completed() + (part or 0.0), self._campaign.total)
-            self._bars.update(self._task, completed=completed, state=self._state(part))
+            self._display.update(completed=completed, state=self._state(part))
 
     def over(self, status: str, trial: Trial) -> None:
         """Show that a trial ended with a status."""
@@ -68,12 +70,12 @@ class Progress:
             self._counts[status] += 1
             self._best = better(self._best, self._campaign.score(trial), trial.id, self._campaign.mode)
             state = self._state()
-            self._bars.update(self._task, completed=self._completed(), state=state)
-            if status in ("diverged", "failed") or not self._console.is_terminal:
+            self._display.update(completed=self._completed(), state=state)
+            if status in ("diverged", "failed") if self._display.shown else self._lines:
                 changes = ", ".join(
                     f"{short(k)}={trial.labels.get(k, describe(v))}" for k, v in trial.overrides.items()
                 )
-                self._console.print(
+                self._display.console.print(
                     f"{self._completed()}/{self._campaign.total}  {status}  {trial.id}  {changes}  ({state})",
                     soft_wrap=True, highlight=False, markup=False,
                 )  # fmt: skip
@@ -97,7 +99,9 @@ class Part:
     """The trained part of a sweep's running trials, from its folder."""
 
     def __init__(self, folder: Path):
-        self._folder, self._over, self._steps = folder / "trials", set[str](), dict[str, int]()
+        self._folder, self._steps = folder / "trials", dict[str, int]()
+        plan = read_plan(folder) or {"trials": []}
+        self._over = {trial["id"] for trial in plan["trials"] if left_out(plan, trial)}
 
     def trained(self) -> float | None:
         """Return the trained part in units of trials; None where trials are running and none has a row yet."""

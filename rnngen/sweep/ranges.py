@@ -51,17 +51,49 @@ class Search(NamedTuple):
 
 
 def uniform(low: float, high: float) -> Numbers:
-    """Draw any number from `low` to `high`. Raises ValueError for an empty range."""
+    """Draw any number between two.
+
+    Args:
+      low, high: the ends, both included.
+
+    Returns:
+      The range.
+
+    Raises:
+      ValueError: the range is empty.
+    """
     return _checked(Numbers(low, high), f"uniform({low!r}, {high!r})")
 
 
 def loguniform(low: float, high: float) -> Numbers:
-    """Draw a number from `low` to `high`, uniform in its logarithm. Raises ValueError unless 0 < low < high."""
+    """Draw a number between two, uniform in its logarithm.
+
+    Args:
+      low, high: the ends, both included.
+
+    Returns:
+      The range.
+
+    Raises:
+      ValueError: unless 0 < low < high.
+    """
     return _checked(Numbers(low, high, log=True), f"loguniform({low!r}, {high!r})")
 
 
 def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
-    """Draw a whole number from `low` to `high`, both included. Raises ValueError if empty, or for a step with log."""
+    """Draw a whole number between two.
+
+    Args:
+      low, high: the ends, both included.
+      step: distance of neighbours.
+      log: uniform in the logarithm.
+
+    Returns:
+      The range.
+
+    Raises:
+      ValueError: the range is empty, or a step is given with log.
+    """
     place = f"integers({low!r}, {high!r}, step={step!r}, log={log!r})"
     if not all(map(is_whole, (low, high, step))) or step < 1 or (log and step > 1):
         raise ValueError(f"{place}: takes whole numbers, a positive step, and no step with log")
@@ -69,7 +101,17 @@ def integers(low: int, high: int, step: int = 1, log: bool = False) -> Numbers:
 
 
 def choice(values: Iterable[Any] | Mapping[str, Any]) -> Choice:
-    """Draw one of the values; a mapping gives each a label. Raises ValueError for no values, or duplicates."""
+    """Draw one of several values.
+
+    Args:
+      values: to choose from; a mapping gives each a label.
+
+    Returns:
+      The choice.
+
+    Raises:
+      ValueError: there are no values, or duplicates.
+    """
     labelled = isinstance(values, Mapping)
     pairs = list(values.items()) if isinstance(values, Mapping) else [(value, value) for value in values]
     pairs = [(str(name), value) for name, value in pairs]
@@ -105,10 +147,15 @@ def search(
       method: "random", "tpe" (Bergstra et al. 2011), or "gp" (Gaussian process; needs torch).
       space: dotted name -> `uniform`, `loguniform`, `integers` or `choice`; a list is a choice.
       metric: of the valid split at the end of a trial, or a dotted name in its result, such as "half_life.final".
+      mode: "min" or "max".
       trials: total number. The same seed gives the same trials: always with "random", else with one worker.
+      seed: of the proposals.
       pruner: "none"; "asha" (Li et al. 2018) or "hyperband" (Li et al. 2017), which end trials that do worse than most
-        at their first evaluation from `first` training steps on, at `factor` times as many, and so on:
-        `{"name": "asha", "first": 200, "factor": 4}`; first=0, the default: `train.eval_every`.
+        at their first evaluation from `first` training steps on, at `factor` times as many, and so on: `{"name":
+        "asha", "first": 200, "factor": 4}`; first=0, the default: `train.eval_every`.
+
+    Returns:
+      The search.
 
     Raises:
       ValueError: an argument is unknown or out of range; the message names it.

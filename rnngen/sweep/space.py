@@ -26,7 +26,18 @@ def bare(value: Any) -> Any:
 
 
 def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
-    """Make one trial per value; a mapping gives each value a label. Raises ValueError for no values."""
+    """Make one trial per value.
+
+    Args:
+      name: of a key of the config, such as `cell.kwargs.hidden_dim`.
+      values: one a trial; a mapping gives each value a label, for tables and figures.
+
+    Returns:
+      Trials, as a list of overrides `{dotted name: value}`.
+
+    Raises:
+      ValueError: there are no values.
+    """
     if isinstance(values, Mapping):
         values = [Labelled(str(label), value) for label, value in values.items()]
     space = [{name: value} for value in values]
@@ -36,19 +47,46 @@ def axis(name: str, values: Iterable[Any] | Mapping[str, Any]) -> Space:
 
 
 def product(*spaces: Space) -> Space:
-    """Combine spaces in every way, the last varying fastest. Raises ValueError where two set the same name."""
+    """Combine spaces in every way, the last varying fastest.
+
+    Args:
+      *spaces: of `axis` and so on.
+
+    Returns:
+      Trials, as a list of overrides `{dotted name: value}`.
+
+    Raises:
+      ValueError: two spaces set the same name.
+    """
     return [_join(parts) for parts in itertools.product(*spaces)]
 
 
 def zipped(*spaces: Space) -> Space:
-    """Combine the first trials of all spaces, the second ones, and so on. Raises ValueError where lengths differ."""
+    """Combine the first trials of all spaces, the second ones, and so on.
+
+    Args:
+      *spaces: of one length.
+
+    Returns:
+      Trials, as a list of overrides `{dotted name: value}`.
+
+    Raises:
+      ValueError: lengths differ, or two spaces set the same name.
+    """
     if len({len(space) for space in spaces}) > 1:
         raise ValueError(f"zipped spaces differ in length: {', '.join(str(len(space)) for space in spaces)}")
     return [_join(parts) for parts in zip(*spaces, strict=True)]
 
 
 def chain(*spaces: Space) -> Space:
-    """Join spaces: all trials of the first, then of the second, and so on."""
+    """Join spaces: all trials of the first, then of the second, and so on.
+
+    Args:
+      *spaces: of `axis` and so on.
+
+    Returns:
+      Trials, as a list of overrides `{dotted name: value}`.
+    """
     return list(itertools.chain(*spaces))
 
 

@@ -90,7 +90,9 @@ class Study:
             told = _Told(self.study.ask(sampling.distributions(self.search)))
             run = RunFolder(self.folder / "trials" / proposal["id"])
             result, first = run.result(), number == proposal["numbers"][0]
-            if first and (result is None or (retry_failed and result["status"] == "failed")):
+            open_again = result is None or (retry_failed and result["status"] == "failed")
+            # Of a shorter search than before, what lies beyond its end is left as it is.
+            if first and open_again and number < self.search.trials:
                 self._live[proposal["id"]] = told
                 trial = make_trial(self.base, _labelled(proposal), self._built)
                 self._again.append(trial._replace(id=proposal["id"]))
@@ -147,10 +149,18 @@ def planned(base: dict, search: Search) -> list[Trial] | None:
     """
     if search.method != "random" or search.pruner["name"] != "none":
         return None
+    return first(base, search, search.trials)
+
+
+def first(base: dict, search: Search, most: int) -> list[Trial]:
+    """Return the first trials of a search, at most so many, as they are before any has a result.
+
+    Raises ConfigError for an invalid search.
+    """
     _check(base, search)
     study, built = sampling.make_study(search, resolve(base).to_dict()), set[RunConfig]()
     trials: dict[str, Trial] = {}
-    for number in range(search.trials):
+    for number in range(min(search.trials, most)):
         trial = make_trial(base, sampling.ask(study, search, number)[1], built)
         trials.setdefault(trial.id, trial)
     return list(trials.values())

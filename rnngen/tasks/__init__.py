@@ -1,5 +1,6 @@
-"""Synthetic tasks. `TASKS` lists them by their name in a config."""
+"""Synthetic tasks, in `TASKS` by their name in a config; `from_arrays` and `from_series` for data of one's own."""
 
+import importlib
 from collections.abc import Callable
 
 from rnngen.tasks.adding import adding
@@ -22,6 +23,16 @@ __all__ = [
     "TaskData",
     "adding",
     "copy_memory",
+    "from_arrays",
+    "from_series",
     "latch",
     "temporal_order",
 ]
+
+
+def __getattr__(name: str) -> Callable[..., dict]:
+    """Return what makes a task of data of one's own; it lies with the other data, on the floor above."""
+    homes = {"from_arrays": "arrays", "from_series": "series"}
+    if name not in homes:
+        raise AttributeError(f"module 'rnngen.tasks' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"rnngen.datasets.{homes[name]}"), name)

@@ -10,9 +10,11 @@ from rnngen.tasks.task import (
     TaskData,
     last_step,
     mean_loss,
+    read_at_end,
     split_lengths,
     split_sizes,
     synthetic_sample,
+    where_marked,
 )
 from rnngen.types import Batch, InputSpec, check_one_of
 
@@ -42,6 +44,9 @@ def adding(
       variant: "halves" marks one step in each half (Arjovsky et al. 2016), "anywhere" any two (Bai et al. 2018).
       train_size: examples in a finite training set; None: an endless stream.
       eval_size: examples in each evaluation split.
+
+    Returns:
+      The task.
 
     Raises:
       ValueError: the variant is unknown, or a length or size is out of range.
@@ -77,6 +82,7 @@ def adding(
             baseline=lambda length: 1 / 6,
             solved=lambda metrics: metrics["accuracy"] > 0.99,
         ),
+        needs=lambda batch: read_at_end(batch, where_marked(batch.inputs[..., 1] > 0, 2)),
     )
 
 

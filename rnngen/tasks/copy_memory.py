@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from rnngen.heads import categorical
 from rnngen.tasks.task import (
+    Needs,
     Objective,
     Task,
     TaskData,
@@ -46,6 +47,9 @@ def copy_memory(
       train_size: examples in a finite training set; None: an endless stream.
       eval_size: examples in each evaluation split.
 
+    Returns:
+      The task.
+
     Raises:
       ValueError: the variant is unknown, or a length or size is out of range.
     """
@@ -84,7 +88,14 @@ def copy_memory(
             baseline=lambda length: SPAN * math.log(SYMBOLS) / (length + 2 * SPAN),
             solved=lambda metrics: metrics["sequence_accuracy"] > 0.99,
         ),
+        needs=_needs,
     )
+
+
+def _needs(batch):
+    total = jnp.sum(batch.existing(), axis=0)
+    symbols = jnp.broadcast_to(jnp.arange(SPAN)[:, None], (SPAN, len(total)))
+    return Needs(symbols, total - SPAN + symbols)
 
 
 def _loss(head, blank):

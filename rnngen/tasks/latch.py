@@ -12,6 +12,7 @@ from rnngen.tasks.task import (
     TaskData,
     classification_loss,
     last_step,
+    read_at_end,
     split_lengths,
     split_sizes,
     synthetic_sample,
@@ -44,6 +45,9 @@ def latch(
       train_size: examples in a finite training set; None: an endless stream.
       eval_size: examples in each evaluation split.
 
+    Returns:
+      The task.
+
     Raises:
       ValueError: a length, size or variance is out of range.
     """
@@ -75,4 +79,6 @@ def latch(
             baseline=lambda length: math.log(2),
             solved=lambda metrics: metrics["accuracy"] > 0.99,
         ),
+        # The last step of the signal is enough.
+        needs=lambda batch: read_at_end(batch, jnp.full((1, batch.weights.shape[1]), signal_steps - 1)),
     )

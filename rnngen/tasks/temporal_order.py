@@ -12,9 +12,11 @@ from rnngen.tasks.task import (
     TaskData,
     classification_loss,
     last_step,
+    read_at_end,
     split_lengths,
     split_sizes,
     synthetic_sample,
+    where_marked,
 )
 from rnngen.types import Batch, InputSpec, check_one_of
 
@@ -45,6 +47,9 @@ def temporal_order(
         same proportion of the shortest length otherwise.
       train_size: examples in a finite training set; None: an endless stream.
       eval_size: examples in each evaluation split.
+
+    Returns:
+      The task.
 
     Raises:
       ValueError: the variant is unknown, or a length or size is out of range.
@@ -85,6 +90,7 @@ def temporal_order(
             baseline=lambda length: math.log(4),
             solved=lambda metrics: metrics["accuracy"] > 0.99,
         ),
+        needs=lambda batch: read_at_end(batch, where_marked(batch.inputs < 2, 2)),
     )
 
 

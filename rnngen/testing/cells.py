@@ -41,6 +41,9 @@ def examine_cell(
       measure: also measure its speed and memory horizon if it passes all checks.
       on_finding: gets each finding as it is made.
 
+    Returns:
+      What was found.
+
     Raises:
       ValueError: `cell` is not a Cell.
     """
@@ -53,6 +56,9 @@ def examine_cell(
 
 def check_cell(cell: Cell) -> None:
     """Run every check of a cell, in a test of your own.
+
+    Args:
+      cell: the cell.
 
     Raises:
       AssertionError: a check fails; the message is the whole report.

@@ -54,11 +54,19 @@ class Report(NamedTuple):
         return "\n".join([*map(str, self.findings), *self.rest()])
 
     def require(self, what: str) -> None:
-        """Raise AssertionError with the whole report where a check fails. what: the thing checked, in a word."""
+        """Raise AssertionError with the whole report where a check fails.
+
+        Args:
+          what: the thing checked, in a word.
+        """
         assert not self.broken, f"the {what} breaks {', '.join(self.broken)}\n{self}"
 
     def rest(self) -> list[str]:
-        """Return the lines after those of the findings."""
+        """Make the lines after those of the findings.
+
+        Returns:
+          The lines.
+        """
         untried = ["all other checks depend on this one, and were not run"] if self.untried else []
         return [*untried, *self.facts]
 

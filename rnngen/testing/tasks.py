@@ -40,6 +40,9 @@ def examine_task(
       measure: also describe its data and its baseline if it passes all checks.
       on_finding: gets each finding as it is made.
 
+    Returns:
+      What was found.
+
     Raises:
       ValueError: `task` is not a Task.
     """
@@ -53,6 +56,9 @@ def examine_task(
 
 def check_task(task: Task) -> None:
     """Run every check of a task, in a test of your own.
+
+    Args:
+      task: the task.
 
     Raises:
       AssertionError: a check fails; the message is the whole report.

@@ -70,7 +70,14 @@ def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainS
 
 
 def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
-    """Group the experiments, by index, that one program trains."""
+    """Group the experiments that one program trains.
+
+    Args:
+      experiments: of several trials.
+
+    Returns:
+      Their indices, a list a program.
+    """
     groups: dict[Any, list[int]] = {}
     for place, experiment in enumerate(experiments):
         groups.setdefault(experiment.program or place, []).append(place)
@@ -79,14 +86,14 @@ def alike(experiments: Sequence[Experiment]) -> list[list[int]]:
 
 def compiled_steps(experiment: Experiment, states: TrainState, how: str = "map") -> CompiledSteps:
     """Return the programs for stacked states, compiled or from the cache. how: "auto" times both."""
-    count = states.step.shape[0]
+    count, lengths = states.step.shape[0], experiment.train.lengths(int(states.step[0]))
     mesh = mesh_of_run(experiment) if count == 1 else _mesh_of_pack(experiment, count)
-    name = (experiment.program, count, how if count > 1 else "map", mesh)
+    name = (experiment.program, count, how if count > 1 else "map", mesh, *lengths)
 
     def make() -> CompiledSteps:
         if count == 1 or how != "auto":
-            return _compile(experiment, states, mesh, how)
-        both = [_compile(experiment, states, mesh, way) for way in ("map", "vmap")]
+            return _compile(experiment, states, mesh, how, lengths)
+        both = [_compile(experiment, states, mesh, way, lengths) for way in ("map", "vmap")]
         return min(both, key=lambda programs: _seconds(programs, states, experiment))
 
     return _cached(name, make)
@@ -115,7 +122,7 @@ def ways_of(experiment: Experiment) -> list[str]:
     model, key = experiment.model, jax.random.key(0)
 
     def look() -> list[str]:
-        params, batch = jax.eval_shape(model.init, key), batch_shapes(experiment)
+        params, batch = model.param_shapes, batch_shapes(experiment)
         with listening() as said:
             jax.eval_shape(lambda params, batch: model.loss(params, batch, key=key, train=True), params, batch)
         return said
@@ -138,7 +145,7 @@ def _cached(name: tuple, make: Callable[[], Any], keeper: LRUCache = _PROGRAMS) 
     return make() if name[0] is None else keeper.get(name, make)
 
 
-def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -> CompiledSteps:
+def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str, lengths: list[int]) -> CompiledSteps:
     count, active = states.step.shape[0], jnp.ones(states.step.shape, jnp.bool_)
     inner = mesh if count == 1 else sharding.mesh_of(1)
     over = functools.partial(_over_trials, count=count, how=how, mesh=mesh)
@@ -155,7 +162,7 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str) -
         return jitted.lower(states, active, feed_shapes(experiment, count, steps)).compile()
 
     return CompiledSteps(
-        {steps: training(steps) for steps in experiment.train.lengths()},
+        {steps: training(steps) for steps in lengths},
         {split: _evaluating(experiment, split, over, inner, mesh, states, active) for split in ("valid", "test")},
         pick,
         jax.jit(_remember, donate_argnums=0, out_shardings=everywhere).lower(states, active).compile(),

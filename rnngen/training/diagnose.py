@@ -15,9 +15,12 @@ from rnngen.training import sharding
 
 
 class DiagnosticsConfig(NamedTuple):
-    """The diagnoses of a run: before the first step, after the last, and `every` so many steps (0: not between).
+    """The diagnoses of a run, made before the first step, after the last, and every so many steps.
 
-    what: the diagnoses by name. examples: the number of examples of the valid split that they see.
+    Attributes:
+      every: steps between diagnoses; 0: none between.
+      what: the diagnoses by name.
+      examples: the number of examples of the valid split that they see.
     """
 
     every: int = 0
@@ -25,7 +28,15 @@ class DiagnosticsConfig(NamedTuple):
     examples: int = 64
 
     def check(self, model: Model, task: Task) -> None:
-        """Raise ValueError naming the first value out of range, or the diagnosis that does not fit the model."""
+        """Check the numbers, and that every diagnosis fits the model and the task.
+
+        Args:
+          model: to be diagnosed.
+          task: it is trained on.
+
+        Raises:
+          ValueError: naming the first value out of range, or the diagnosis that does not fit the model.
+        """
         if self.examples < 1:
             raise ValueError(f"examples must be positive, got {self.examples}")
         if self.every < 0:
@@ -36,19 +47,31 @@ class DiagnosticsConfig(NamedTuple):
         if self.what:
             task.check_streams("examples", "valid", self.examples)
         # By sizes only: a cell whose step fails is reported by its own trial.
-        params = jax.eval_shape(model.init, jax.random.key(0))
-        size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), params))
+        size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), model.param_shapes))
         length = task.steps("valid")
         for name, diagnosis in self.what.items():
             if diagnosis.steps and not isinstance(model, StepModel):
                 raise ValueError(f"{name}: goes step by step, which a bidirectional model cannot")
+            if self.examples < diagnosis.least_examples:
+                least = diagnosis.least_examples
+                raise ValueError(f"{name}: needs examples to be at least {least}, got {self.examples}")
             try:
                 diagnosis.check(size, length)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
 
     def program(self, model: Model, task: Task, diagnosis: Diagnosis, mesh: Mesh | None = None) -> Callable:
-        """Return (params, batch) -> the diagnosis's measurements."""
+        """Make the function that a diagnosis runs.
+
+        Args:
+          model: to be diagnosed.
+          task: it is trained on.
+          diagnosis: to be made.
+          mesh: devices that share the examples; None: they do not.
+
+        Returns:
+          (params, batch) -> the measurements.
+        """
 
         def measure(params, batch):
             return diagnosis.measure(model, params, batch, task)

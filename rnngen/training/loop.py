@@ -31,6 +31,9 @@ def fit(experiment: Experiment, folder: RunFolder, on_row: Listener = lambda row
       folder: gets the rows of metrics and diagnoses, the checkpoints and the result.
       on_row: called with each row.
 
+    Returns:
+      The result, as `result.json` has it.
+
     Raises:
       Preempted: the process was asked to stop; the state is saved.
     """
@@ -49,6 +52,9 @@ def fit_pack(
       folders: of each trial, as in `fit`.
       listeners: of each trial, as `on_row` in `fit`.
       how: "map", with the same bits as alone on one device; "vmap", all at once; or "auto", the faster of the two.
+
+    Returns:
+      The result of each trial.
     """
     trials = [TrialState(*each) for each in zip(experiments, folders, listeners, strict=True)]
     while going := [trial for trial in trials if not trial.result]:

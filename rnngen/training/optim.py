@@ -13,29 +13,73 @@ from rnngen.types import Params, PyTree
 
 
 def momentum(learning_rate, decay: float = 0.9, nesterov: bool = False) -> optax.GradientTransformation:
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum.
+
+    Args:
+      learning_rate: a number, or a schedule.
+      decay: of the momentum.
+      nesterov: look ahead.
+
+    Returns:
+      The optax transformation.
+    """
     return optax.sgd(learning_rate, momentum=decay, nesterov=nesterov)
 
 
 def sgd(learning_rate) -> optax.GradientTransformation:
-    """Plain gradient descent."""
+    """Plain gradient descent.
+
+    Args:
+      learning_rate: a number, or a schedule.
+
+    Returns:
+      The optax transformation.
+    """
     return optax.sgd(learning_rate)
 
 
 def rmsprop(learning_rate, decay: float = 0.9, eps: float = 1e-8) -> optax.GradientTransformation:
-    """RMSprop (Tieleman and Hinton 2012)."""
+    """RMSprop (Tieleman and Hinton 2012).
+
+    Args:
+      learning_rate: a number, or a schedule.
+      decay: of the mean of squares.
+      eps: added to the root.
+
+    Returns:
+      The optax transformation.
+    """
     return optax.rmsprop(learning_rate, decay=decay, eps=eps)
 
 
 def adam(learning_rate, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba 2015)."""
+    """Adam (Kingma and Ba 2015).
+
+    Args:
+      learning_rate: a number, or a schedule.
+      b1, b2: decay of the means of the gradient and of its square.
+      eps: added to the root.
+
+    Returns:
+      The optax transformation.
+    """
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
 
 
 def adamw(
     learning_rate, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-4
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    Args:
+      learning_rate: a number, or a schedule.
+      b1, b2: decay of the means of the gradient and of its square.
+      eps: added to the root.
+      weight_decay: share of each weight that is subtracted, times the rate.
+
+    Returns:
+      The optax transformation.
+    """
     return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
 
 
@@ -43,19 +87,46 @@ OPTIMIZERS = {"adam": adam, "adamw": adamw, "momentum": momentum, "rmsprop": rms
 
 
 def constant(learning_rate: float, steps: int) -> Callable:
-    """Keep the learning rate constant."""
+    """Keep the learning rate constant.
+
+    Args:
+      learning_rate: at the start.
+      steps: updates in the whole run.
+
+    Returns:
+      step -> rate.
+    """
     return optax.constant_schedule(learning_rate)
 
 
 def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Callable:
-    """Decay from the learning rate to `final` times it, along half a cosine over the whole run."""
+    """Decay from the learning rate to `final` times it, along half a cosine over the whole run.
+
+    Args:
+      learning_rate: at the start.
+      steps: updates in the whole run.
+      final: share of the rate that is left at the end.
+
+    Returns:
+      step -> rate.
+    """
     return optax.cosine_decay_schedule(learning_rate, steps, alpha=final)
 
 
 def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, final: float = 0.0) -> Callable:
     """Warm up linearly from 0 over `warmup_steps`, then decay along half a cosine to `final` times the learning rate.
 
-    Raises ValueError where the run is no longer than the warm-up.
+    Args:
+      learning_rate: after the warm-up.
+      steps: updates in the whole run.
+      warmup_steps: updates of the warm-up.
+      final: share of the rate that is left at the end.
+
+    Returns:
+      step -> rate.
+
+    Raises:
+      ValueError: the run is no longer than the warm-up.
     """
     if not 0 <= warmup_steps < steps:
         raise ValueError(f"warmup_steps must be below the {steps} steps of the run, got {warmup_steps}")
@@ -65,7 +136,17 @@ def warmup_cosine(learning_rate: float, steps: int, warmup_steps: int = 100, fin
 def exponential(learning_rate: float, steps: int, decay_rate: float = 0.5, decay_steps: int = 1000) -> Callable:
     """Multiply by `decay_rate` every `decay_steps`, smoothly; constant, with a warning, where one of them is 0.
 
-    Raises ValueError where one is negative.
+    Args:
+      learning_rate: at the start.
+      steps: updates in the whole run.
+      decay_rate: factor.
+      decay_steps: updates between two factors.
+
+    Returns:
+      step -> rate.
+
+    Raises:
+      ValueError: one is negative.
     """
     for name, number in {"decay_rate": decay_rate, "decay_steps": decay_steps}.items():
         if not number >= 0:
@@ -82,7 +163,9 @@ SCHEDULES = {"constant": constant, "cosine": cosine, "exponential": exponential,
 class Optimizer(NamedTuple):
     """An optax transformation that also returns the clipped gradients, so that their norm can be reported.
 
-    init: (params) -> state. update: (gradients, state, params) -> (updates, state, clipped gradients).
+    Attributes:
+      init: (params) -> state.
+      update: (gradients, state, params) -> (updates, state, clipped gradients).
     """
 
     init: Callable[[Params], PyTree]
@@ -100,10 +183,23 @@ def build_optimizer(
     schedule_kwargs: dict | None = None,
     kwargs: dict | None = None,
 ) -> Optimizer:
-    """Build the optimiser `name`, after clipping by value and then by global norm, each unless it is 0.
+    """Build the optimiser of a name, after clipping by value and then by global norm.
 
-    steps: updates in the whole run, for the schedules. Raises ValueError for an unknown name or argument, or a number
-    that is out of range.
+    Args:
+      name: in `OPTIMIZERS`, or `package.module:factory`.
+      learning_rate: at the start.
+      steps: updates in the whole run, for the schedules.
+      clip_norm: the global norm to which gradients are scaled down; 0: they are not.
+      clip_value: bound on each entry of the gradient; 0: none.
+      schedule: in `SCHEDULES`, or `package.module:factory`.
+      schedule_kwargs: arguments of the schedule.
+      kwargs: arguments of the optimiser.
+
+    Returns:
+      The optimiser.
+
+    Raises:
+      ValueError: a name or argument is unknown, or a number out of range.
     """
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")

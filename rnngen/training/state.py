@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from rnngen.models import Model
 from rnngen.registry import LRUCache
 from rnngen.tasks import Task
-from rnngen.tasks.task import key_numbers
+from rnngen.tasks.task import RootMean, key_numbers, mean_of
 from rnngen.training import sharding
 from rnngen.training.objective import regularized
 from rnngen.training.optim import Optimizer
@@ -29,6 +29,8 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: updates made so far.
+      params, opt_state: of the model and the optimiser.
+      key: the run's key, from which all noise is drawn.
       carry: the carry after the previous chunk of a task's streams; None for whole examples.
       best: the best parameters on the valid split so far; None where the run is judged by the last.
       backoff: the factor on updates, see `TrainConfig.on_divergence`; None without one.
@@ -63,13 +65,19 @@ def init_state(
     select_best: bool = False,
     may_back_off: bool = False,
 ) -> TrainState:
-    """Return the state before the first step; everything random in a run follows from its seed.
+    """Make the state before the first step; everything random in a run follows from its seed.
 
     Args:
+      model: to be trained.
+      optimizer: of the run.
+      seed: of the run.
       make: `init_params` of the model, compiled.
       streams: the number of streams whose carry the state holds.
       select_best: hold the best parameters.
       may_back_off: hold a `backoff`.
+
+    Returns:
+      The state.
     """
     params, key_run = make(seed) if make else init_params(model, seed)
     carry = None if streams is None else model.init_carry(params, (streams,))
@@ -219,8 +227,10 @@ def each_mean(sums: dict) -> list[dict[str, float]]:
     """Return `{metric: mean}` of n trials from `{metric: (sum [n], count [n])}`, in one transfer; nan of no count."""
     found = jax.device_get(sums)
     trials = range(len(next(iter(found.values()))[0]))
-    return [{name: _mean(total[i], count[i]) for name, (total, count) in found.items()} for i in trials]
+    return [{name: _mean(pair, i) for name, pair in found.items()} for i in trials]
 
 
-def _mean(total: float, count: float) -> float:
-    return float(total) / float(count) if count else math.nan
+def _mean(pair: tuple, trial: int) -> float:
+    total, count = float(pair[0][trial]), float(pair[1][trial])
+    kept = RootMean(total, count) if isinstance(pair, RootMean) else (total, count)
+    return mean_of(kept) if count else math.nan

@@ -15,7 +15,7 @@ from rnngen import runtime
 from rnngen.cells import CELLS
 from rnngen.datasets import CODECS
 from rnngen.datasets.corpus import SPLITS, Corpus
-from rnngen.datasets.generative import generative, nll_loss
+from rnngen.datasets.generative import generative
 from rnngen.generation.generate import stream
 from rnngen.models import StepModel, build_model, stepwise
 from rnngen.storage.folder import RunFolder
@@ -111,7 +111,7 @@ def _take(pieces: Iterator, count: int) -> None:
 def text_model(cell: str, hidden_dim: int) -> StepModel:
     """Make a model of one layer on 65 symbols, which enter one-hot."""
     spec, head = CODECS["text"](vocabulary=SYMBOLS)[:2]
-    return stepwise(build_model([CELLS[cell](hidden_dim)], spec, head, nll_loss(head)))
+    return stepwise(build_model(CELLS[cell](hidden_dim), spec, head))
 
 
 def _feeding(case: Feeding, options: Options) -> list[Row]:

@@ -1,7 +1,8 @@
 """Does anything grow? Memory, open files and threads of a sweep of very many trials, and of one very long run.
 
 A row is a process, the driver or a worker, or the run's own: its greatest memory, files and threads in the tenth of the
-work that follows the first `settled` units, and the same in the last tenth. Flat means that their ratio is near 1.
+work that follows the first `settled` units, and the same in the last tenth, before the report is made. Flat means that
+their ratio is near 1. Workers that took each other's place are one row.
 Linux alone tells them, in `/proc`.
 """
 
@@ -117,23 +118,31 @@ def _seen(pid: int) -> dict[str, float]:
 
 
 def _rows(looks: list, case: Soak, seconds: float) -> list[Row]:
-    pids = list(dict.fromkeys(pid for _, found in looks for pid in found))
-    total, rows = max(done for done, _ in looks), []
-    for number_, pid in enumerate(pids):
-        seen = [(done, found[pid]) for done, found in looks if pid in found]
-        early = [of for done, of in seen if case.settled <= done <= case.settled + total / 10] or [seen[0][1]]
-        late = [of for done, of in seen if done >= 0.9 * total] or [seen[-1][1]]
-        role = "driver" if number_ == 0 and case.trials > 1 else "worker" if case.trials > 1 else "run"
-        row: Row = {"contender": role, "seconds": seconds, "times": [seconds], "repeats": 1, "units": total}
-        for name in MEASURES:
-            before, after = (max(of[name] for of in part) for part in (early, late))
-            row |= {f"{name}_before": before, f"{name}_after": after, f"{name}_ratio": after / before}
-        settled = [(done, of["cpu_seconds"]) for done, of in seen if done >= case.settled] or [(0, 0.0)]
-        (first, began), (last, ended) = settled[0], settled[-1]
-        row["ms_a_unit"] = 1e3 * (ended - began) / max(last - first, 1)
-        row |= {"ratio": row["rss_mb_ratio"], "ratio_interval": [row["rss_mb_ratio"]] * 2}
-        rows.append(row)
-    return rows
+    total = max(done for done, _ in looks)
+    during = [(done, found) for done, found in looks if done < total]  # then comes the report
+    if case.trials == 1:
+        return [_row("run", [(done, of) for done, found in during for of in found.values()], case, seconds)]
+    driver = next(iter(looks[0][1]))
+    workers = [(done, [of for pid, of in found.items() if pid != driver]) for done, found in during]
+    largest = [(done, {name: max(of[name] for of in each) for name in each[0]}) for done, each in workers if each]
+    alone = [(done, found[driver]) for done, found in during if driver in found]
+    return [_row("driver", alone, case, seconds), _row("larger worker", largest, case, seconds)]
+
+
+def _row(role: str, seen: list[tuple[int, dict]], case: Soak, seconds: float) -> Row:
+    total = max(done for done, _ in seen)
+    early = [of for done, of in seen if case.settled <= done <= case.settled + total / 10] or [seen[0][1]]
+    late = [of for done, of in seen if done >= 0.9 * total] or [seen[-1][1]]
+    row: Row = {"contender": role, "seconds": seconds, "times": [seconds], "repeats": 1, "units": total}
+    for name in MEASURES:
+        before, after = (max(of[name] for of in part) for part in (early, late))
+        row |= {f"{name}_before": before, f"{name}_after": after, f"{name}_ratio": after / before}
+    settled = [(done, of["cpu_seconds"]) for done, of in seen if done >= case.settled] or [(0, 0.0)]
+    (first, began), (last, ended) = settled[0], settled[-1]
+    # A worker may have taken another's place, with a clock of its own.
+    row["ms_a_unit"] = 1e3 * (ended - began) / max(last - first, 1) if role != "larger worker" else float("nan")
+    row |= {"ratio": row["rss_mb_ratio"], "ratio_interval": [row["rss_mb_ratio"]] * 2}
+    return row
 
 
 BENCH = Bench(

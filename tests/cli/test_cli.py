@@ -36,11 +36,15 @@ SMALL = [
 
 
 @pytest.mark.slow
-def test_what_is_not_used_is_not_imported():
+def test_what_is_not_used_is_not_imported(tmp_path):
     listing = "import sys; from rnngen.cli.main import main; main(['list']); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    fresh = os.environ | {"RNNGEN_CACHE": str(tmp_path)}  # the second time the list is read from there
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True, env=fresh)
     heavy = {"flax", "matplotlib", "optuna", "orbax", "pandas", "scipy", "sklearn"}
     assert not heavy & {name.partition(".")[0] for name in done.stderr.split()}
+    again = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True, env=fresh)
+    assert again.stdout == done.stdout
+    assert "jax" not in again.stderr.split()
 
 
 def test_train_then_again_then_another_config(tmp_path, capsys):
@@ -75,6 +79,8 @@ def test_train_then_again_then_another_config(tmp_path, capsys):
         ([ADDING, "--config.cell.kwargs.forget_bas=1.0"], "did you mean 'forget_bias'?"),
         ([ADDING, "--config.model.head_init.name=lecu"], "config.model.head_init.name: unknown initialiser 'lecu'"),
         ([f"--config={ROOT}/configs/addin.py"], "no such config file; did you mean"),
+        (["--config=addin"], "addin: no such config; did you mean 'adding'?"),
+        ([ADDING, "--log=wandbb"], "--log: unknown tracker 'wandbb'; did you mean 'wandb'?"),
         ([f"--config={ROOT}/tests/my_lab.py"], "has no get_config()"),
         ([], "--config=FILE is needed"),
         ([ADDING, "--wrkdir=x"], "train: unknown option '--wrkdir'; did you mean '--workdir'?"),
@@ -128,7 +134,7 @@ def test_a_read_only_folder():
         (["trian"], "no such command 'trian'; did you mean 'train'?"),
         (["report", "nowhere"], "nowhere holds neither a run (config.json) nor a sweep (sweep.json)"),
         (["report"], "report: the following arguments are required: DIR"),
-        (["list", "cells"], "list: unexpected argument 'cells'"),
+        (["list", "cels"], "list: argument PART: no such part 'cels'; did you mean 'cells'?"),
         (["status"], "status: the following arguments are required: DIR"),
         (["status", "nowhere"], "nowhere: holds no sweep"),
         (["train", ADDING], "--workdir=DIR is needed"),
@@ -242,6 +248,10 @@ def test_list_has_every_key_of_a_config_with_its_default_and_meaning(capsys):
     assert lines[lines.index("  train.steps=2000") + 1] == "      updates of the run, at most"
     assert "  optim.clip_norm=1.0" in lines
     assert "  model.engine.name='auto'" in lines
+    at = lines.index("  train.on_divergence='stop'")
+    assert lines[at + 2] == "      choices: stop, skip_update, restore"
+    assert main(["list", "config"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines[: lines.index("configs")]
 
 
 @pytest.mark.slow
@@ -290,7 +300,9 @@ def test_list_names_everything_with_its_arguments(capsys):
         "scan(remat=False",
         "local(workers=0, retries=2)",
         "slurm(workers=0, partition=''",
-        "trackers\n  tensorboard()",
+        "trackers\n  mlflow()",
+        "\n  tensorboard()",
+        "\n  wandb()",
     ):
         assert word in out
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,21 +13,24 @@ from rnngen.cli.parser import UsageError
 from rnngen.generation.analysis import STEPS
 
 OPTIONS = {
-    "train": ["--config", "--workdir", "--take_over", "--log", "--distributed"],
-    "sweep": ["--config", "--workdir", "--take_over", "--workers", "--retry_failed", "--detach"],
+    "train": ["--config", "--workdir", "--take_over", "--log", "--distributed", "--trust"],
+    "sweep": ["--config", "--workdir", "--take_over", "--workers", "--retry_failed", "--detach", "--dry_run"],
     "status": ["DIR"],
+    "best": ["DIR", "--metric", "--mode", "--all"],
     "sample": [
         *("RUN", "--prompt", "--prompt_file", "--length", "--temperature", "--top_k", "--top_p"),
         *("--batch", "--seed", "--trust", "--out"),
     ],
     "score": ["RUN", "--text", "--file", "--trust"],
     "inspect": ["RUN", "--text", "--file", "--steps", "--trust"],
-    "report": ["DIR"],
+    "report": ["DIR", "--all"],
     "export": ["DIR", "OUT"],
     "doctor": ["DIR"],
     "check-cell": ["NAME"],
     "check-task": ["NAME"],
-    "list": ["--long"],
+    "list": ["PART", "--long"],
+    "init": ["NAME", "FILE"],
+    "demo": ["--workdir", "--workers"],
 }
 
 
@@ -65,6 +69,8 @@ def test_the_help_of_all_has_a_line_for_each_command_and_the_exit_statuses(capsy
     lines = re.findall(r"^    ([a-z-]+) {2,}[A-Z][^\n]+$", out, re.MULTILINE)
     assert lines == list(COMMANDS)
     assert re.findall(r"^  (\d+) ", out, re.MULTILINE) == ["0", "1", "2", "75", "130"]
+    docs = re.search(r"^documentation:\n  (.+)$", out, re.MULTILINE)
+    assert Path(docs[1]).read_text().startswith("# rnngen\n")
     assert main(["help"]) == 0
     assert capsys.readouterr().out == out
     assert main([]) == 2

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import my_lab
 import pytest
 
 from rnngen.cli.main import main
+from rnngen.config import build, component, resolve
 from rnngen.storage.jsonl import read_json, read_rows
 
 ADDING = f"--config={Path(__file__).parents[2]}/configs/adding.py"
@@ -82,3 +84,15 @@ def test_bad_parts_are_one_line(tmp_path, capsys, option, message):
     assert message in said
     assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_function_is_named_by_its_module():
+    assert component(my_lab.leaky, hidden_dim=3) == component("my_lab:leaky", hidden_dim=3)
+    with pytest.raises(ValueError, match=r"a component must be a function at the top of its module, got .*<locals>"):
+        component(lambda: None)
+
+
+def test_no_more_examples_are_diagnosed_than_there_are():
+    small = {"task": component("latch", length=4, eval_size=10)}
+    assert build(resolve(small)).diagnose.examples == 10
+    assert build(resolve(small | {"diagnose": {"examples": 4}})).diagnose.examples == 4

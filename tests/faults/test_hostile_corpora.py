@@ -15,6 +15,7 @@ from mutate import Mutator, within
 from PIL import Image
 
 from rnngen.datasets import CODECS, mnist
+from rnngen.datasets.arrays import arrays
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.formats import archives
 from rnngen.datasets.formats.archives import extract
@@ -23,6 +24,7 @@ from rnngen.datasets.formats.midi import read_midi, write_midi
 from rnngen.datasets.formats.wav import read_wav, write_wav
 from rnngen.datasets.music import load_music
 from rnngen.datasets.names import load_names
+from rnngen.datasets.series import series
 from rnngen.datasets.speech import load_speech
 from rnngen.datasets.strokes import load_strokes
 from rnngen.datasets.text import load_text
@@ -134,6 +136,11 @@ def cases(folder):
     )  # fmt: skip
     midis, wavs = ({f"{n}{kind}": raw for n in "abc"} for kind, raw in ((".mid", midi), (".wav", wav)))
     csv = b"0.1,0.2,0.3\n-1,2,1e-3\n\n4,5,6\n"
+    own = npz(x=np.arange(72.0).reshape(3, 12, 2), y=np.arange(12) % 3, lengths=np.full(12, 2))
+    joined = npz(x=np.arange(48.0).reshape(24, 2), y=np.arange(12.0), offsets=np.arange(0, 25, 2))
+    long = b"id,at,a,y\n" + b"".join(b"%d,%d,%d.5,%d\n" % (n // 2, n % 2, n, n // 2 % 3) for n in range(24))
+    rows = b"day,a,b\n" + b"".join(b"2020-01-%02d,%d,0.5\n" % (n, n % 7) for n in range(1, 31))
+    labels, window = {"loss": "cross_entropy", "missing": "mask"}, {"window": 3, "horizon": 2}
     return {
         "midi": (midi, ".mid", read_midi),
         "midi prompt": (midi, ".mid", prompt("music")),
@@ -146,6 +153,13 @@ def cases(folder):
         "npz of music": (music, ".npz", lambda path: load_music(str(path))),
         "npz of letters": (letters, ".npz", lambda path: load_trajectories(str(path), 0.4)),
         "npz of speech": (speech, ".npz", lambda path: load_speech(str(path))),
+        "npz of arrays": (own, ".npz", lambda path: arrays(str(path))),
+        "npz of labels": (own, ".npz", lambda path: arrays(str(path), **labels)),
+        "npz of joined arrays": (joined, ".npz", lambda path: arrays(str(path), missing="mask")),
+        "npz of a series": (npz(values=np.eye(30)), ".npz", lambda path: series(str(path), **window)),
+        "table of arrays": (long, ".csv", lambda path: arrays(str(path), sequence="id", time="at", **labels)),
+        "table of a series": (rows, ".csv", lambda path: series(str(path), time="day", **window)),
+        "series prompt": (rows, ".csv", prompt("series", columns=("a", "b"))),
         "mat": (mat(folder), ".mat", lambda path: open_mat(path, ("X",))),
         "idx": (IMAGES, ".gz", load_mnist_of),
         "names": (WORDS.encode(), ".txt", lambda path: load_names(str(path))),

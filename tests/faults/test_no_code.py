@@ -105,7 +105,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("name", "kwargs"), NAMED)
-@pytest.mark.parametrize("part", ["cell", "task", "head_init", "codec"])
+@pytest.mark.parametrize("part", ["cell", "task", "head_init", "codec", "interface"])
 def test_a_folder_made_elsewhere_imports_nothing_that_it_names(tmp_path, capsys, name, kwargs, part):
     """Its records are read; whoever wants its model is told what that would import, and says so or does not."""
     from rnngen.cli.main import main
@@ -115,13 +115,13 @@ def test_a_folder_made_elsewhere_imports_nothing_that_it_names(tmp_path, capsys,
     named = {"name": name, "kwargs": {key: str(value).format(ran) for key, value in kwargs.items()}}
     folder = RunFolder(tmp_path / "run")
     folder.start(config)
-    if part == "codec":
-        folder.describe(named)
+    if part in ("codec", "interface"):
+        folder.describe(**{"codec": None} | {part: named})
     else:
         (config["model"] if part == "head_init" else config)[part] = named
         write_json(folder.path / "config.json", config)
     module = name.split(":")[0]
-    for command in ("sample", "score") if part == "codec" else ("inspect",):
+    for command in {"codec": ("sample", "score"), "interface": ()}.get(part, ("inspect",)):
         assert main([command, str(folder.path)]) == 2
         assert f"would import {module}: say --trust" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=f"would import {re.escape(module)}"):

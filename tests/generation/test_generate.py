@@ -12,9 +12,9 @@ from conftest import FOUR, assert_close, noise
 
 from rnngen.cells import CELLS
 from rnngen.datasets import CODECS, TASKS
-from rnngen.datasets.generative import nll_loss
 from rnngen.generation.generate import PIECE, generate, score, stream
 from rnngen.models.stack import build_model
+from rnngen.tasks.task import nll_loss
 
 # The end is not the first symbol, which every sequence begins after.
 KINDS = {

@@ -390,7 +390,7 @@ def test_folders_that_make_nothing(capsys, tmp_path, words):
         "empty": "empty: holds no run (config.json)",
         "sweep": f"sweep: holds a sweep: give one of its trials, such as {sweep / 'trials' / 'one'}",
         "adding": "adding: its task makes no sequences; rnngen.generation.analysis.load_subject gives its model",
-        "begun": "begun: has no checkpoint yet",
+        "begun": "begun: has saved no checkpoint yet: train it first",
     }.items():
         assert message in refused(capsys, tmp_path, "sample", tmp_path / name)
         assert message in refused(capsys, tmp_path, "score", tmp_path / name, "--text=a")

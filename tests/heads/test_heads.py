@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from conftest import noise
 
-from rnngen.heads import HEADS, bernoulli, categorical, gaussian, logistic_mixture, mixture_density
+from rnngen.heads import (
+    HEADS,
+    bernoulli,
+    categorical,
+    gaussian,
+    gaussian_mixture,
+    laplace,
+    logistic_mixture,
+    mixture_density,
+)
 
 
 def _levels(heads_levels, n):
@@ -27,6 +36,8 @@ MEMBERS = {
     "categorical": (categorical(5), 1e4, _levels(5, N)),
     "gaussian": (gaussian(3), 1e4, np.random.RandomState(0).choice([-1e4, 0, 1e4], (N, 3))),
     "gaussian, learned": (gaussian(3, learned=True), 1e4, np.random.RandomState(0).choice([-1e4, 0, 1e4], (N, 3))),
+    "gaussian_mixture": (gaussian_mixture(3, 2), 1e4, np.random.RandomState(0).choice([-1e4, 0, 1e4], (N, 3))),
+    "laplace": (laplace(3), 1e4, np.random.RandomState(0).choice([-1e4, 0, 1e4], (N, 3))),
     "logistic_mixture": (logistic_mixture(3), 1e3, _levels(256, N)),
     "mixture_density": (mixture_density(3), 1e3, _offsets(N)),
 }
@@ -68,6 +79,18 @@ def test_temperature_zero_does_not_draw(name):
     assert drawn.shape == greedy.shape
     assert (drawn != greedy).any()
     np.testing.assert_allclose(draw(head, 2, outputs, 1e-50), greedy, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(MEMBERS))
+def test_the_mean_is_that_of_what_is_drawn(name):
+    """Of classes and bits it is their frequencies."""
+    head = member(name)[0]
+    outputs = 0.3 * noise((head.num_params,), seed=4)
+    drawn = draw(head, 0, np.broadcast_to(outputs, (20000, head.num_params)), 1.0)
+    drawn = np.eye(head.num_params)[drawn] if name == "categorical" else drawn
+    mean, error = np.asarray(jax.jit(head.mean)(outputs)), drawn.std(axis=0) / 20000**0.5
+    assert mean.shape == drawn.shape[1:]
+    assert (np.abs(drawn.mean(axis=0) - mean) <= 4.5 * error + 1e-6).all()
 
 
 @pytest.mark.parametrize("name", sorted(MEMBERS))

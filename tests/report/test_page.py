@@ -10,6 +10,7 @@ import pytest
 from rnngen.plotting import style
 from rnngen.report import latex, page, summary, write
 from rnngen.report.columns import columns
+from rnngen.report.curves import curves
 from rnngen.report.effects import axis_effects
 from rnngen.runs import open_sweep
 from rnngen.runs.export import export
@@ -148,7 +149,7 @@ def test_words_from_records_are_never_read_as_markup(sweep):
     (sweep / "trials" / "lstm200" / "samples").mkdir()
     (sweep / "trials" / "lstm200" / "samples" / "a.txt").write_text(UNSAFE)
     html = html_of(sweep)
-    assert Tables(html).tags.count("script") == 1  # its own
+    assert Tables(html).tags.count("script") == 3  # its own
     assert UNSAFE not in html
     assert unescape(html).count(UNSAFE) > 12
 
@@ -253,3 +254,39 @@ def test_results_without_configs(sweep):
     found = open_sweep(sweep).outcomes
     assert list(found.index[:2]) == ["rnn200", "rnn201"]
     assert not [c for c in found if c.startswith("config.")]
+
+
+def test_the_curves_hold_what_the_records_say(sweep):
+    """Of each trial the steps and values of each metric, and the axes that tell it apart; what is not finite is not."""
+    run = RunFolder(sweep / "trials" / "rnn201")
+    run.append("metrics", {"step": 200, "split": "valid", "loss": np.inf})
+    run.append("metrics", {"step": 200, "split": "train", "loss": 0.123456})
+    found = curves(open_sweep(sweep))
+    assert found["axes"] == [["cell", ["rnn", "lstm"]], ["length", ["20", "40"]], ["seed", ["0", "1", "2"]]]
+    assert found["colours"] == ["#D55E00", "#0072B2"]
+    assert found["trials"][1] == ["rnn201", 0, 0, 1]
+    assert found["trials"][-1] == ["lstm402", 1, 1, 2]
+    valid, train = found["metrics"]
+    assert (valid["name"], train["name"]) == ("valid loss", "train loss")
+    assert valid["steps"] == [[0, 100], [0, 100, 200]]
+    assert valid["series"][:2] == [[0, [1.0, 0.1]], [1, [1.0, 0.2, None]]]
+    assert train["series"] == [None, [0, [0.1235]], *[None] * 10]
+    assert found["left_out"] == 0
+
+
+def test_curves_of_many_points_are_thinned_to_their_ends(sweep, monkeypatch):
+    monkeypatch.setattr("rnngen.report.curves.MOST_POINTS", 12 * 3)
+    monkeypatch.setattr("rnngen.report.curves.MOST_TRIALS", 11)
+    run = RunFolder(sweep / "trials" / "rnn200")
+    for step in range(101, 131):
+        run.append("metrics", {"step": step, "split": "valid", "loss": float(step)})
+    found = curves(open_sweep(sweep))
+    (valid,) = found["metrics"]
+    assert valid["steps"][0] == [0, 115, 130]
+    assert valid["series"][0] == [0, [1.0, 115.0, 130.0]]
+    assert (len(found["trials"]), found["left_out"]) == (11, 1)
+
+
+def test_records_without_metrics_have_no_curves(tmp_path):
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": [{"id": "x", "overrides": {"seed": 0}}]})
+    assert curves(open_sweep(tmp_path)) is None

@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+import sys
 from concurrent.futures import Future
 
 import pytest
+from my_lab import serve_in_need
 from sweeps import config as small_config
 
 from rnngen import report
@@ -17,7 +19,7 @@ from rnngen.runs.train import run
 from rnngen.storage.folder import RunFolder
 from rnngen.sweep import axis, chain, product
 from rnngen.sweep.driver import FixedTrials, run_trials
-from rnngen.sweep.executors.local import Local, Slot, share
+from rnngen.sweep.executors.local import Local, Slot, Worker, share
 from rnngen.sweep.job import Job
 from rnngen.sweep.packs import group
 from rnngen.sweep.plan import claim, pending, plan, status_of
@@ -57,8 +59,6 @@ def test_a_sweep_that_was_planned_before_an_argument_came_is_gone_on_with(tmp_pa
     del old["cell"]["kwargs"]["activation"]
     RunFolder(tmp_path / "trials" / "old0").start(old)
     assert run(known[0].config, tmp_path / "trials" / "old0")["status"] == "finished"
-    with pytest.raises(ConfigError, match="holds a different sweep"):
-        claim(tmp_path, base, plan(base, axis("seed", [0, 2])))
 
 
 def test_a_sweep_with_failures(tmp_path):
@@ -98,8 +98,6 @@ def test_another_config_in_the_folder_is_refused(tmp_path):
     other = small_config() | {"seed": 5}
     with pytest.raises(ConfigError, match="holds a different sweep: seed is 0 there, 5 here"):
         claim(tmp_path, other, plan(other, axis("cell.name", ["gru"])))
-    with pytest.raises(ConfigError, match="1 trials there, 2 here"):
-        claim(tmp_path, small_config(), plan(small_config(), axis("seed", [0, 1])))
     RunFolder(tmp_path / "single").start({})
     with pytest.raises(ConfigError, match="holds a single run"):
         claim(tmp_path / "single", small_config(), trials)
@@ -191,3 +189,14 @@ def test_a_full_disk_is_one_line_and_finished_trials_stay(tmp_path):
         assert {status_of(small / "sweep", trial) for trial in trials} == {"finished"}
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_a_worker_that_has_grown_is_replaced(tmp_path, monkeypatch):
+    trials = plan(small_config(), axis("seed", range(3)))
+    claim(tmp_path, small_config(), trials)
+    begun, start = [], Worker._start
+    monkeypatch.setattr(sys.modules[Worker.__module__], "_serve", serve_in_need)
+    monkeypatch.setattr(Worker, "_start", lambda worker: begun.append(start(worker)) or begun[-1])
+    run_trials(tmp_path, FixedTrials([[trial] for trial in trials]), Local([Slot([], 1)]), lambda *told: None)
+    assert [status_of(tmp_path, trial) for trial in trials] == ["finished"] * 3
+    assert [process.exitcode for process, _ in begun] == [0, 0, 0]

@@ -8,11 +8,21 @@ import numpy as np
 import pytest
 from conftest import assert_close, make_model, noise
 
-from rnngen.datasets.generative import bits, nll_loss
-from rnngen.heads import HEADS, bernoulli, categorical, gaussian, logistic_mixture, mixture_density
+from rnngen.datasets import INTERFACES
+from rnngen.datasets.generative import bits
+from rnngen.heads import (
+    HEADS,
+    bernoulli,
+    categorical,
+    gaussian,
+    gaussian_mixture,
+    laplace,
+    logistic_mixture,
+    mixture_density,
+)
 from rnngen.models.vrnn import vrnn
 from rnngen.tasks import adding, copy_memory, latch, temporal_order
-from rnngen.tasks.task import classification_loss, mean_loss
+from rnngen.tasks.task import classification_loss, mean_loss, nll_loss
 from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch, InputSpec
 
@@ -27,6 +37,8 @@ LOSSES = {
     "categorical": (categorical(5), RANDOM.randint(0, 5, (T, B))),
     "gaussian": (gaussian(2), RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
     "gaussian, learned": (gaussian(2, learned=True), RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
+    "gaussian_mixture": (gaussian_mixture(2, 2), RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
+    "laplace": (laplace(2), RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
     "logistic_mixture": (logistic_mixture(2, 16), RANDOM.randint(0, 16, (T, B))),
     "mixture_density": (mixture_density(2), RANDOM.randint(0, 2, (T, B, 3)).astype(np.float32)),
 }
@@ -36,6 +48,8 @@ LOSSES |= {
     "adding": (adding(T).objective.loss, 1, RANDOM.normal(size=(T, B, 1)).astype(np.float32)),
     "copy_memory": (copy_memory(T).objective.loss, 9, RANDOM.randint(0, 9, (T, B))),
     "latch": (latch(T).objective.loss, 2, RANDOM.randint(0, 2, (T, B))),
+    "mse": (INTERFACES["supervised"](1, 2, "mse").loss, 2, RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
+    "series": (INTERFACES["series"](("a", "b")).loss, 5, RANDOM.normal(size=(T, B, 2)).astype(np.float32)),
     "temporal_order": (temporal_order(10, variant="hochreiter").objective.loss, 4, RANDOM.randint(0, 4, (T, B))),
 }
 

@@ -1,4 +1,4 @@
-"""The page of the kit: its code as pasted, run by someone with an empty folder."""
+"""The page on adding a cell: its code as pasted, run by someone with an empty folder."""
 
 import inspect
 import re
@@ -22,8 +22,7 @@ BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 def pasted(tmp_path_factory):
     """A folder with the page's files in it, and its commands."""
     folder, commands = tmp_path_factory.mktemp("kit"), []
-    (folder / "configs").symlink_to(ROOT / "configs")
-    for language, code in BLOCK.findall((ROOT / "rnngen" / "cells" / "README.md").read_text()):
+    for language, code in BLOCK.findall((ROOT / "docs" / "how_to" / "add_a_cell.md").read_text()):
         if language == "python":
             (folder / re.match(r"# (\w+\.py)\n", code)[1]).write_text(code)
         else:

@@ -330,3 +330,10 @@ def test_a_goal_met_on_the_way_ends_the_run_where_it_was_met(tmp_path):
     assert again["step"] == 4
     assert [row for row in folder.rows("metrics") if row["split"] == "train"] == rows
     assert fitted(tmp_path / "cap", make_experiment(steps=4, stop_metric="loss", stop_at=0.0))[1]["reached_at"] is None
+
+
+@pytest.mark.parametrize(("metric", "reached"), [("loss", 0.5), ("rmse", 0.5), ("bits", 0.5), ("accuracy", 1.5)])
+def test_a_goal_is_reached_from_above_by_an_error_and_from_below_by_any_other(metric, reached):
+    config = TrainConfig(10, stop_metric=metric, stop_at=1.0)
+    assert config.stops({metric: reached})
+    assert not config.stops({metric: 2.0 - reached})

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,11 +14,12 @@ from rnngen.registry import nearest, one_line
 
 # Errors of a damaged file, beside those of a format's own reader.
 _OF_PYTHON = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, MemoryError, OverflowError)
-_BROKEN = (*_OF_PYTHON, zipfile.BadZipFile, zlib.error)
+_OF_HEADERS = (SyntaxError, tokenize.TokenError)  # which NumPy reads as Python's literals
+_BROKEN = (*_OF_PYTHON, *_OF_HEADERS, zipfile.BadZipFile, zlib.error)
 
 
-def open_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read the named arrays of an npz file.
+def open_npz(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read the named arrays of an npz file, and those of `optional` that it holds.
 
     Raises ValueError where it is not an npz file, lacks an array, or holds one of Python objects: those are pickles,
     which can run any code, and are never loaded.
@@ -31,7 +33,20 @@ def open_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             raise ValueError(f"{path} is a damaged npz file: {one_line(str(error), 200)}") from error
         if not isinstance(arrays, np.lib.npyio.NpzFile):
             raise ValueError(f"{path} is not an npz file")
-        return {name: _array(path, arrays, name) for name in names}
+        there = tuple(name for name in optional if name in arrays.files)
+        return {name: _array(path, arrays, name) for name in (*names, *there)}
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """Read an npy file; raises ValueError as `open_npz` does."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except _BROKEN as error:
+        why = one_line(str(error), 200)
+        raise ValueError(f"{path} cannot be read: {why}; pickled objects are never loaded") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} is not an npy file")
+    return array
 
 
 def _array(path: Path, arrays, name: str) -> np.ndarray:

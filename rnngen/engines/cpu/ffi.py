@@ -68,9 +68,10 @@ def backward(layer: Layer, given: LayerInputs, hs: Array, kept: Array, gradients
     (start, *kernels), to_weights = jax.vjp(layer.weights, given.params)
     (h, c, *probes), fresh = around[:4], around[6:]
     wanted = [*kernels, start, h, c, given.xs if with_xs else nothing(), *probes, *fresh]
-    arrays = (given.xs, start, *kernels, *around, hs, kept, dhs, *loops.parts(dcarry))
+    factors, keep_norm = _credit(layer, given.carry)
+    arrays = (given.xs, start, *kernels, *around, hs, kept, dhs, *loops.parts(dcarry), factors)
     shapes = [x.shape for x in wanted]
-    found = _call(layer, "backward", given.xs.shape[1], shapes, *arrays)
+    found = _call(layer, "backward", given.xs.shape[1], shapes, *arrays, keep_norm=int(keep_norm))
     dkernel, drecurrent, dstart, dh, dc, dxs, dprobe_h, dprobe_c, dfresh_h, dfresh_c = found
     (dparams,) = to_weights((dstart, dkernel, drecurrent))
     if given.resets is not None:
@@ -94,10 +95,22 @@ def _around(layer: Layer, given: LayerInputs) -> list[Array]:
     return [*carries[0], *carries[1], *flags, *carries[2]]
 
 
-def _call(layer: Layer, name: str, rows: int, shapes: list[tuple[int, ...]], *given: Array) -> Sequence[Array]:
+def _credit(layer: Layer, carry: Carry) -> tuple[Array, bool]:
+    """Return the factors of the gradient in the carry that enters, h and the others, and if its norm is kept."""
+    credit = layer.cell.credit
+    if credit is None:
+        return nothing(), False
+    factors = credit.factors(carry)
+    hidden = factors.pop(layer.loops.hidden)
+    return jnp.array([hidden, *factors], jnp.float32), credit.keep_norm
+
+
+def _call(
+    layer: Layer, name: str, rows: int, shapes: list[tuple[int, ...]], *given: Array, **attributes: int
+) -> Sequence[Array]:
     outs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     run = jax.ffi.ffi_call(build.target(layer.loops.library, name), outs, vmap_method="sequential")
-    return run(*given, shares=count_shares(rows), threads=layer.threads or count_threads())
+    return run(*given, shares=count_shares(rows), threads=layer.threads or count_threads(), **attributes)
 
 
 def count_shares(rows: int) -> int:

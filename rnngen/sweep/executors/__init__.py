@@ -28,7 +28,14 @@ class Executor(Protocol):
     accelerated: bool
 
     def submit(self, jobs: Sequence[Job]) -> list[Future]:
-        """Submit jobs; the future of each ends when its trials have results, or raises WorkerDied."""
+        """Submit jobs; the future of each ends when its trials have results, or raises WorkerDied.
+
+        Args:
+          jobs: to be run.
+
+        Returns:
+          A future a job.
+        """
 
     def shutdown(self) -> None:
         """End jobs that are not lasting at once; trials without a result stay unfinished. May be called twice."""

@@ -7,11 +7,13 @@ once; when it dies, only its current job is lost, and the next job gets a new pr
 import contextlib
 import functools
 import multiprocessing
+import resource
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,9 @@ from rnngen.cells import Cell
 from rnngen.engines.fused import ready
 from rnngen.storage import preemption
 from rnngen.sweep.job import FatalJobError, Job, WorkerDied, perform_logged
+
+# A process is replaced when its memory is so many times that after its first jobs.
+GROWN, SETTLING = 1.08, 50
 
 
 class Slot(NamedTuple):
@@ -35,8 +40,12 @@ def local(folder: Path, workers: int = 0, retries: int = 2) -> "Local":
     """Run jobs in spawned processes on this machine.
 
     Args:
+      folder: of the sweep.
       workers: number of processes; 0: one per GPU, or one per core without GPUs.
       retries: how often a trial whose process died is resumed.
+
+    Returns:
+      The executor.
 
     Raises:
       ValueError: a number is below 0.
@@ -172,11 +181,14 @@ class Worker:
         self._fresh = False
         try:
             pipe.send(job)
-            trouble = pipe.recv()
+            trouble, ending = pipe.recv()
         except (EOFError, OSError):
             process.join()
             self._process = None
             raise WorkerDied(f"its process died: {_cause(process.exitcode)}") from None
+        if ending:
+            process.join()
+            self._process = None
         if trouble is not None:
             raise FatalJobError(trouble)
 
@@ -193,7 +205,9 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._slot), daemon=True)
-        with contextlib.closing(theirs), _without_main():  # closed here, so that the process's death closes the pipe
+        resource_tracker.ensure_running()  # else `start` would do it first, and let interrupts through again
+        # Closed here, so that the process's death closes the pipe.
+        with contextlib.closing(theirs), _without_main(), _without_interrupts():
             process.start()
         return process, ours
 
@@ -202,6 +216,16 @@ def _cause(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return f"killed by {signal.Signals(-exitcode).name}"
     return f"exit status {exitcode}"
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block SIGINT in what this thread starts: a terminal sends it to every process, and the driver handles it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _STARTING = threading.Lock()
@@ -221,7 +245,11 @@ def _without_main() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, slot: Slot) -> None:
-    """Run the worker's end: receive jobs, and answer each with None, or with the reason why no job can be done."""
+    """Run the worker's end: receive jobs, and answer each with (why no job can be done or None, if the process ends).
+
+    A process that has grown ends, and the next job gets a new one. TensorStore, through which Orbax saves, loses some
+    ten kilobytes at each save, which ten thousand small trials would feel.
+    """
 
     def talk(say: Callable[[], Any]) -> Any:
         try:
@@ -229,15 +257,19 @@ def _serve(pipe: Connection, slot: Slot) -> None:
         except (EOFError, OSError):
             sys.exit()  # the driver is gone
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles it, and what this process starts ignores it too
     driver = multiprocessing.parent_process()
     assert driver is not None  # this one was spawned
     preemption.watch(driver.sentinel, "its driver is gone")
     runtime.prepare_worker(slot.cores, slot.devices, slot.gpu)
     talk(lambda: pipe.send(None))  # it has started
-    while True:
+    settled, jobs, ending = 0, 0, False
+    while not ending:
         trouble = _perform(talk(pipe.recv))
-        talk(functools.partial(pipe.send, trouble))
+        jobs, size = jobs + 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        settled = size if jobs <= SETTLING else settled
+        ending = size > GROWN * settled
+        talk(functools.partial(pipe.send, (trouble, ending)))
 
 
 def _perform(job: Job) -> str | None:

@@ -31,12 +31,16 @@ def ray(
     """Run jobs as tasks of Ray.
 
     Args:
+      folder: of the sweep.
       workers: tasks at once; 0: as many as fit.
       address: "" to start Ray here with all cores and GPUs, or "auto" or "host:port" of a running cluster.
       cpus: of each worker.
       gpus: of each worker; fractions share a GPU.
       retries: how often a job whose worker or machine died is started again.
       dashboard: serve Ray's dashboard, where Ray is started here.
+
+    Returns:
+      The executor.
 
     Raises:
       ValueError: ray is not installed, no cluster answers, or this machine has less than a worker needs.

@@ -29,6 +29,7 @@ def slurm(
     """Run jobs in SLURM; jobs that are submitted together are one job array.
 
     Args:
+      folder: of the sweep.
       workers: jobs of an array at once; 0: no limit.
       partition: "" for the user's default.
       account: "" for the user's default.
@@ -39,6 +40,9 @@ def slurm(
       setup: lines of shell to run before Python.
       requeues: how often a job that meets its time limit is requeued, to go on from its last checkpoint.
       cluster: "slurm", or for trying out "local" (processes here, all at once) or "debug" (this process, one by one).
+
+    Returns:
+      The executor.
 
     Raises:
       ValueError: submitit is not installed, or there is no SLURM.

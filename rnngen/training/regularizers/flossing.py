@@ -23,6 +23,9 @@ def flossing(weight: float = 1.0, exponents: int = 0, steps: int = 0, before: in
       before: updates at the start that follow the penalty alone.
       until: the update at which the penalty ends; 0: never.
 
+    Returns:
+      The regulariser.
+
     Raises:
       ValueError: a number below 0, or an `until` before `before`.
     """

@@ -32,6 +32,9 @@ def omega(weight: float = 2.0, bound: float = 1e-20) -> Regularizer:
       weight: factor of the penalty.
       bound: the smallest |dE/dx_{k+1}|^2 at which a step counts.
 
+    Returns:
+      The regulariser.
+
     Raises:
       ValueError: a weight below 0, or a bound not above 0; when used, a cell without `recurrent_kernel`.
     """

@@ -26,14 +26,26 @@ class Regularizer(NamedTuple):
     one_device: bool = False
 
     def check(self, model: Model, task: Task) -> None:
-        """Raise ValueError where the penalty does not fit the model; only shapes are computed."""
+        """Check that the penalty fits the model; only shapes are computed.
+
+        Args:
+          model: to be trained.
+          task: it is trained on.
+
+        Raises:
+          ValueError: it does not.
+        """
         if self.penalty is not None:
-            penalty, params = self.penalty, jax.eval_shape(model.init, jax.random.key(0))
-            jax.eval_shape(lambda p, batch: penalty(model, task, p, batch), params, task.example("train"))
+            penalty = self.penalty
+            jax.eval_shape(lambda p, batch: penalty(model, task, p, batch), model.param_shapes, task.example("train"))
 
 
 def none() -> Regularizer:
-    """Return the regulariser without a penalty."""
+    """Make the regulariser without a penalty.
+
+    Returns:
+      The regulariser.
+    """
     return Regularizer(None)
 
 

@@ -1,6 +1,8 @@
 // The gradients of a layer, the steps gone through from the last to the first.
 #pragma once
 
+#include <cmath>
+
 #include "forward.h"
 
 namespace rnngen {
@@ -15,6 +17,8 @@ struct Backward {
   Probes probes;
   Flags flags;
   float *dh0, *dc0, *dxs, *dus, *dprobes_h, *dprobes_c, *dfresh_h, *dfresh_c;  // null where not wanted
+  const float* factors;  // of the gradient in the carry that enters, `[1 + CARRIES]`; null: 1
+  bool keep_norm;        // that gradient gets the norm of those in the carry that leaves and in the output, row by row
 };
 
 constexpr long CHUNK = 256;  // rows times steps whose products are taken at once
@@ -115,6 +119,50 @@ void copy_out(const Sizes& s, const Chunk& chunk, long at, long n, float* to) {
   });
 }
 
+// The norm of n rows together, `count` numbers each.
+inline float norm(const float* const* rows, long n, long count) {
+  Vec sums{};
+  float squares = 0;
+  for (long r = 0; r < n; r++) {
+    long i = 0;
+    for (; i + L <= count; i += L) sums += load(rows[r] + i) * load(rows[r] + i);
+    for (; i < count; i++) squares += rows[r][i] * rows[r][i];
+  }
+  float each[L];
+  store(each, sums);
+  for (float x : each) squares += x;
+  if (squares > 1e-30f && squares < 1e30f) return std::sqrt(squares);
+  double exact = 0;  // where squares leave the range of floats
+  for (long r = 0; r < n; r++)
+    for (long i = 0; i < count; i++) exact += static_cast<double>(rows[r][i]) * rows[r][i];
+  return std::sqrt(exact);
+}
+
+// Row r of the gradients in the carry: its leaves.
+template <long C>
+struct Leaves {
+  float* rows[C + 2];  // one more for the gradient in the output
+
+  Leaves(const Sizes& s, long r, Floats& dh, Floats& dc) {
+    rows[0] = &dh[r * s.padded];
+    for (long j = 0; j < C; j++) rows[1 + j] = &dc[(r * C + j) * s.padded];
+  }
+  void scale(const Sizes& s, long leaf, float factor) {
+    for (long i = 0; i < s.padded; i += L) store(rows[leaf] + i, load(rows[leaf] + i) * factor);
+  }
+};
+
+// The gradient of row r in the carry that enters, as the cell's credit has it; `received`: the norm to be kept.
+template <long C>
+void credit(const Sizes& s, const Backward& io, long r, float received, Floats& dh, Floats& dc) {
+  Leaves<C> leaves(s, r, dh, dc);
+  for (long leaf = 0; leaf <= C; leaf++)
+    if (io.factors[leaf] != 1) leaves.scale(s, leaf, io.factors[leaf]);
+  if (!io.keep_norm) return;
+  const float now = norm(leaves.rows, 1 + C, s.h);
+  for (long leaf = 0; leaf <= C; leaf++) leaves.scale(s, leaf, now > 0 ? received / now : 0);
+}
+
 // Rows [first, first + n) of the batch back through all steps. back, input_back: the transposed kernels; begin: what the
 // sums start from, block after block.
 template <class Cell>
@@ -124,6 +172,7 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
   const long p = s.padded, wide = p * Cell::KEPT, steps = std::max(1L, std::min(s.t, CHUNK / n));
   Floats dh(n * p), dc(C * n * p), rooms[3] = {dh, dh, dh}, c0(dc), probe_c(io.probes.c ? C * n * p : 0);
   Chunk chunk{Floats(steps * n * p * Cell::SLOTS), steps * n};
+  Floats norms(io.keep_norm ? n : 0);
   Floats dx(io.dxs ? chunk.most * whole(s.d) : 0);
   out.recurrent.resize(s.h * p * Cell::UN), out.kernel.resize(s.d * p * Cell::XN), out.start.resize(p * Cell::SLOTS);
   copy_rows(dh.data(), p, io.dh_last + first * s.h, s.h, s.h, n);
@@ -143,6 +192,11 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
       const auto before = [&](long r) { return entering(io.flags, io.h0, io.hs, s, t, first + r); };
       const float* h_old = Cell::READS_OLD ? whole_rows(before, io.flags.resets, s, n, rooms[2], more) : dy;
       if (C && io.probes.c) copy_rows(probe_c.data(), p, row(io.probes.c, s, t, first, C), s.h, s.h, n * C);
+      for (long r = 0; io.keep_norm && r < n; r++) {
+        Leaves<C> leaves(s, r, dh, dc);
+        leaves.rows[1 + C] = const_cast<float*>(io.dys) + (place + r) * s.h;
+        norms[r] = norm(leaves.rows, 2 + C, s.h);
+      }
       blocks<Cell>(s, [&](long unit, long vectors) {
         float* const dz = &chunk.dz[chunk.most * unit * Cell::SLOTS] + at * Cell::SLOTS * vectors * L;
         for (long r = 0; r < n; r++)
@@ -167,6 +221,8 @@ void backward_share(const Sizes& s, const Floats& back, const Floats& input_back
           }
       });
       add_through<Cell, Cell::UF, Cell::UN>(s, chunk, at, n, back, s.h, dh.data());
+      for (long r = 0; io.factors && r < n; r++)
+        if (!idle(io.flags, s, t, first + r)) credit<C>(s, io, r, io.keep_norm ? norms[r] : 0, dh, dc);
       if (io.dprobes_h) copy_rows(io.dprobes_h + place * s.h, s.h, dh.data(), p, s.h, n);
       if (io.dprobes_c) copy_rows(io.dprobes_c + place * C * s.h, s.h, dc.data(), p, s.h, n * C);
       if (io.dus) copy_out<Cell>(s, chunk, at, n, io.dus + place * Cell::X_GATES * s.h);

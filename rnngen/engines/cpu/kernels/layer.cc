@@ -50,7 +50,7 @@ bool run_backward(const Call& call) {
                     call.given(16), {call.given(6), call.given(7)},
                     {call.given(8), call.given(9), call.given(10), call.given(11)},
                     call.wanted(3), call.wanted(4), dxs, dus, call.wanted(6), call.wanted(7), call.wanted(8),
-                    call.wanted(9)};
+                    call.wanted(9), call.given(17), call.attribute("keep_norm") != 0};
   const Floats back = transposed(s, RECURRENT<Cell>, call.given(3), s.h), begin = starts<Cell>(s, call.given(1));
   const Floats input = dxs ? transposed(s, INPUT<Cell>, call.given(2), s.d) : Floats();
   std::vector<Gradients> parts(shares);
@@ -69,6 +69,6 @@ bool run_backward(const Call& call) {
 // a kernel, xs is its product.
 extern "C" XLA_FFI_Error* forward(XLA_FFI_CallFrame* frame) { return answer(frame, run_forward); }
 
-// The same arguments, hs, residuals, dys, dh and dc of the last step -> gradients in kernel, recurrent kernel, start, h0,
-// c0, xs, probes, h and c after a reset; an empty one is not wanted.
+// The same arguments, hs, residuals, dys, dh and dc of the last step, factors of a credit -> gradients in kernel,
+// recurrent kernel, start, h0, c0, xs, probes, h and c after a reset; an empty one is not wanted.
 extern "C" XLA_FFI_Error* backward(XLA_FFI_CallFrame* frame) { return answer(frame, run_backward); }

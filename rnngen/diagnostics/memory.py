@@ -1,0 +1,308 @@
+"""Memory: how well the input k steps ago can be read from the carry (Jaeger 2001, for the whole carry of any cell).
+
+A linear readout predicts the input at step t - k from the carry that leaves step t, by ridge regression. Inputs and
+carries are seen as differences from their means at the same step, so that a carry that only tells the time reads
+nothing. The score is R^2 on examples that the readout was not fitted to.
+
+Two biases are known. In a sample of N, n features that know nothing still fit n / N of a target's variance, and summed
+over lags this exceeds any capacity: here the score is of held-out examples, and counts only above a noise floor, the
+best of the same regression on the inputs of other examples. And the memory of a linear network, computed from powers of
+its matrices, suffers from their conditioning (Ballarin et al. 2023, arXiv 2305.01457): here nothing is inverted but a
+covariance with a penalty, and a direction below rounding is lost from the score, never added to it.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnngen.cells import Cell
+from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
+from rnngen.diagnostics.lags import check_examples, check_given, log_lags
+from rnngen.diagnostics.vector_steps import VectorSteps
+from rnngen.models import stepwise
+from rnngen.plotting.figure import Look, figure
+from rnngen.plotting.records import before_and_after, diagnosed
+from rnngen.types import Array, Params, check_positive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Of the mean variance of a direction of the carry.
+PENALTIES = np.array([1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], np.float32)
+SHUFFLES = 19  # the best of these is beaten by chance once in twenty times
+_WIDE = 64
+
+
+class Memory(NamedTuple):
+    """Scores of a readout of the input k steps ago, by lag.
+
+    Attributes:
+      lags: `[k]`.
+      r2: `[k]`, the share of the input's variance, over all its features, that is read; 0 where nothing is.
+      floor: `[k]`, the same of the inputs of other examples, the best of `SHUFFLES` tries.
+      features: `[k, d]`, as r2, of each feature alone; 0 unless above its own floor.
+      varies: `[d]`, True for the features that differ between examples.
+      accuracy, chance: `[k]`, of the most probable token, from the carry and from its frequency; None for floats.
+      count: `[k]`, the number of inputs that were read.
+    """
+
+    lags: Array
+    r2: Array
+    floor: Array
+    features: Array
+    varies: Array
+    accuracy: Array | None
+    chance: Array | None
+    count: Array
+
+
+def memory_diagnosis(lags: tuple[int, ...] | None = None, folds: int = 5) -> Diagnosis:
+    """How well the input k steps ago is read from the carry, and, where the task knows it, the input that it needs.
+
+    Args:
+      lags: steps back; default: a logarithmic grid over the sequence.
+      folds: parts of the examples, each of which is left out of a fit once.
+
+    Returns:
+      The diagnosis.
+    """
+    check_positive(folds=folds)
+
+    def measure(model, params, batch, task):
+        cell, tokens = stepwise(model).cell, model.input_spec.dim if model.input_spec.tokens else 0
+        options = {"lags": lags, "tokens": tokens, "folds": folds, **flags(batch)}
+        found = {"all": memory(cell, params, batch.inputs, **options)}
+        if task.needs is not None:
+            sources, reads = task.needs(batch)
+            needed = memory(cell, params, batch.inputs, steps=sources, **options)
+            found |= {"needed": needed, "needed_lags": jnp.max(reads - sources, axis=0)}
+        return found
+
+    def record(found):
+        needed = {}
+        if "needed" in found:
+            lag, low, high = (float(np.quantile(found["needed_lags"], q)) for q in (0.5, 0.0, 1.0))
+            needed = {"needed": _curves(found["needed"]) | {"lag": lag, "low": low, "high": high}}
+        return _curves(found["all"]) | {"capacity": capacity(found["all"])} | needed
+
+    return Diagnosis(measure, record, lambda size, length: check_given(lags, length), least_examples=2)
+
+
+def memory(
+    cell: Cell,
+    params: Params,
+    xs: Array,
+    *,
+    lags: tuple[int, ...] | None = None,
+    steps: Array | None = None,
+    tokens: int = 0,
+    folds: int = 5,
+    mask: Array | None = None,
+    resets: Array | None = None,
+) -> Memory:
+    """Measure how well the input k steps ago can be read from the carry, by linear readouts fitted to other examples.
+
+    All examples and steps at a lag share one readout. Its penalty is the best of `PENALTIES` on held-out examples; the
+    noise floor makes the same choice. Costs the cube of the carry's size for each lag and fold.
+
+    Args:
+      cell, params, mask, resets: as in `unroll`.
+      xs: inputs `[t, b, d]`, or tokens `[t, b]`.
+      lags: steps back; default: a logarithmic grid from 0, the input of the carry's own step, to t - 1.
+      steps: `[e, b]`, the steps whose inputs are read; default: every step.
+      tokens: the number of tokens, whose one-hot codes are read; 0 for floats.
+      folds: parts of the examples, each of which is left out of a fit once.
+
+    Returns:
+      The scores.
+
+    Raises:
+      ValueError: one example alone, or lags beyond the sequence.
+    """
+    length, examples = xs.shape[:2]
+    check_examples("memory", examples)
+    lags = log_lags(length, lags)
+    there = jnp.ones((length, examples), bool) if mask is None else mask
+    along = VectorSteps(cell, params, xs, mask=there, resets=resets)
+    carries = along.vector(along.leaving())
+    carries = carries - carries.mean(axis=(0, 1))  # far from zero, squares would lose their digits
+    inputs = jax.nn.one_hot(xs, tokens, dtype=carries.dtype) if tokens else xs.astype(carries.dtype)
+    steps = jnp.broadcast_to(jnp.arange(length)[:, None], there.shape) if steps is None else steps
+    begun = jnp.zeros_like(steps) if resets is None else jnp.cumsum(resets, axis=0, dtype=jnp.int32)
+    left_out = jnp.arange(examples) % folds == jnp.arange(min(folds, examples))[:, None]
+    targets = _at(inputs, steps)
+
+    def of_lag(lag):
+        read = steps + lag
+        # What was before a reset cannot be in the carry.
+        same = True if resets is None else _at(begun, steps) == _at(begun, read)
+        weights = (read < length) & _at(there, steps) & _at(there, read) & same
+        return _scores(_at(carries, read), targets, weights.astype(carries.dtype), left_out, bool(tokens))
+
+    found = Memory(jnp.asarray(lags), *jax.lax.map(of_lag, jnp.asarray(lags)))
+    return found._replace(varies=jnp.any(jnp.std(targets, axis=1) > 1e-6, axis=0))
+
+
+def capacity(found: Memory) -> float:
+    """Sum the scores over lags and features, each counted where it is above its floor: at most the carry's size.
+
+    Lags between those measured are interpolated. The one-hot code of v tokens counts as its v - 1 free numbers.
+    """
+    every = np.arange(found.lags[0], found.lags[-1] + 1)
+    by_lag = np.sum(np.asarray(found.features, float), axis=1)
+    if found.accuracy is not None:
+        varying = max(int(np.sum(found.varies)), 1)
+        by_lag = by_lag * (varying - 1) / varying
+    return float(np.interp(every, found.lags, by_lag).sum())
+
+
+def _at(values: Array, steps: Array) -> Array:
+    """Take values `[t, b, ...]` at steps `[e, b]` -> `[e, b, ...]`; beyond the end the last."""
+    return values[jnp.clip(steps, 0, len(values) - 1), jnp.arange(values.shape[1])]
+
+
+def _scores(carries: Array, targets: Array, weights: Array, left_out: Array, tokens: bool) -> tuple:
+    """Score readouts at one lag: the fields of `Memory` after `lags`.
+
+    Args:
+      carries: `[e, b, n]`.
+      targets: `[e, b, d]`.
+      weights: `[e, b]`, 1 where there is a pair.
+      left_out: bool `[folds, b]`.
+      tokens: targets are one-hot.
+    """
+    shifts = jnp.arange(1, min(SHUFFLES, targets.shape[1] - 1) + 1)
+
+    def of_fold(out):
+        fit, test = jnp.where(out, 0, weights), jnp.where(out, weights, 0)
+        means = _means(carries, fit)
+        # A step at which no other example has a pair has no mean to be compared with.
+        test = jnp.where(fit.sum(axis=1, keepdims=True) > 0, test, 0)
+        features = carries - means
+        scale = jnp.sqrt(jnp.sum(fit[..., None] * features**2, axis=(0, 1)) / jnp.maximum(fit.sum(), 1))
+        readout = _Readout(features / jnp.where(scale > 0, scale, 1), fit, test)
+        others = lambda shift: readout.expected(jnp.roll(targets, shift, axis=1))  # noqa: E731
+        # Together where a target is narrow, since each goes through all features.
+        shuffled = jax.lax.map(others, shifts, batch_size=min(len(shifts), max(1, _WIDE // targets.shape[2])))
+        return _Tried(*readout.tried(targets, tokens), *shuffled, test.sum())
+
+    with jax.default_matmul_precision("highest"):
+        tried = jax.tree.map(lambda x: x.sum(axis=0), jax.lax.map(of_fold, left_out))
+    each = _share(tried.errors.min(axis=0), tried.total)
+    pooled = _share(tried.errors.sum(axis=1), tried.total.sum())
+    noise = _share(tried.shuffled.min(axis=1), tried.shuffled_total).max(axis=0)
+    floor = _share(tried.shuffled.sum(axis=2), tried.shuffled_total.sum(axis=1)[:, None]).max()
+    n = jnp.maximum(tried.count, 1)
+    accuracy, chance = (tried.right[jnp.argmax(pooled)] / n, tried.common / n) if tokens else (None, None)
+    above = jnp.where(each > noise, each, 0)
+    return pooled.max(), floor, above, jnp.zeros(above.shape, bool), accuracy, chance, tried.count
+
+
+class _Tried(NamedTuple):
+    """Sums over the examples left out; d features, s shuffles.
+
+    Attributes:
+      errors, total: `[penalties, d]`, squared, and `[d]`, these of the mean.
+      right, common: `[penalties]`, tokens that are the most probable, and [] these of the mean; 0 for floats.
+      shuffled, shuffled_total: `[s, penalties, d]` and `[s, d]`, the errors on inputs of other examples.
+      count: [], pairs.
+    """
+
+    errors: Array
+    total: Array
+    right: Array
+    common: Array
+    shuffled: Array
+    shuffled_total: Array
+    count: Array
+
+
+def _means(values: Array, weights: Array) -> Array:
+    """Return the means over examples with weight: `[e, b, n]` -> `[e, 1, n]`."""
+    total = jnp.einsum("eb,ebn->en", weights, values) / jnp.maximum(weights.sum(axis=1), 1)[:, None]
+    return total[:, None]
+
+
+def _share(errors: Array, total: Array) -> Array:
+    """Return R^2, 0 where an error exceeds the variance or there is none."""
+    return jnp.where(total > 0, jnp.maximum(1 - errors / jnp.where(total > 0, total, 1), 0), 0)
+
+
+class _Readout:
+    """Ridge regressions on the same features, fitted to some examples and tried on others."""
+
+    def __init__(self, features: Array, fit: Array, test: Array):
+        self.features, self.fit, self.test = features, fit, test
+        variances, self.directions = jnp.linalg.eigh(jnp.einsum("eb,ebn,ebm->nm", fit, features, features))
+        penalties = jnp.asarray(PENALTIES, features.dtype)[:, None] * jnp.maximum(jnp.mean(variances), 1e-30)
+        self.inverse = 1 / (jnp.maximum(variances, 0) + penalties)  # [penalties, n]
+        covariance = jnp.einsum("eb,ebn,ebm->nm", test, features, features)
+        self.covariance = self.directions.T @ covariance @ self.directions
+
+    def weights(self, centred: Array) -> Array:
+        """Return the readouts of targets `[e, b, d]` in the directions: `[penalties, n, d]`."""
+        along = self.directions.T @ jnp.einsum("eb,ebn,ebd->nd", self.fit, self.features, centred)
+        return self.inverse[..., None] * along
+
+    def tried(self, targets: Array, tokens: bool) -> tuple[Array, Array, Array, Array]:
+        """Return the errors and hits of `_Tried` for targets `[e, b, d]`."""
+        means = _means(targets, self.fit)
+        centred, turned = targets - means, self.features @ self.directions
+
+        def of_penalty(weights):
+            predicted = turned @ weights
+            errors = jnp.einsum("eb,ebd->d", self.test, (centred - predicted) ** 2)
+            return errors, self._right(means + predicted, targets) if tokens else jnp.zeros(())
+
+        errors, right = jax.lax.map(of_penalty, self.weights(centred))
+        common = self._right(means, targets) if tokens else jnp.zeros(())
+        return errors, jnp.einsum("eb,ebd->d", self.test, centred**2), right, common
+
+    def expected(self, targets: Array) -> tuple[Array, Array]:
+        """Return the errors of `tried` from covariances, without a prediction of each step."""
+        centred = targets - _means(targets, self.fit)
+        readout = self.weights(centred)
+        along = self.directions.T @ jnp.einsum("eb,ebn,ebd->nd", self.test, self.features, centred)
+        total = jnp.einsum("eb,ebd->d", self.test, centred**2)
+        return total + jnp.sum(readout * (self.covariance @ readout - 2 * along), axis=1), total
+
+    def _right(self, predicted: Array, targets: Array) -> Array:
+        return jnp.sum(jnp.where(jnp.argmax(predicted, axis=-1) == jnp.argmax(targets, axis=-1), self.test, 0))
+
+
+def _curves(found: Memory) -> dict:
+    """Return the curves of a record, at the lags at which there was something to read."""
+    there = np.asarray(found.count) > 0
+    names = ["lags", "r2", "floor", *(("accuracy", "chance") if found.accuracy is not None else ())]
+    return {name: np.asarray(getattr(found, name))[there].tolist() for name in names}
+
+
+SHAPE = {"lags": [float], "r2": [float], "floor": [float]}
+
+
+@figure(
+    "Memory",
+    "Share of the variance of the input k steps ago that a linear readout of the carry predicts on examples that it "
+    "was not fitted to. Lines are medians over seeds, bands reach from the least to the greatest seed.",
+    name="memory",
+)
+def plot_memory(sweep: Any, look: Look, *, of: str = "all") -> "Figure":
+    """Draw how well the input k steps ago is read from the carry, before and after training.
+
+    Args:
+      of: "all" inputs, or those "needed", where the task knows them.
+    """
+    rows = diagnosed(sweep, "memory", SHAPE)
+    return before_and_after(sweep, look, rows, lambda row: _points(row, of), xlabel="lag", ylabel="R$^2$")
+
+
+def _points(row: Any, of: str) -> dict[float, float]:
+    curves = row if of == "all" else row.get("needed")
+    if not isinstance(curves, dict) and of != "all":
+        return {}
+    return dict(zip(curves["lags"], curves["r2"], strict=False))
+
+
+DIAGNOSIS = Kind("memory", memory_diagnosis, plot_memory)

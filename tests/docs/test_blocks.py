@@ -1,0 +1,43 @@
+"""The code blocks of the docs' pages, run as pasted in an empty folder. Notebooks are run where the docs are built."""
+
+import re
+
+import pytest
+from pasted import ROOT, blocks, paste
+
+DOCS = ROOT / "docs"
+IS_NOTEBOOK = re.compile(r"\A---\n.*?^kernelspec:", re.M | re.S)
+PAGES = {
+    str(page.relative_to(DOCS).with_suffix("")): page
+    for page in sorted(DOCS.rglob("*.md"))
+    if not IS_NOTEBOOK.match(page.read_text()) and blocks(page)
+}
+QUICK = ("concepts/carry", "concepts/horizon")
+NOTES = ("not run by the tests: ", "slow: ")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAGES]
+)
+def test_blocks_as_pasted(name, tmp_path):
+    paste(PAGES[name], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_demo_as_pasted(tmp_path):
+    paste(PAGES["getting_started"], tmp_path, lambda note: note.startswith("slow"))
+    assert (tmp_path / "runs" / "demo" / "figures" / "gradient_norms_over_time.png").exists()
+
+
+def test_there_are_many_and_each_that_is_not_run_says_why():
+    found = [block for page in PAGES.values() for block in blocks(page)]
+    assert len(PAGES) > 40
+    assert sum(not block.note for block in found) > 80
+    assert {block.note for block in found if block.note and not block.note.startswith(NOTES)} == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_python_blocks_are_python(name):
+    for block in blocks(PAGES[name]):
+        if block.language == "python":
+            compile(block.code, name, "exec")
