@@ -2,11 +2,17 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
+
+import jax
+import matplotlib.pyplot as plt
+
+from rnngen.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(
@@ -30,24 +36,55 @@ def blocks(page):
 
 
 def paste(page, folder, wanted=lambda note: not note):
-    """Run the wanted blocks; a Python block sees what those before it have defined, as in a notebook."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    wanted_blocks, before = [block for block in blocks(page) if wanted(block.note)], ""
-    for number, block in enumerate(wanted_blocks):
-        if saved := _FILE.match(block.code):
+    """Run the wanted blocks, each as a process of its own."""
+    for block in _saved(page, folder, wanted):
+        python = [sys.executable, "-W", "error", "-c", block.code]
+        _run(["bash", "-euc", block.code] if block.language == "bash" else python, folder)
+
+
+def paste_here(page, folder, monkeypatch):
+    """Run the blocks that have no remark in this process, which has imported already what each of them would.
+
+    A Python block sees what those before it have defined, as in a notebook.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    names = {"__name__": "__main__"}
+    try:
+        # As in a program of one's own.
+        with jax.numpy_dtype_promotion("standard"), jax.debug_key_reuse(False):
+            for block in _saved(page, folder, lambda note: not note):
+                if block.language == "python":
+                    exec(compile(block.code, page.name, "exec"), names)
+                else:
+                    _commands(block.code, folder)
+    finally:
+        plt.close("all")
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or ROOT).is_relative_to(folder):
+                del sys.modules[name]
+
+
+def _saved(page, folder, wanted):
+    """Yield the wanted blocks that are run; save the others, as they say."""
+    for block in blocks(page):
+        if wanted(block.note) and (saved := _FILE.match(block.code)):
             (folder / saved[1]).write_text(block.code)
-            continue
-        if block.language == "bash":
-            command = ["bash", "-euc", block.code]
+        elif wanted(block.note):
+            yield block
+
+
+def _commands(code, folder):
+    """Run a block of the shell, a command a line, those of rnngen in this process."""
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["rnngen"]:
+            assert main(words[1:]) == 0, line
         else:
-            before += block.code
-            if _goes_on(wanted_blocks[number + 1 :]):
-                continue  # both in one process
-            command = [sys.executable, "-W", "error", "-c", before]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+            _run(["bash", "-euc", line], folder)
 
 
-def _goes_on(rest):
-    """Return True if the next block that is run, and not only saved, is of Python."""
-    return next((block.language == "python" for block in rest if not _FILE.match(block.code)), False)
+def _run(command, folder):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"

@@ -160,7 +160,7 @@ def _ends(params: Mapping[str, Params], head: str, embed: str) -> dict[str, np.n
     for argument, name in {"head": head, "embed": embed}.items():
         if name and argument not in params:
             raise ValueError(f"{argument}: these parameters have no {argument!r}, but {', '.join(params)}")
-    weights = {}
+    weights: dict[str, np.ndarray] = {}
     if head:
         kernel, bias = (np.asarray(params["head"][what]) for what in ("kernel", "bias"))
         weights |= {f"{head}.weight": np.ascontiguousarray(kernel.T), f"{head}.bias": bias}

@@ -5,7 +5,6 @@ far back a learning signal reaches, with everything else equal. Diagnoses of the
 exponents) do not see it; those of the gradient do.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,12 +37,23 @@ class Credit(NamedTuple):
     step: Callable | None = None
 
     def factors(self, carry: Carry) -> list[float]:
-        """Return the factor of each leaf of a carry, in JAX's order."""
+        """Find the factor of each leaf of a carry.
+
+        Args:
+          carry: any tree.
+
+        Returns:
+          The factors, in JAX's order of the leaves.
+        """
         return _by_leaf(self.scale, carry, 1.0)
 
 
 def none() -> Credit:
-    """Change nothing: back-propagation through time."""
+    """Change nothing: back-propagation through time.
+
+    Returns:
+      The credit.
+    """
     return Credit()
 
 
@@ -55,13 +65,16 @@ def decay(*, alpha: float = 0.0, half_life: float = 0.0, leaf: str = "") -> Cred
       half_life: steps after which a gradient that the cell keeps has halved, alpha = 2 ** (-1 / half_life).
       leaf: of the carry, such as "h" or "c" of an LSTM; "": all.
 
+    Returns:
+      The credit.
+
     Raises:
       ValueError: both or neither are given, or one is not positive.
     """
     if bool(alpha) == bool(half_life):
         raise ValueError(f"give alpha or half_life, one of the two, got {alpha} and {half_life}")
     name, value = ("alpha", alpha) if alpha else ("half_life", half_life)
-    if not value > 0 or (name == "alpha" and math.isinf(value)):
+    if not value > 0 or (name == "alpha" and value == float("inf")):
         raise ValueError(f"{name} must be positive, got {value}")
     return Credit(scale=((leaf, float(alpha or 2 ** (-1 / half_life))),))
 
@@ -69,7 +82,13 @@ def decay(*, alpha: float = 0.0, half_life: float = 0.0, leaf: str = "") -> Cred
 def window(steps: int) -> Credit:
     """Cut the gradient of each loss after this many steps: back-propagation truncated at each step, not at chunks.
 
-    The parameters' gradient at one step alone is `window(1)`. Costs up to `steps` times the reverse pass of a layer.
+    The gradient of one step alone is `window(1)`. Costs up to `steps` times the reverse pass of a layer.
+
+    Args:
+      steps: that a loss reaches, its own among them.
+
+    Returns:
+      The credit.
 
     Raises:
       ValueError: steps is below one.
@@ -83,6 +102,13 @@ def stochastic(*, rate: float = 0.25, leaf: str = "") -> Credit:
 
     For the leaf "h" of an LSTM this is h-detach (Arpit et al. 2019). Nothing is dropped without a key, as in diagnoses.
 
+    Args:
+      rate: the probability.
+      leaf: of the carry; "": all, each by a draw of its own.
+
+    Returns:
+      The credit.
+
     Raises:
       ValueError: rate is outside [0, 1].
     """
@@ -92,7 +118,11 @@ def stochastic(*, rate: float = 0.25, leaf: str = "") -> Credit:
 
 
 def renormalise() -> Credit:
-    """Keep the norm of the gradient at each step, and its direction: what is left if only magnitude vanished."""
+    """Keep the norm of the gradient at each step, and its direction: what is left if only magnitude vanished.
+
+    Returns:
+      The credit.
+    """
     return Credit(keep_norm=True)
 
 
@@ -106,7 +136,14 @@ CREDITS: dict[str, Callable[..., Credit]] = {
 
 
 def with_credit(cell: Cell, credit: Credit) -> Cell:
-    """Return the cell with a changed gradient through its carry.
+    """Change the gradient through the carry of a cell.
+
+    Args:
+      cell: any cell.
+      credit: the change.
+
+    Returns:
+      The cell; its step, parameters and carry are the same.
 
     Raises:
       ValueError: the carry has no leaf of a name, or one that has no gradient.

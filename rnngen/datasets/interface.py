@@ -13,7 +13,7 @@ SIZES_ALONE = "outputs"  # the name of `outputs_interface`
 
 
 class Interface(NamedTuple):
-    """What a trained model needs of its task.
+    """The part of a task that its trained model needs.
 
     Attributes:
       input_spec: the inputs of the model.

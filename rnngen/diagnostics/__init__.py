@@ -23,6 +23,7 @@ from rnngen.diagnostics.jacobian_products import jacobian_products
 from rnngen.diagnostics.log_norms import log_gradient_norms
 from rnngen.diagnostics.lyapunov import lyapunov_spectrum
 from rnngen.diagnostics.memory import Memory, capacity, memory
+from rnngen.diagnostics.parameter_gradient import LagShares, parameter_gradient_by_lag, parameter_gradients
 from rnngen.diagnostics.reaches import Reaches, judge, three_reaches
 from rnngen.diagnostics.use import Use, use, use_record
 from rnngen.plotting.figure import DrawnFigure
@@ -41,6 +42,7 @@ __all__ = [
     "Activations",
     "Diagnosis",
     "HalfLife",
+    "LagShares",
     "Memory",
     "Reaches",
     "Use",
@@ -59,6 +61,8 @@ __all__ = [
     "lyapunov_spectrum",
     "memory",
     "memory_horizon",
+    "parameter_gradient_by_lag",
+    "parameter_gradients",
     "recurrent_eigenvalues",
     "three_reaches",
     "use",

@@ -111,7 +111,8 @@ def memory(
       cell, params, mask, resets: as in `unroll`.
       xs: inputs `[t, b, d]`, or tokens `[t, b]`.
       lags: steps back; default: a logarithmic grid from 0, the input of the carry's own step, to t - 1.
-      steps: `[e, b]`, the steps whose inputs are read; default: every step.
+      steps: `[e, b]`, the steps whose inputs are read; default: every step, from carries of the second half of a
+        sequence, by which the start is forgotten.
       tokens: the number of tokens, whose one-hot codes are read; 0 for floats.
       folds: parts of the examples, each of which is left out of a fit once.
 
@@ -129,6 +130,9 @@ def memory(
     carries = along.vector(along.leaving())
     carries = carries - carries.mean(axis=(0, 1))  # far from zero, squares would lose their digits
     inputs = jax.nn.one_hot(xs, tokens, dtype=carries.dtype) if tokens else xs.astype(carries.dtype)
+    inputs = jnp.where(there[..., None], inputs, 0)
+    # Each lag is read at the same steps as far as it goes, so that the scores of all have one sum.
+    earliest = jnp.sum(there, axis=0, dtype=jnp.int32) // 2 if steps is None else 0
     steps = jnp.broadcast_to(jnp.arange(length)[:, None], there.shape) if steps is None else steps
     begun = jnp.zeros_like(steps) if resets is None else jnp.cumsum(resets, axis=0, dtype=jnp.int32)
     left_out = jnp.arange(examples) % folds == jnp.arange(min(folds, examples))[:, None]
@@ -138,7 +142,7 @@ def memory(
         read = steps + lag
         # What was before a reset cannot be in the carry.
         same = True if resets is None else _at(begun, steps) == _at(begun, read)
-        weights = (read < length) & _at(there, steps) & _at(there, read) & same
+        weights = (read < length) & (read >= earliest) & _at(there, steps) & _at(there, read) & same
         return _scores(_at(carries, read), targets, weights.astype(carries.dtype), left_out, bool(tokens))
 
     found = Memory(jnp.asarray(lags), *jax.lax.map(of_lag, jnp.asarray(lags)))
@@ -146,9 +150,10 @@ def memory(
 
 
 def capacity(found: Memory) -> float:
-    """Sum the scores over lags and features, each counted where it is above its floor: at most the carry's size.
+    """Sum the scores over lags and features, each counted where it is above its floor.
 
-    Lags between those measured are interpolated. The one-hot code of v tokens counts as its v - 1 free numbers.
+    For noise as input it is at most the carry's size, where the network has forgotten its start (Jaeger 2001). Lags
+    between those measured are interpolated. The one-hot code of v tokens counts as its v - 1 free numbers.
     """
     every = np.arange(found.lags[0], found.lags[-1] + 1)
     by_lag = np.sum(np.asarray(found.features, float), axis=1)
@@ -184,8 +189,7 @@ def _scores(carries: Array, targets: Array, weights: Array, left_out: Array, tok
         scale = jnp.sqrt(jnp.sum(fit[..., None] * features**2, axis=(0, 1)) / jnp.maximum(fit.sum(), 1))
         readout = _Readout(features / jnp.where(scale > 0, scale, 1), fit, test)
         others = lambda shift: readout.expected(jnp.roll(targets, shift, axis=1))  # noqa: E731
-        # Together where a target is narrow, since each goes through all features.
-        shuffled = jax.lax.map(others, shifts, batch_size=min(len(shifts), max(1, _WIDE // targets.shape[2])))
+        shuffled = jax.lax.map(others, shifts, batch_size=_together(targets, len(shifts)))
         return _Tried(*readout.tried(targets, tokens), *shuffled, test.sum())
 
     with jax.default_matmul_precision("highest"):
@@ -217,6 +221,11 @@ class _Tried(NamedTuple):
     shuffled: Array
     shuffled_total: Array
     count: Array
+
+
+def _together(targets: Array, most: int) -> int:
+    """Return how many regressions on targets `[e, b, d]` go through the features together: more, if d is small."""
+    return min(most, max(1, _WIDE // targets.shape[2]))
 
 
 def _means(values: Array, weights: Array) -> Array:
@@ -256,7 +265,7 @@ class _Readout:
             errors = jnp.einsum("eb,ebd->d", self.test, (centred - predicted) ** 2)
             return errors, self._right(means + predicted, targets) if tokens else jnp.zeros(())
 
-        errors, right = jax.lax.map(of_penalty, self.weights(centred))
+        errors, right = jax.lax.map(of_penalty, self.weights(centred), batch_size=_together(targets, len(PENALTIES)))
         common = self._right(means, targets) if tokens else jnp.zeros(())
         return errors, jnp.einsum("eb,ebd->d", self.test, centred**2), right, common
 

@@ -140,7 +140,7 @@ def _use(use: Mapping, lag: float) -> bool:
 
 KINDS = {"gradient_flow": {"curves": {"all": CURVE}}, "memory": MEMORY_SHAPE, "use": USE_SHAPE}
 _ROWS = {
-    "gradient_flow": "credit: norm of dL / d carry,\nof that at lag 0",
+    "gradient_flow": "credit: norm of dL / d carry\nover that at lag 0",
     "memory": "memory: R$^2$ of the input",
     "use": "use: rise of the loss",
 }
@@ -231,6 +231,7 @@ def _decorate(column: Any, marked: set[float], title: str) -> None:
     column[2].axhline(0, color="0.6", linewidth=0.8)
     for axes in column:
         axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(ScalarFormatter())
         for at in marked:
             axes.axvline(at, color="0.3", linestyle=":", linewidth=1)

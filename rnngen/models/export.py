@@ -100,7 +100,7 @@ def _inputs(spec: InputSpec, *axes) -> jax.ShapeDtypeStruct:
 def _sizes(**sizes: int | None) -> tuple:
     """Return the sizes of axes, a symbol for each that is not fixed."""
     check_positive(**{name: size for name, size in sizes.items() if size is not None})
-    return export.symbolic_shape(", ".join(name if size is None else str(size) for name, size in sizes.items()))
+    return tuple(export.symbolic_shape(", ".join(name if size is None else str(size) for name, size in sizes.items())))
 
 
 def _named(carry: Carry) -> list[tuple[str, Array]]:

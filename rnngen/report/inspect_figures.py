@@ -40,7 +40,7 @@ def _scaled(values: list[float]) -> np.ndarray:
 @captioned(
     "What each prediction hangs on",
     "Norm of the gradient of the loss at one step in the input of another, as a share of the largest in "
-    "its row: the higher or darker, the more the prediction hangs on it.",
+    "its row: the greater, the more the prediction hangs on it.",
 )
 def inspect_connectivity(record: dict) -> Figure | None:
     """Draw a row a prediction, a column an input; bars where there is one prediction."""

@@ -85,8 +85,10 @@ class TrainingBar:
         """Move on to a row of the metrics."""
         if row.get("split") == "train":
             # The clock starts at the first row: before it came the compilation, or the steps of an earlier start.
-            first = {} if self._training else {"restart": True, "description": "training"}
-            self.display.update(completed=row["step"], **first)
+            if self._training:
+                self.display.update(completed=row["step"])
+            else:
+                self.display.update(restart=True, completed=row["step"], description="training")
             self._training = True
         elif row.get("split") == "valid":
             self.display.update(note=self.note(row))

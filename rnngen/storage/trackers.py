@@ -10,6 +10,8 @@ A run that is resumed goes on with the same run of W&B or MLflow: its id is in t
 
 import contextlib
 import fcntl
+import functools
+import importlib
 import importlib.util
 import math
 import os
@@ -208,7 +210,10 @@ class Trackers:
 
     def __init__(self, names: Sequence[str], folder: Path, config: dict):
         """Open the trackers. Raises ValueError for an unknown name."""
-        self._threads = [_Thread(name, find(TRACKERS, name, "tracker"), folder, config) for name in names]
+        factories = {name: find(TRACKERS, name, "tracker") for name in names}
+        # Their libraries are imported here, since several that are imported at once in threads break each other.
+        opened = [name for name in factories if _guarded(name, functools.partial(_import_library, name))]
+        self._threads = [_Thread(name, factories[name], folder, config) for name in opened]
 
     def __call__(self, row: dict) -> None:
         for thread in self._threads:
@@ -227,6 +232,21 @@ class Trackers:
         self._threads = []
 
 
+def _import_library(name: str) -> None:
+    if name in NEEDS:
+        importlib.import_module(NEEDS[name][0])
+
+
+def _guarded(name: str, action: Callable[[], Any]) -> bool:
+    """Return True if an action succeeds; say otherwise that its tracker is dropped."""
+    try:
+        action()
+    except Exception as error:
+        print(f"rnngen: tracker {name} dropped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
 class _Thread(threading.Thread):
     """One tracker at work; ends with the process, should it never come to an end of its own."""
 
@@ -237,10 +257,10 @@ class _Thread(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        try:
-            tracker = self._make()
-            while (row := self.rows.get()) is not None:
-                tracker(row)
-            getattr(tracker, "close", lambda: None)()
-        except Exception as error:
-            print(f"rnngen: tracker {self.name} dropped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        _guarded(self.name, self._track)
+
+    def _track(self) -> None:
+        tracker = self._make()
+        while (row := self.rows.get()) is not None:
+            tracker(row)
+        getattr(tracker, "close", lambda: None)()

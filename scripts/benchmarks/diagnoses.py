@@ -56,7 +56,7 @@ def _flow(case: Case) -> dict[str, Callable[[], Any]]:
 
     def of_cell(params):
         def loss(ys):
-            return summed_loss(task, batch)(ys @ params["head"]["kernel"] + params["head"]["bias"])
+            return summed_loss(model, batch, task)(ys @ params["head"]["kernel"] + params["head"]["bias"])
 
         return carry_gradients(cell, params["layer_0"], batch.inputs, loss)
 

@@ -170,7 +170,7 @@ def test_a_models_flow_by_probes_equals_the_flow_through_its_cell(cell_name, tas
     flow = flow_of(model, params, batch, task)
     assert set(flow) == {"layer_0", "layer_1"}
     mask = jnp.ones(batch.weights.shape, bool) if batch.mask is None else batch.mask
-    loss = summed_loss(task, batch)
+    loss = summed_loss(model, batch, task)
     through = jax.jit(lambda p: carry_gradients(model.cell, p, batch.inputs, loss, mask=mask))(params)
     assert_close(flow, through, 1e-5)
 

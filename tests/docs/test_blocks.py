@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from pasted import ROOT, blocks, paste
+from pasted import ROOT, blocks, paste, paste_here
 
 DOCS = ROOT / "docs"
 IS_NOTEBOOK = re.compile(r"\A---\n.*?^kernelspec:", re.M | re.S)
@@ -19,8 +19,14 @@ NOTES = ("not run by the tests: ", "slow: ")
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAGES]
 )
-def test_blocks_as_pasted(name, tmp_path):
-    paste(PAGES[name], tmp_path)
+def test_blocks_as_pasted(name, tmp_path, monkeypatch, store):
+    paste_here(PAGES[name], tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_first_page_by_the_installed_command(tmp_path):
+    paste(PAGES["getting_started"], tmp_path)
+    assert (tmp_path / "runs" / "latch" / "report.html").exists()
 
 
 @pytest.mark.slow

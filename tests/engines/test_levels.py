@@ -10,6 +10,7 @@ import pytest
 from conftest import slow
 from test_compiled import SHAPES, built, draw, draw_flags, loss_of
 
+from rnngen.cells.credit import decay, with_credit
 from rnngen.engines.cpu import build, ffi
 from rnngen.engines.cpu.generator import loops_of
 
@@ -27,12 +28,13 @@ CELLS = ["gru", *slow("own", "lstm", "rnn")]
 
 
 def recorded(monkeypatch, name, shape, path):
-    """Write the calls of a layer's gradient, with mask, resets and probes, and what they gave to a file."""
+    """Write the calls of a layer's gradient, with mask, resets, probes and a decay, and what they gave to a file."""
     cell, params, xs, probes = draw(name, shape, probes=True)
+    cell = with_credit(cell, decay(alpha=0.9))
     made, real = [], ffi._call
 
-    def call(layer, called, rows, shapes, *given):
-        made.append((rows, given, results := real(layer, called, rows, shapes, *given)))
+    def call(layer, called, rows, shapes, *given, **attributes):
+        made.append((rows, given, results := real(layer, called, rows, shapes, *given, **attributes)))
         return results
 
     gradient = jax.grad(loss_of(cell, **draw_flags(xs)), (0, 1, 2))

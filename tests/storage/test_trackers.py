@@ -264,3 +264,14 @@ def test_a_folder_of_a_trackers_name_is_no_installation(tmp_path, monkeypatch):
     monkeypatch.setitem(trackers.NEEDS, "my_lab:collecting", ("some_tracker", "some"))
     with pytest.raises(ValueError, match="some_tracker is not installed"):
         check(["my_lab:collecting"])
+
+
+def test_a_library_that_cannot_be_imported_drops_its_tracker_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_tracker.py").write_text("raise ImportError('it is not whole')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(trackers.NEEDS, "my_lab:collecting", ("broken_tracker", "broken"))
+    tracker = Trackers(["my_lab:collecting", "my_lab:slow_tracker"], tmp_path, {})
+    tracker({"step": 3, "split": "valid", "loss": 1.0})
+    tracker.close()
+    assert capsys.readouterr().err == "rnngen: tracker my_lab:collecting dropped: ImportError: it is not whole\n"
+    assert (tmp_path / "seen.txt").read_text() == "3"

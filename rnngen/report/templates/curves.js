@@ -2,12 +2,14 @@
 
 // Learning curves of each trial: pointed at, a curve says which trial it is; buttons switch curves on and off.
 function show(figure, data) {
-  const parts = Object.fromEntries([...figure.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+  const found = [...figure.querySelectorAll("[data-part]")];
+  const parts = Object.fromEntries(found.map((part) => [part.dataset.part, part]));
   const state = { metric: 0, log: null, hidden: data.axes.map(() => new Set()), at: null };
   figure.hidden = false;
   const redraw = () => draw(figure, parts, data, state);
 
   data.metrics.forEach((metric, number) => parts.metric.append(new Option(metric.name, number)));
+  parts.metric.hidden = data.metrics.length < 2;
   parts.metric.addEventListener("change", () => {
     Object.assign(state, { metric: Number(parts.metric.value), log: null, at: null });
     redraw();
@@ -16,17 +18,20 @@ function show(figure, data) {
     state.log = parts.log.getAttribute("aria-pressed") !== "true";
     redraw();
   });
-  data.axes.forEach((axis, number) => parts.axes.append(...chips(axis, number ? [] : data.colours, state.hidden[number], redraw)));
+  data.axes.forEach((axis, number) => {
+    parts.axes.append(...chips(axis, number ? [] : data.colours, state.hidden[number], redraw));
+  });
 
-  parts.plot.addEventListener("pointermove", (event) => point(parts, data, state, event));
-  parts.plot.addEventListener("pointerdown", (event) => point(parts, data, state, event));
-  parts.plot.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && mark(parts, data, state, null));
-  parts.plot.addEventListener("keydown", (event) => walk(parts, data, state, event));
+  const listen = (name, act) => parts.plot.addEventListener(name, (event) => act(parts, data, state, event));
+  listen("pointermove", point);
+  listen("pointerdown", point);
+  listen("pointerleave", leave);
+  listen("keydown", walk);
   redraw();
   new ResizeObserver(() => figure.clientWidth === state.width || redraw()).observe(figure);
 }
 
-// A line of buttons for an axis, each pressed while trials of its value are shown; none where there is nothing to choose.
+// A line of buttons for an axis, each pressed while trials of its value are shown; none where there is no choice.
 function chips([name, values], colours, hidden, redraw) {
   if (values.length < 2 || values.length > 16) return [];
   const line = document.createElement("div");
@@ -57,17 +62,18 @@ function chosen(data, state) {
   data.trials.forEach((trial, number) => {
     if (!series[number] || state.hidden.some((values, axis) => values.has(trial[axis + 1]))) return;
     const [which, values] = series[number];
-    const points = steps[which].map((step, n) => [step, values[n]]).filter(([, v]) => v !== null && !(state.log && v <= 0));
+    const all = steps[which].map((step, n) => [step, values[n]]);
+    const points = all.filter(([, value]) => value !== null && !(state.log && value <= 0));
     if (points.length) found.push({ trial, points });
   });
   return found;
 }
 
-// Logarithmic where curves end, or lie, far apart; else a start far above is cut off where it would take most of the plot.
+// Logarithmic where curves end, or lie, far apart; else a start far above, which would take most of the plot, is cut.
 function limits(found, state) {
   const values = found.flatMap(({ points }) => points.map(([, value]) => value));
   const ends = found.map(({ points }) => points.at(-1)[1]);
-  const middle = values.toSorted((a, b) => a - b)[values.length >> 1];
+  const middle = [...values].sort((a, b) => a - b)[values.length >> 1];
   const [low, high, top] = [least(values), Math.max(greatest(ends), middle), greatest(values)];
   if (state.log === null) state.log = low > 0 && high > 5 * low;
   if (state.log) return [low / 1.1, top * 1.1];
@@ -82,17 +88,19 @@ const greatest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
 function draw(figure, parts, data, state) {
   state.width = figure.clientWidth;
   const width = Math.max(260, state.width), height = Math.round(Math.min(440, Math.max(240, width * 0.5)));
-  let found = chosen(data, state);
-  const [low, high] = found.length ? limits(found, state) : [0, 1];
-  found = state.log ? chosen(data, state) : found; // without what a logarithm does not have
+  const found = chosen(data, state);
+  const [low, high] = found.length ? limits(found, state) : [0.1, 1];
   parts.log.setAttribute("aria-pressed", String(Boolean(state.log)));
-  const [first, last] = [least, greatest].map((of) => of(found.flatMap(({ points }) => [points[0][0], points.at(-1)[0]])));
+  const ends = found.flatMap(({ points }) => [points[0][0], points.at(-1)[0]]);
+  const [first, last] = found.length ? [least(ends), greatest(ends)] : [0, 1];
   const across = scale(first, last > first ? last : first + 1, 56, width - 24, false);
   const up = scale(low, high, height - 40, 26, state.log);
-  state.drawn = found.map(({ trial, points }) => ({ trial, points, places: points.map(([s, v]) => [across(s), up(v)]) }));
+  const placed = (points) => points.map(([step, value]) => [across(step), up(value)]);
+  state.drawn = found.map(({ trial, points }) => ({ trial, points, places: placed(points) }));
 
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
-  svg.append(...axes(across, up, width, height, found.length ? data.metrics[state.metric].name : "nothing is switched on"));
+  const title = found.length ? data.metrics[state.metric].name : "nothing is switched on";
+  svg.append(...axes(across, up, width, height, title));
   // A picture within the picture cuts off what lies outside of it.
   const [x, y, w, h] = [50, 20, width - 62, height - 56];
   const inside = make("svg", { x, y, width: w, height: h, viewBox: `${x} ${y} ${w} ${h}` });
@@ -145,7 +153,8 @@ function ticks({ low, high, log }) {
   const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
   const every = power * [1, 2, 5, 10].find((n) => n * power >= rough);
   const from = Math.ceil(low / every);
-  return Array.from({ length: Math.floor(high / every) - from + 1 }, (_, n) => Number(((from + n) * every).toPrecision(12)));
+  const count = Math.floor(high / every) - from + 1;
+  return Array.from({ length: count }, (_, n) => Number(((from + n) * every).toPrecision(12)));
 }
 
 function short(value) {
@@ -161,15 +170,22 @@ function make(name, attributes, text = "") {
 
 // The curve nearest to the pointer, above or below it, if any is near.
 function point(parts, data, state, event) {
-  const svg = parts.plot.firstChild.getBoundingClientRect(), wide = svg.width / parts.plot.firstChild.viewBox.baseVal.width;
-  const [x, y] = [(event.clientX - svg.left) / wide, (event.clientY - svg.top) / wide];
-  let best = null, least = 80; // pixels
+  const svg = parts.plot.firstChild, box = svg.getBoundingClientRect(), wide = box.width / svg.viewBox.baseVal.width;
+  const [x, y] = [(event.clientX - box.left) / wide, (event.clientY - box.top) / wide];
+  let best = null, nearest = 80; // pixels
   for (const one of state.drawn) {
     const distance = Math.abs(heightAt(one.places, x) - y);
-    if (distance < least) [best, least] = [one, distance];
+    if (distance < nearest) [best, nearest] = [one, distance];
   }
-  const near = best && best.places.reduce((a, [px], n) => (Math.abs(px - x) < Math.abs(best.places[a][0] - x) ? n : a), 0);
-  mark(parts, data, state, best && { one: best, number: near });
+  if (!best) return mark(parts, data, state, null);
+  const away = (n) => Math.abs(best.places[n][0] - x);
+  const number = [...best.places.keys()].reduce((a, n) => (away(n) < away(a) ? n : a));
+  mark(parts, data, state, { one: best, number });
+}
+
+// A finger that is lifted leaves what it has pointed at.
+function leave(parts, data, state, event) {
+  if (event.pointerType === "mouse") mark(parts, data, state, null);
 }
 
 function heightAt(places, x) {
@@ -184,8 +200,9 @@ function heightAt(places, x) {
 
 // Arrows go along a curve and from one to the next.
 function walk(parts, data, state, event) {
-  const [along, between] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key] ?? [0, 0];
-  if (!state.drawn.length || !(along || between)) return;
+  const ways = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+  if (!state.drawn.length || !(event.key in ways)) return;
+  const [along, between] = ways[event.key];
   event.preventDefault();
   const place = state.at ? state.drawn.indexOf(state.at.one) + between : 0;
   const one = state.drawn[(place + state.drawn.length) % state.drawn.length];
@@ -214,4 +231,6 @@ function mark(parts, data, state, at) {
   parts.said.textContent = [where, setting.join(", "), `trial ${id}`].join(" · ");
 }
 
-for (const data of document.querySelectorAll("script.curves")) show(data.closest("figure"), JSON.parse(data.textContent));
+for (const data of document.querySelectorAll("script.curves")) {
+  show(data.closest("figure"), JSON.parse(data.textContent));
+}
