@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "myst_nb",
     "docstrings",
+    "experiments",
     "mathml",
     "search_results",
 ]
@@ -44,7 +45,6 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Attributes", "params_style")]
-autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 add_module_names = False
 toc_object_entries_show_parents = "hide"
@@ -53,6 +53,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 html_theme = "furo"
 html_title = "rnngen"
 html_static_path = ["_static"]
+html_extra_path = ["_root"]  # the first page, which leads to that of the docs
 html_css_files = ["rnngen.css"]
 html_show_sphinx = False
 html_show_copyright = False

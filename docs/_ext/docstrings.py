@@ -57,8 +57,15 @@ def skip_plain_fields(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def name_functions(app, what, name, obj, options, signature, returns):
+    """Show a function that is a default by its name."""
+    shown = re.sub(r"<function <lambda>>", "...", signature or "")
+    return re.sub(r"<function ([\w.]+)>", r"\1", shown) or None, returns
+
+
 def setup(app):
     """Register the hooks."""
+    app.connect("autodoc-process-signature", name_functions)
     app.connect("autodoc-process-docstring", rewrite, priority=EARLY)
     app.connect("autodoc-skip-member", skip_plain_fields)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,10 @@ _SAVE = "save it with safetensors.torch.save_file(module.state_dict(), 'weights.
 def save_params(params: Params, path: str | Path) -> None:
     """Write parameters to a `.safetensors` or `.npz` file, as arrays with names such as `layer_0/kernel`.
 
+    Args:
+      params: nested dicts of arrays.
+      path: of the file.
+
     Raises:
       ValueError: another kind of file, or safetensors is not installed.
     """
@@ -25,7 +29,13 @@ def save_params(params: Params, path: str | Path) -> None:
 
 
 def load_params(path: str | Path) -> Params:
-    """Read the parameters that `save_params` wrote: nested dicts of NumPy arrays, which a model takes.
+    """Read the parameters that `save_params` wrote.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      Nested dicts of NumPy arrays, which a model takes.
 
     Raises:
       ValueError: another kind of file, or safetensors is not installed.
@@ -41,7 +51,15 @@ def load_params(path: str | Path) -> Params:
 
 
 def save_weights(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Write arrays to a `.safetensors` or `.npz` file, by name; raise ValueError as `load_weights`."""
+    """Write arrays to a `.safetensors` or `.npz` file.
+
+    Args:
+      weights: arrays by name.
+      path: of the file.
+
+    Raises:
+      ValueError: another kind of file, or safetensors is not installed.
+    """
     file = Path(path)
     if file.suffix == ".npz":
         np.savez(file, allow_pickle=False, **weights)
@@ -52,7 +70,13 @@ def save_weights(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Load the arrays of a `.safetensors` or `.npz` file, by name.
+    """Load the arrays of a `.safetensors` or `.npz` file.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      The arrays by name.
 
     Raises:
       ValueError: another kind of file, or safetensors is not installed.

@@ -104,7 +104,8 @@ class RunConfig:
     """Everything that a run is made of, as names and numbers.
 
     Attributes:
-      seed, dtype, cell, task, model, optim, train, diagnose: the keys of `base_config`; credit: `train.credit`.
+      seed, dtype, cell, task, model, optim, train, diagnose: the keys of `base_config`.
+      credit: `train.credit`.
     """
 
     seed: int

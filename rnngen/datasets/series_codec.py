@@ -38,6 +38,9 @@ def series_codec(
       components: of the mixture that values are drawn from.
       missing: inputs have a feature more for each column, 1 where it is missing.
 
+    Returns:
+      The codec.
+
     Raises:
       ValueError: an argument is out of range.
     """

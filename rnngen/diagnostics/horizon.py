@@ -114,9 +114,9 @@ def flow_record(norms: dict[str, np.ndarray]) -> dict:
       norms: what `lag_norms` returns, name -> `[sources, k, b]`.
 
     Returns:
-      curves: name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by lag.
-      half_life: name -> the fields of `HalfLife`.
-      not_finite: the share of all norms that are not finite; in the curves they count as larger than any other.
+      `curves`, name -> median, low and high (10 and 90 %) over examples and sources of the log10 norm, by lag;
+      `half_life`, name -> the fields of `HalfLife`; `not_finite`, the share of all norms that are not finite, which in
+      the curves count as larger than any other.
 
     Raises:
       ValueError: norms of another number of axes.

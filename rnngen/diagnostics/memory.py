@@ -20,6 +20,7 @@ import numpy as np
 from rnngen.cells import Cell
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
 from rnngen.diagnostics.lags import check_examples, check_given, log_lags
+from rnngen.diagnostics.ridge import scores
 from rnngen.diagnostics.vector_steps import VectorSteps
 from rnngen.models import stepwise
 from rnngen.plotting.figure import Look, figure
@@ -28,11 +29,6 @@ from rnngen.types import Array, Params, check_positive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Of the mean variance of a direction of the carry.
-PENALTIES = np.array([1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], np.float32)
-SHUFFLES = 19  # the best of these is beaten by chance once in twenty times
-_WIDE = 64
 
 
 class Memory(NamedTuple):
@@ -45,7 +41,7 @@ class Memory(NamedTuple):
       features: `[k, d]`, as r2, of each feature alone; 0 unless above its own floor.
       varies: `[d]`, True for the features that differ between examples.
       accuracy, chance: `[k]`, of the most probable token, from the carry and from its frequency; None for floats.
-      count: `[k]`, the number of inputs that were read.
+      pairs: `[k]`, the number of carries and inputs that were compared.
     """
 
     lags: Array
@@ -55,7 +51,7 @@ class Memory(NamedTuple):
     varies: Array
     accuracy: Array | None
     chance: Array | None
-    count: Array
+    pairs: Array
 
 
 def memory_diagnosis(lags: tuple[int, ...] | None = None, folds: int = 5) -> Diagnosis:
@@ -73,7 +69,7 @@ def memory_diagnosis(lags: tuple[int, ...] | None = None, folds: int = 5) -> Dia
     def measure(model, params, batch, task):
         cell, tokens = stepwise(model).cell, model.input_spec.dim if model.input_spec.tokens else 0
         options = {"lags": lags, "tokens": tokens, "folds": folds, **flags(batch)}
-        found = {"all": memory(cell, params, batch.inputs, **options)}
+        found: dict[str, Any] = {"all": memory(cell, params, batch.inputs, **options)}
         if task.needs is not None:
             sources, reads = task.needs(batch)
             needed = memory(cell, params, batch.inputs, steps=sources, **options)
@@ -124,7 +120,7 @@ def memory(
     """
     length, examples = xs.shape[:2]
     check_examples("memory", examples)
-    lags = log_lags(length, lags)
+    grid = jnp.asarray(log_lags(length, lags))
     there = jnp.ones((length, examples), bool) if mask is None else mask
     along = VectorSteps(cell, params, xs, mask=there, resets=resets)
     carries = along.vector(along.leaving())
@@ -143,9 +139,9 @@ def memory(
         # What was before a reset cannot be in the carry.
         same = True if resets is None else _at(begun, steps) == _at(begun, read)
         weights = (read < length) & (read >= earliest) & _at(there, steps) & _at(there, read) & same
-        return _scores(_at(carries, read), targets, weights.astype(carries.dtype), left_out, bool(tokens))
+        return scores(_at(carries, read), targets, weights.astype(carries.dtype), left_out, bool(tokens))
 
-    found = Memory(jnp.asarray(lags), *jax.lax.map(of_lag, jnp.asarray(lags)))
+    found = Memory(grid, *jax.lax.map(of_lag, grid))
     return found._replace(varies=jnp.any(jnp.std(targets, axis=1) > 1e-6, axis=0))
 
 
@@ -154,8 +150,14 @@ def capacity(found: Memory) -> float:
 
     For noise as input it is at most the carry's size, where the network has forgotten its start (Jaeger 2001). Lags
     between those measured are interpolated. The one-hot code of v tokens counts as its v - 1 free numbers.
+
+    Args:
+      found: what `memory` returned.
+
+    Returns:
+      The capacity, in features.
     """
-    every = np.arange(found.lags[0], found.lags[-1] + 1)
+    every = np.arange(int(found.lags[0]), int(found.lags[-1]) + 1)
     by_lag = np.sum(np.asarray(found.features, float), axis=1)
     if found.accuracy is not None:
         varying = max(int(np.sum(found.varies)), 1)
@@ -168,122 +170,9 @@ def _at(values: Array, steps: Array) -> Array:
     return values[jnp.clip(steps, 0, len(values) - 1), jnp.arange(values.shape[1])]
 
 
-def _scores(carries: Array, targets: Array, weights: Array, left_out: Array, tokens: bool) -> tuple:
-    """Score readouts at one lag: the fields of `Memory` after `lags`.
-
-    Args:
-      carries: `[e, b, n]`.
-      targets: `[e, b, d]`.
-      weights: `[e, b]`, 1 where there is a pair.
-      left_out: bool `[folds, b]`.
-      tokens: targets are one-hot.
-    """
-    shifts = jnp.arange(1, min(SHUFFLES, targets.shape[1] - 1) + 1)
-
-    def of_fold(out):
-        fit, test = jnp.where(out, 0, weights), jnp.where(out, weights, 0)
-        means = _means(carries, fit)
-        # A step at which no other example has a pair has no mean to be compared with.
-        test = jnp.where(fit.sum(axis=1, keepdims=True) > 0, test, 0)
-        features = carries - means
-        scale = jnp.sqrt(jnp.sum(fit[..., None] * features**2, axis=(0, 1)) / jnp.maximum(fit.sum(), 1))
-        readout = _Readout(features / jnp.where(scale > 0, scale, 1), fit, test)
-        others = lambda shift: readout.expected(jnp.roll(targets, shift, axis=1))  # noqa: E731
-        shuffled = jax.lax.map(others, shifts, batch_size=_together(targets, len(shifts)))
-        return _Tried(*readout.tried(targets, tokens), *shuffled, test.sum())
-
-    with jax.default_matmul_precision("highest"):
-        tried = jax.tree.map(lambda x: x.sum(axis=0), jax.lax.map(of_fold, left_out))
-    each = _share(tried.errors.min(axis=0), tried.total)
-    pooled = _share(tried.errors.sum(axis=1), tried.total.sum())
-    noise = _share(tried.shuffled.min(axis=1), tried.shuffled_total).max(axis=0)
-    floor = _share(tried.shuffled.sum(axis=2), tried.shuffled_total.sum(axis=1)[:, None]).max()
-    n = jnp.maximum(tried.count, 1)
-    accuracy, chance = (tried.right[jnp.argmax(pooled)] / n, tried.common / n) if tokens else (None, None)
-    above = jnp.where(each > noise, each, 0)
-    return pooled.max(), floor, above, jnp.zeros(above.shape, bool), accuracy, chance, tried.count
-
-
-class _Tried(NamedTuple):
-    """Sums over the examples left out; d features, s shuffles.
-
-    Attributes:
-      errors, total: `[penalties, d]`, squared, and `[d]`, these of the mean.
-      right, common: `[penalties]`, tokens that are the most probable, and [] these of the mean; 0 for floats.
-      shuffled, shuffled_total: `[s, penalties, d]` and `[s, d]`, the errors on inputs of other examples.
-      count: [], pairs.
-    """
-
-    errors: Array
-    total: Array
-    right: Array
-    common: Array
-    shuffled: Array
-    shuffled_total: Array
-    count: Array
-
-
-def _together(targets: Array, most: int) -> int:
-    """Return how many regressions on targets `[e, b, d]` go through the features together: more, if d is small."""
-    return min(most, max(1, _WIDE // targets.shape[2]))
-
-
-def _means(values: Array, weights: Array) -> Array:
-    """Return the means over examples with weight: `[e, b, n]` -> `[e, 1, n]`."""
-    total = jnp.einsum("eb,ebn->en", weights, values) / jnp.maximum(weights.sum(axis=1), 1)[:, None]
-    return total[:, None]
-
-
-def _share(errors: Array, total: Array) -> Array:
-    """Return R^2, 0 where an error exceeds the variance or there is none."""
-    return jnp.where(total > 0, jnp.maximum(1 - errors / jnp.where(total > 0, total, 1), 0), 0)
-
-
-class _Readout:
-    """Ridge regressions on the same features, fitted to some examples and tried on others."""
-
-    def __init__(self, features: Array, fit: Array, test: Array):
-        self.features, self.fit, self.test = features, fit, test
-        variances, self.directions = jnp.linalg.eigh(jnp.einsum("eb,ebn,ebm->nm", fit, features, features))
-        penalties = jnp.asarray(PENALTIES, features.dtype)[:, None] * jnp.maximum(jnp.mean(variances), 1e-30)
-        self.inverse = 1 / (jnp.maximum(variances, 0) + penalties)  # [penalties, n]
-        covariance = jnp.einsum("eb,ebn,ebm->nm", test, features, features)
-        self.covariance = self.directions.T @ covariance @ self.directions
-
-    def weights(self, centred: Array) -> Array:
-        """Return the readouts of targets `[e, b, d]` in the directions: `[penalties, n, d]`."""
-        along = self.directions.T @ jnp.einsum("eb,ebn,ebd->nd", self.fit, self.features, centred)
-        return self.inverse[..., None] * along
-
-    def tried(self, targets: Array, tokens: bool) -> tuple[Array, Array, Array, Array]:
-        """Return the errors and hits of `_Tried` for targets `[e, b, d]`."""
-        means = _means(targets, self.fit)
-        centred, turned = targets - means, self.features @ self.directions
-
-        def of_penalty(weights):
-            predicted = turned @ weights
-            errors = jnp.einsum("eb,ebd->d", self.test, (centred - predicted) ** 2)
-            return errors, self._right(means + predicted, targets) if tokens else jnp.zeros(())
-
-        errors, right = jax.lax.map(of_penalty, self.weights(centred), batch_size=_together(targets, len(PENALTIES)))
-        common = self._right(means, targets) if tokens else jnp.zeros(())
-        return errors, jnp.einsum("eb,ebd->d", self.test, centred**2), right, common
-
-    def expected(self, targets: Array) -> tuple[Array, Array]:
-        """Return the errors of `tried` from covariances, without a prediction of each step."""
-        centred = targets - _means(targets, self.fit)
-        readout = self.weights(centred)
-        along = self.directions.T @ jnp.einsum("eb,ebn,ebd->nd", self.test, self.features, centred)
-        total = jnp.einsum("eb,ebd->d", self.test, centred**2)
-        return total + jnp.sum(readout * (self.covariance @ readout - 2 * along), axis=1), total
-
-    def _right(self, predicted: Array, targets: Array) -> Array:
-        return jnp.sum(jnp.where(jnp.argmax(predicted, axis=-1) == jnp.argmax(targets, axis=-1), self.test, 0))
-
-
 def _curves(found: Memory) -> dict:
     """Return the curves of a record, at the lags at which there was something to read."""
-    there = np.asarray(found.count) > 0
+    there = np.asarray(found.pairs) > 0
     names = ["lags", "r2", "floor", *(("accuracy", "chance") if found.accuracy is not None else ())]
     return {name: np.asarray(getattr(found, name))[there].tolist() for name in names}
 

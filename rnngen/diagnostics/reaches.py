@@ -1,13 +1,15 @@
 """Credit, memory and use at one lag, and a verdict: three ways in which the past may not be reached.
 
-The thresholds, which no result has moved:
+The thresholds:
 
-- *credit*: the median norm of the loss's gradient in the carry is, at this lag, at least `CREDIT` (1 %) of that at lag
-  0. Where the cell's credit is changed (`cells.credit`), this is the gradient that it learns by.
+- *credit*: the median norm of the loss's gradient in the carry that leaves the step of this lag, by which what entered
+  there is learned, is at least `CREDIT` (1 %) of that in the carry that enters the step of the loss. Where the cell's
+  credit is changed (`cells.credit`), this is the gradient that it learns by. A loss of exactly 0 gives no credit.
 - *memory*: a readout of the carry predicts at least `MEMORY` (5 %) of the variance of the input at this lag, and more
   than of the inputs of other examples. Of a task that knows which inputs it needs, these are read.
 - *use*: with the past of another sequence, from this lag on, the loss rises by more than `ERRORS` (2) standard errors,
-  and by at least `USE` (5 %) of its largest rise at any lag. What is used is remembered, read by a line or not.
+  and by at least `USE` (5 %) of the largest mean absolute change of the loss at any lag. What is used is remembered,
+  read by a line or not.
 
 Between lags that were measured, all curves are interpolated.
 """
@@ -99,9 +101,10 @@ def judge(flow: Mapping, memory: Mapping, use: Mapping, lag: float | None = None
       ValueError: there is no lag, or it lies beyond the sequence.
     """
     needed = _needed(memory)
-    if lag is None and needed is None:
-        raise ValueError("lag: the task does not say which lag it needs, so give one")
-    lag = float(needed["lag"] if lag is None and needed else lag)
+    if lag is None:
+        if needed is None:
+            raise ValueError("lag: the task does not say which lag it needs, so give one")
+        lag = float(needed["lag"])
     last = max([0, *use["lags"]])
     if not 0 <= lag <= last:
         raise ValueError(f"lag must lie within 0 to {last}, the lags that were measured, got {lag:g}")
@@ -112,9 +115,14 @@ def judge(flow: Mapping, memory: Mapping, use: Mapping, lag: float | None = None
 
 
 def relative_credit(flow: Mapping, leaf: str = "all") -> np.ndarray:
-    """Return the median norm by lag over that at lag 0, as log10 `[k]`."""
+    """Return the median norm in the carry that leaves the step of each lag, over that at the loss, as log10 `[k]`.
+
+    The carry that leaves a step enters the next, so this is a record of `gradient_flow`, one lag on.
+    """
     curve = np.asarray(flow["curves"].get(leaf, flow["curves"]["all"])["median"], float)
-    return curve - curve[0] if len(curve) else curve
+    if not len(curve) or not np.isfinite(curve[0]):
+        return np.full(len(curve), -np.inf)
+    return np.append(0.0, curve - curve[0])
 
 
 def _credit(flow: Mapping, lag: float) -> bool:
@@ -135,10 +143,14 @@ def _memory(memory: Mapping, lag: float) -> bool:
 
 def _use(use: Mapping, lag: float) -> bool:
     rise, error = (float(np.interp(lag, use["lags"], use["carry"][name])) for name in ("rise", "error"))
-    return rise > ERRORS * error and rise >= USE * max(use["carry"]["rise"])
+    return rise > ERRORS * error and rise >= USE * max(use["carry"]["change"])
 
 
-KINDS = {"gradient_flow": {"curves": {"all": CURVE}}, "memory": MEMORY_SHAPE, "use": USE_SHAPE}
+KINDS: dict[str, Mapping[str, Any]] = {
+    "gradient_flow": {"curves": {"all": CURVE}},
+    "memory": MEMORY_SHAPE,
+    "use": USE_SHAPE,
+}
 _ROWS = {
     "gradient_flow": "credit: norm of dL / d carry\nover that at lag 0",
     "memory": "memory: R$^2$ of the input",

@@ -93,7 +93,7 @@ def use(
     """
     length, examples = batch.weights.shape
     check_examples("use", examples)
-    lags = jnp.asarray(log_lags(length, lags))
+    grid = jnp.asarray(log_lags(length, lags))
     sources = source_steps(batch.weights, num_sources)
     losses = _losses_of(model, params, batch, task)
     shifts = jnp.arange(1, min(draws, examples - 1) + 1)
@@ -110,8 +110,8 @@ def use(
         reached = sources >= lag
         return [jnp.where(reached, found.mean(axis=0), jnp.nan) for found in (carry, inputs)]
 
-    carry, inputs = jax.lax.map(of_lag, lags)
-    return Use(lags, jax.lax.map(lambda source: losses(batch, source), sources), carry, inputs)
+    carry, inputs = jax.lax.map(of_lag, grid)
+    return Use(grid, jax.lax.map(lambda source: losses(batch, source), sources), carry, inputs)
 
 
 def _losses_of(model: Model, params: Params, batch: Batch, task: Task | None):
@@ -159,30 +159,32 @@ def use_record(found: Use) -> dict:
       found: what `use` returns.
 
     Returns:
-      lags: those that two examples reach.
-      loss: the mean over sources and examples.
-      carry, inputs: `{"rise": [...], "error": [...]}`, the mean rise of the loss by lag, and its standard error over
-        examples.
+      `lags`, those that two examples reach; `loss`, the mean over sources and examples; `carry` and `inputs`, each
+      `{"rise": [...], "error": [...], "change": [...]}` by lag: the mean rise of the loss over examples, its standard
+      error, and the mean absolute change.
     """
     loss = np.asarray(found.loss, float)
     rises = {name: np.asarray(getattr(found, name), float) - loss for name in ("carry", "inputs")}
     reached = np.array([(~np.isnan(rise)).any(axis=0).sum() > 1 for rise in rises["carry"]], bool)
-    curves = {name: [_summary(one) for one in rise[reached]] for name, rise in rises.items()}
     return {
         "lags": np.asarray(found.lags)[reached].tolist(),
         "loss": float(np.nanmean(loss)) if (~np.isnan(loss)).any() else float("nan"),
-        **{name: {"rise": [m for m, _ in of], "error": [e for _, e in of]} for name, of in curves.items()},
+        **{name: _summary(rise[reached]) for name, rise in rises.items()},
     }
 
 
-def _summary(rises: np.ndarray) -> tuple[float, float]:
-    """Return the mean over examples of `[s, b]`, and its standard error."""
-    some = ~np.isnan(rises).all(axis=0)
-    each = np.nanmean(rises[:, some], axis=0)
-    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(each.size))
+def _summary(rises: np.ndarray) -> dict[str, list[float]]:
+    """Summarise rises `[k, s, b]` over examples, each the mean over its sources."""
+    each = [np.nanmean(one[:, ~np.isnan(one).all(axis=0)], axis=0) for one in rises]
+    return {
+        "rise": [float(one.mean()) for one in each],
+        "error": [float(one.std(ddof=1) / np.sqrt(one.size)) for one in each],
+        "change": [float(np.abs(one).mean()) for one in each],
+    }
 
 
-SHAPE = {"lags": [float], "carry": {"rise": [float]}, "inputs": {"rise": [float]}}
+CURVES = {"rise": [float], "error": [float], "change": [float]}
+SHAPE = {"lags": [float], "carry": CURVES, "inputs": CURVES}
 
 
 @figure(

@@ -35,7 +35,15 @@ def gaussian_mixture(dim: int = 1, components: int = 1) -> Head:
     Temperature divides the logits of the components and multiplies the variances (Ha and Eck 2017); 0 takes the mean of
     the most probable component.
 
-    Raises ValueError where dim or components is not positive.
+    Args:
+      dim: the number of features.
+      components: k, the number of Gaussians.
+
+    Returns:
+      The head.
+
+    Raises:
+      ValueError: dim or components is not positive.
     """
     check_positive(dim=dim, components=components)
     block = components * dim

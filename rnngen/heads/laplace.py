@@ -16,7 +16,15 @@ def laplace(dim: int = 1, scale: float = 1.0) -> Head:
     log p = -|y - output| / scale - log(2 scale), summed over targets `[*t, *b, dim]`. Temperature multiplies the scale,
     so 0 takes the median, which is the output.
 
-    Raises ValueError where dim or scale is not positive.
+    Args:
+      dim: the number of features.
+      scale: of the distributions.
+
+    Returns:
+      The head.
+
+    Raises:
+      ValueError: dim or scale is not positive.
     """
     check_positive(dim=dim)
     if not (math.isfinite(scale) and scale > 0):

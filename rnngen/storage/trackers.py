@@ -40,7 +40,15 @@ MOST_PARAMS, LONGEST_PARAM = 100, 6000  # of MLflow: in one call, and characters
 
 
 def tensorboard(folder: Path, config: dict) -> Tracker:
-    """Write the numbers as scalars to `folder/tensorboard`, named `loss/valid` and so on."""
+    """Write the numbers as scalars to `folder/tensorboard`, named `loss/valid` and so on.
+
+    Args:
+      folder: of the run.
+      config: of the run, resolved.
+
+    Returns:
+      The tracker.
+    """
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder / "tensorboard"))
@@ -58,6 +66,13 @@ def wandb(folder: Path, config: dict) -> Tracker:
     """Log the numbers to Weights & Biases, or with WANDB_MODE=offline to `folder/wandb` for `wandb sync`.
 
     The project is that of WANDB_PROJECT, else rnngen; the trials of a sweep are a group of its folder's name.
+
+    Args:
+      folder: of the run.
+      config: of the run, resolved.
+
+    Returns:
+      The tracker.
     """
     import wandb as library
 
@@ -85,6 +100,13 @@ def mlflow(folder: Path, config: dict) -> Tracker:
 
     The experiment is that of MLFLOW_EXPERIMENT_NAME, else rnngen; the trials of a sweep have its folder's name as the
     tag "sweep".
+
+    Args:
+      folder: of the run.
+      config: of the run, resolved.
+
+    Returns:
+      The tracker.
     """
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param

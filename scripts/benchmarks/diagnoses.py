@@ -1,4 +1,4 @@
-"""The cost of diagnoses: gradients in the carry against a training step, and a full Lyapunov spectrum in seconds."""
+"""The cost of diagnoses: gradients in the carry against a training step; Lyapunov spectra and reaches in seconds."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import CELLS
-from rnngen.diagnostics import carry_gradients, gradient_flow, lag_norms, lyapunov_spectrum
+from rnngen.diagnostics import DIAGNOSES, carry_gradients, gradient_flow, lag_norms, lyapunov_spectrum
 from rnngen.diagnostics.gradient_flow import summed_loss
 from rnngen.models.stack import build_model
 from rnngen.tasks import adding
@@ -19,29 +19,32 @@ from .tables import interval, milliseconds, number, text
 from .timing import compared, interleaved
 
 NAMES = ("rnn", "gru", "lstm")
+REACHES = ("gradient_flow", "memory", "use", "parameter_gradient_by_lag")  # as a run makes them at a checkpoint
 
 
 class Case(NamedTuple):
-    """A cell on the adding problem; spectrum: its Lyapunov exponents instead of its gradients."""
+    """A cell on the adding problem; what: "flow", its gradients, its Lyapunov "spectrum", or its "reaches"."""
 
     cell: str
     t: int
     batch: int
     hidden_dim: int
-    spectrum: bool = False
+    what: str = "flow"
 
 
 def cases(options: Options) -> dict[str, Case]:
-    """Return the cases by name, such as `lstm flow` and `lstm spectrum`."""
+    """Return the cases by name, such as `lstm flow`; those of `reaches` are of the size of `configs/sweeps/demo.py`."""
     t, batch, hidden, long = (8, 4, 4, 10) if options.quick else (100, 32, 128, 1000)
     flows = {f"{cell} flow": Case(cell, t, batch, hidden) for cell in NAMES}
-    return flows | {f"{cell} spectrum": Case(cell, long, 1, hidden, spectrum=True) for cell in NAMES}
+    spectra = {f"{cell} spectrum": Case(cell, long, 1, hidden, "spectrum") for cell in NAMES}
+    demo = (8, 4, 4) if options.quick else (60, 64, 64)
+    return flows | spectra | {f"{cell} reaches": Case(cell, *demo, "reaches") for cell in NAMES}
 
 
 def measure(case: Case, options: Options) -> list[Row]:
     """Return a row a diagnosis, its time over that of a training step of the same batch on one device."""
-    calls = _spectrum(case) if case.spectrum else _flow(case)
-    repeats = options.repeats_or(3 if case.spectrum else 15)
+    calls = {"flow": _flow, "spectrum": _spectrum, "reaches": _reaches}[case.what](case)
+    repeats = options.repeats_or(15 if case.what == "flow" else 3)
     times = interleaved(calls, repeats, warm=1)
     shape = [case.t, case.batch, 2, case.hidden_dim]
     return [{"cell": case.cell, "shape": shape} | row for row in compared(times, {"ratio": "training step"})]
@@ -75,6 +78,16 @@ def _spectrum(case: Case) -> dict[str, Callable[[], Any]]:
     params = cell.init(jax.random.key(0), 2)
     xs = jax.random.normal(jax.random.key(1), (case.t, case.batch, 2))
     return {"all exponents": _blocking(jax.jit(lambda p: lyapunov_spectrum(cell, p, xs).exponents), params)}
+
+
+def _reaches(case: Case) -> dict[str, Callable[[], Any]]:
+    task = adding(case.t)
+    model = build_model(CELLS[case.cell](case.hidden_dim), task.data.input_spec, task.objective.head)
+    params = model.init(jax.random.key(0))
+    batch = task.data.sample("valid", jax.random.key(0), jnp.int32(0), case.batch)
+    kinds = {name: DIAGNOSES[name]() for name in REACHES}
+    measures = {name: lambda p, kind=kind: kind.measure(model, p, batch, task) for name, kind in kinds.items()}
+    return {name: _blocking(jax.jit(measure), params) for name, measure in measures.items()}
 
 
 def _blocking(program: Callable, argument: Any) -> Callable[[], Any]:

@@ -101,12 +101,12 @@ def test_a_sweep_of_a_config_without_one(here, capsys):
 
 @pytest.mark.parametrize("name", ["pascanu2013_full", "long_memory_full", "adding"])
 def test_a_copy_works_where_it_lies_also_of_one_that_builds_on_another(here, capsys, name):
-    assert main(["init", name, "copy.py"]) == 0
+    assert main(["init", name, "my_copy.py"]) == 0
     command = "train" if name == "adding" else "sweep"
-    assert f"rnngen {command} --config=copy.py --workdir=runs/copy" in capsys.readouterr().out
-    assert complete(load("copy.py")) == complete(load(name))
+    assert f"rnngen {command} --config=my_copy.py --workdir=runs/my_copy" in capsys.readouterr().out
+    assert complete(load("my_copy.py")) == complete(load(name))
     if command == "sweep":
-        copied, ours = (shipped(f"sweeps/{name}"), find_config("copy.py"))
+        copied, ours = (shipped(f"sweeps/{name}"), find_config("my_copy.py"))
         assert ours.read_text() == find_config(name).read_text()
         assert len(copied.get_sweep()) > 100
 

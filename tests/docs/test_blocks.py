@@ -12,12 +12,13 @@ PAGES = {
     for page in sorted(DOCS.rglob("*.md"))
     if not IS_NOTEBOOK.match(page.read_text()) and blocks(page)
 }
+FIRST = "getting_started"  # by the installed command, as a reader does
 QUICK = ("concepts/carry", "concepts/horizon")
 NOTES = ("not run by the tests: ", "slow: ")
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAGES]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAGES if name != FIRST]
 )
 def test_blocks_as_pasted(name, tmp_path, monkeypatch, store):
     paste_here(PAGES[name], tmp_path, monkeypatch)
@@ -25,13 +26,13 @@ def test_blocks_as_pasted(name, tmp_path, monkeypatch, store):
 
 @pytest.mark.slow
 def test_the_first_page_by_the_installed_command(tmp_path):
-    paste(PAGES["getting_started"], tmp_path)
+    paste(PAGES[FIRST], tmp_path)
     assert (tmp_path / "runs" / "latch" / "report.html").exists()
 
 
 @pytest.mark.slow
 def test_the_demo_as_pasted(tmp_path):
-    paste(PAGES["getting_started"], tmp_path, lambda note: note.startswith("slow"))
+    paste(PAGES[FIRST], tmp_path, lambda note: note.startswith("slow"))
     assert (tmp_path / "runs" / "demo" / "figures" / "gradient_norms_over_time.png").exists()
 
 

@@ -97,27 +97,38 @@ def test_numbers_are_named_by_what_they_are_of_and_finite():
 
 
 def wandb_records(folder):
-    """The records of a folder's offline runs, one list a start.
+    """The records of a folder's offline runs, one list a start; its service may still be writing the last of them."""
+    until = time.monotonic() + 10
+    while True:
+        starts = [[*records_of(file)] for file in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+        if all("exit" in {one.WhichOneof("record_type") for one in start} for start in starts):
+            return starts
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
-    A file has seven bytes, then LevelDB's log: blocks of 32 KB of chunks, each with a checksum (4), its length (2) and
+
+def records_of(file):
+    """The records of a file of W&B.
+
+    It has seven bytes, then LevelDB's log: blocks of 32 KB of chunks, each with a checksum (4), its length (2) and
     its kind (1): 1 whole, 2 first, 3 middle, 4 last.
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        data, at, whole, found = file.read_bytes(), 7, b"", []
-        while at + 7 <= len(data):
-            left = 2**15 - at % 2**15
-            if left < 7:
-                at += left
-                continue
-            size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-            whole += data[at + 7 : at + 7 + size]
-            if kind in (1, 4):
-                found.append(Record.FromString(whole))
-                whole = b""
-            at += 7 + size
-        yield found
+    data, at, whole = file.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        left = 2**15 - at % 2**15
+        if left < 7:
+            at += left
+            continue
+        size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        if at + 7 + size > len(data):  # not all written yet
+            return
+        whole += data[at + 7 : at + 7 + size]
+        if kind in (1, 4):
+            yield Record.FromString(whole)
+            whole = b""
+        at += 7 + size
 
 
 def wandb_history(records):
