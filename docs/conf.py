@@ -24,6 +24,7 @@ extensions = [
     "experiments",
     "mathml",
     "search_results",
+    "streams",
 ]
 nitpicky = True
 # Names of other libraries: their inventories would have to be downloaded.

@@ -15,7 +15,8 @@ MOST = 160  # letters of a first line
 
 def first_line(doctree):
     """Return the beginning of a page's first paragraph."""
-    paragraph = next((p for p in doctree.findall(nodes.paragraph) if p.astext().strip()), None)
+    own = (p for p in doctree.findall(nodes.paragraph) if isinstance(p.parent, nodes.section | nodes.document))
+    paragraph = next((p for p in own if p.astext().strip()), None)
     text = " ".join(paragraph.astext().split()) if paragraph is not None else ""
     return text if len(text) <= MOST else f"{text[:MOST].rsplit(' ', 1)[0]} ..."
 

@@ -53,5 +53,6 @@ Search._performSearch = (...query) => {
     return !seen.has(page) && seen.add(page);
   });
   best.forEach((result) => (result[3] ??= PAGES[result[0]]?.[0] || " "));
+  localStorage.removeItem("sphinx_highlight_terms"); // or every page would be read with its words marked
   return best.reverse();
 };

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.cells import Cell
-from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
+from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.diagnostics.lags import check_examples, check_given, log_lags
 from rnngen.diagnostics.ridge import scores
 from rnngen.diagnostics.vector_steps import VectorSteps
@@ -68,7 +68,7 @@ def memory_diagnosis(lags: tuple[int, ...] | None = None, folds: int = 5) -> Dia
 
     def measure(model, params, batch, task):
         cell, tokens = stepwise(model).cell, model.input_spec.dim if model.input_spec.tokens else 0
-        options = {"lags": lags, "tokens": tokens, "folds": folds, **flags(batch)}
+        options = {"lags": lags, "tokens": tokens, "folds": folds, "mask": batch.mask, "resets": batch.resets}
         found: dict[str, Any] = {"all": memory(cell, params, batch.inputs, **options)}
         if task.needs is not None:
             sources, reads = task.needs(batch)
@@ -129,20 +129,21 @@ def memory(
     inputs = jnp.where(there[..., None], inputs, 0)
     # Each lag is read at the same steps as far as it goes, so that the scores of all have one sum.
     earliest = jnp.sum(there, axis=0, dtype=jnp.int32) // 2 if steps is None else 0
-    steps = jnp.broadcast_to(jnp.arange(length)[:, None], there.shape) if steps is None else steps
-    begun = jnp.zeros_like(steps) if resets is None else jnp.cumsum(resets, axis=0, dtype=jnp.int32)
+    second_half = jnp.arange(length // 2 if mask is None else 0, length)[:, None]
+    begun = None if resets is None else jnp.cumsum(resets, axis=0, dtype=jnp.int32)
     left_out = jnp.arange(examples) % folds == jnp.arange(min(folds, examples))[:, None]
-    targets = _at(inputs, steps)
 
     def of_lag(lag):
-        read = steps + lag
+        read = jnp.broadcast_to(second_half, (len(second_half), examples)) if steps is None else steps + lag
+        source = read - lag
+        inside = (source >= 0) & (read < length) & (read >= earliest)
         # What was before a reset cannot be in the carry.
-        same = True if resets is None else _at(begun, steps) == _at(begun, read)
-        weights = (read < length) & (read >= earliest) & _at(there, steps) & _at(there, read) & same
-        return scores(_at(carries, read), targets, weights.astype(carries.dtype), left_out, bool(tokens))
+        same = True if begun is None else _at(begun, source) == _at(begun, read)
+        weights = inside & _at(there, source) & _at(there, read) & same
+        return scores(_at(carries, read), _at(inputs, source), weights.astype(carries.dtype), left_out, bool(tokens))
 
     found = Memory(grid, *jax.lax.map(of_lag, grid))
-    return found._replace(varies=jnp.any(jnp.std(targets, axis=1) > 1e-6, axis=0))
+    return found._replace(varies=jnp.any(jnp.std(inputs, axis=1) > 1e-6, axis=0))
 
 
 def capacity(found: Memory) -> float:

@@ -1,5 +1,6 @@
 """The look of figures: one style file, one colour a cell, seeds as a median with a band."""
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -38,9 +39,19 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, also where nobody imported pyplot, which teaches notebooks to."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Return the picture, and its width on the screen, where a pixel is a 96th of an inch."""
+        png = io.BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue(), {"width": round(96 * self.get_figwidth())}
+
+
 def panels(rows: int, columns: int, *, width: float = 2.6, height: float = 2.4, **options) -> tuple[Figure, np.ndarray]:
     """Make a figure of rows x columns axes, each `width` x `height` inches; return it and the axes as a 2-D array."""
-    figure = Figure(figsize=(0.6 + width * columns, 0.5 + height * rows))
+    figure = ShownFigure(figsize=(0.6 + width * columns, 0.5 + height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 

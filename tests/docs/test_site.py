@@ -11,6 +11,7 @@ from questions import QUESTIONS
 from test_api import FACTORIES, PUBLIC
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+wait = pytest.importorskip("selenium.webdriver.support.wait")
 
 SITE = ROOT / "build" / "site"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -61,7 +62,7 @@ def found(driver, question):
     """The pages that the search finds for a question, in order."""
     driver.get(f"{(SITE / 'search.html').as_uri()}?q={urllib.parse.quote_plus(question)}")
     done = "return /finished|did not match/.test(document.querySelector('p.search-summary')?.innerText)"
-    webdriver.support.wait.WebDriverWait(driver, 20).until(lambda d: d.execute_script(done))
+    wait.WebDriverWait(driver, 20).until(lambda d: d.execute_script(done))
     return driver.find_elements("css selector", "ul.search li a")
 
 

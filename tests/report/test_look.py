@@ -1,9 +1,11 @@
 """Figures are functions of a run or a sweep that their caller shapes: axes, order, labels, colours, style."""
 
 import collections
+import io
 
 import matplotlib.pyplot as plt
 import pytest
+from PIL import Image
 
 import rnngen
 from rnngen import report
@@ -64,6 +66,14 @@ def test_figures_are_made_of_what_was_opened_and_say_what_they_miss(opened):
         report.lyapunov_spectra(opened)
     with pytest.raises(TypeError, match=r"takes what rnngen.open\(folder\) gives"):
         gradient_norms(str(opened.path))
+
+
+def test_a_notebook_shows_a_figure_that_is_no_pyplots(opened):
+    png, metadata = report.gradient_norms(opened)._repr_png_()
+    picture = Image.open(io.BytesIO(png))
+    assert picture.format == "PNG"
+    assert picture.width > metadata["width"] > 200  # sharp on a screen of more pixels
+    assert len(picture.convert("L").getcolors()) > 20  # curves are drawn on it
 
 
 def test_a_report_reads_every_file_once(sweep, monkeypatch):
