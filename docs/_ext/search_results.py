@@ -17,7 +17,7 @@ def first_line(doctree):
     """Return the beginning of a page's first paragraph."""
     own = (p for p in doctree.findall(nodes.paragraph) if isinstance(p.parent, nodes.section | nodes.document))
     paragraph = next((p for p in own if p.astext().strip()), None)
-    text = " ".join(paragraph.astext().split()) if paragraph is not None else ""
+    text = " ".join(paragraph.astext().replace("\\", "").split()) if paragraph is not None else ""  # TeX, bare
     return text if len(text) <= MOST else f"{text[:MOST].rsplit(' ', 1)[0]} ..."
 
 

@@ -5,7 +5,8 @@ from myst_nb.core import render
 
 def whole(outputs):
     """Join the parts of each stream as they were written."""
-    joined, streams = [], {}
+    joined: list[dict] = []
+    streams: dict[str, dict] = {}
     for output in outputs:
         if output["output_type"] == "stream" and output["name"] in streams:
             streams[output["name"]]["text"] += output["text"]

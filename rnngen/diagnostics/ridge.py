@@ -91,16 +91,22 @@ class _Readout:
 
     def __init__(self, features: Array, fit: Array, test: Array):
         self.features, self.fit, self.test = features, fit, test
-        variances, self.directions = jnp.linalg.eigh(jnp.einsum("eb,ebn,ebm->nm", fit, features, features))
-        penalties = jnp.asarray(PENALTIES, features.dtype)[:, None] * jnp.maximum(jnp.mean(variances), 1e-30)
-        self.inverse = 1 / (jnp.maximum(variances, 0) + penalties)  # [penalties, n]
+        gram = jnp.einsum("eb,ebn,ebm->nm", fit, features, features)
+        self.diagonal, self.beside, self.directions = _tridiagonal(gram)
+        # Below n times the rounding, what is left of a direction is rounding.
+        least = len(gram) * jnp.finfo(gram.dtype).eps
+        penalties = jnp.maximum(jnp.asarray(PENALTIES, gram.dtype), least)
+        self.penalties = penalties * jnp.maximum(jnp.trace(gram) / len(gram), 1e-30)
         covariance = jnp.einsum("eb,ebn,ebm->nm", test, features, features)
         self.covariance = self.directions.T @ covariance @ self.directions
 
     def weights(self, centred: Array) -> Array:
         """Return the readouts of targets `[e, b, d]` in the directions: `[penalties, n, d]`."""
         along = self.directions.T @ jnp.einsum("eb,ebn,ebd->nd", self.fit, self.features, centred)
-        return self.inverse[..., None] * along
+        solve = lambda p: jax.lax.linalg.tridiagonal_solve(  # noqa: E731
+            jnp.pad(self.beside, (1, 0)), self.diagonal + p, jnp.pad(self.beside, (0, 1)), along
+        )
+        return jax.vmap(solve)(self.penalties)
 
     def tried(self, targets: Array, tokens: bool) -> tuple[Array, Array, Array, Array]:
         """Return the errors and hits of `_Tried` for targets `[e, b, d]`."""
@@ -128,3 +134,29 @@ class _Readout:
 
     def _right(self, predicted: Array, targets: Array) -> Array:
         return jnp.sum(jnp.where(jnp.argmax(predicted, axis=-1) == jnp.argmax(targets, axis=-1), self.test, 0))
+
+
+def _tridiagonal(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return T and Q of a symmetric matrix Q T Q^T: T by its diagonal `[n]` and what is beside it, `[n - 1]`.
+
+    By Householder's reflections, once for all penalties. LAPACK's own threads, beside those of XLA, take many times as
+    long on a machine with other work.
+    """
+    places = jnp.arange(len(matrix))
+
+    def reflect(column, state):
+        rest, directions = state
+        below = jnp.where(places > column, rest[:, column], 0)
+        first = below[column + 1]
+        end = jnp.where(places == column + 1, jnp.where(first < 0, -1, 1) * jnp.linalg.norm(below), 0)
+        mirror = below + end.astype(below.dtype)
+        size = jnp.linalg.norm(mirror)
+        mirror = mirror / jnp.where(size > 0, size, 1)
+        turned = rest @ mirror
+        turned = turned - (mirror @ turned) * mirror
+        rest = rest - 2 * (jnp.outer(mirror, turned) + jnp.outer(turned, mirror))
+        return rest, directions - 2 * jnp.outer(directions @ mirror, mirror)
+
+    start = matrix, jnp.eye(len(matrix), dtype=matrix.dtype)
+    rest, directions = jax.lax.fori_loop(0, len(matrix) - 2, reflect, start)
+    return jnp.diagonal(rest), jnp.diagonal(rest, 1), directions
