@@ -152,7 +152,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "use": USE_SHAPE,
 }
 _ROWS = {
-    "gradient_flow": "credit: norm of dL / d carry\nover that at lag 0",
+    "gradient_flow": "credit: norm of dL / d carry\nover that at the loss",
     "memory": "memory: R$^2$ of the input",
     "use": "use: rise of the loss",
 }

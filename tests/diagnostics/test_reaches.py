@@ -89,6 +89,14 @@ def networks():
     ]
 
 
+def test_what_is_stored_and_ignored_has_no_use():
+    network, verdict = networks()[-1][1:]
+    found = three_reaches(*network, noise(), recall())
+    assert found.verdict == verdict == NO_USE
+    assert (found.lag, found.credit, found.memory, found.use) == (LAG, True, True, False)
+
+
+@pytest.mark.slow
 def test_verdict_of_three_reaches_on_eight_constructed_networks():
     found = {name: three_reaches(*network, noise(), recall()).verdict for name, network, _ in networks()}
     assert found == {name: verdict for name, _, verdict in networks()}

@@ -1,33 +1,28 @@
-"""The page on adding a cell: its code as pasted, run by someone with an empty folder."""
+"""The page on adding a cell, of which `tests/docs` runs the commands: its files, and cells written from it alone."""
 
 import inspect
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import kit_cells
 import pytest
 from conftest import assert_close, noise, random_params, unrolled
+from pasted import ROOT, blocks
 
 from rnngen.cells import CELLS
 from rnngen.testing import check_cell
 from rnngen.testing.facts import horizon
 
-ROOT = Path(__file__).parent.parent.parent
-BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
-
 
 @pytest.fixture(scope="module")
 def pasted(tmp_path_factory):
-    """A folder with the page's files in it, and its commands."""
-    folder, commands = tmp_path_factory.mktemp("kit"), []
-    for language, code in BLOCK.findall((ROOT / "docs" / "how_to" / "add_a_cell.md").read_text()):
-        if language == "python":
-            (folder / re.match(r"# (\w+\.py)\n", code)[1]).write_text(code)
-        else:
-            commands += code.strip().splitlines()
-    return folder, commands
+    """A folder with the page's files in it."""
+    folder = tmp_path_factory.mktemp("kit")
+    for block in blocks(ROOT / "docs" / "how_to" / "add_a_cell.md"):
+        if block.language == "python":
+            (folder / re.match(r"# (\w+\.py)\n", block.code)[1]).write_text(block.code)
+    return folder
 
 
 def run(folder, *command):
@@ -37,21 +32,10 @@ def run(folder, *command):
 
 
 @pytest.mark.slow
-def test_the_commands(pasted):
-    folder, commands = pasted
-    assert len(commands) == 2
-    for command in commands:
-        name, *arguments = command.split()
-        run(folder, str(Path(sys.executable).parent / name), *arguments)
-    assert (folder / "runs" / "leaky" / "result.json").exists()
-
-
-@pytest.mark.slow
 def test_the_test_and_the_gated_cell(pasted):
-    folder, _ = pasted
-    mine = (folder / "test_my_lab.py").read_text()
-    (folder / "test_my_gates.py").write_text(mine.replace("my_lab", "my_gates").replace("leaky", "ugrnn"))
-    assert "2 passed" in run(folder, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
+    mine = (pasted / "test_my_lab.py").read_text()
+    (pasted / "test_my_gates.py").write_text(mine.replace("my_lab", "my_gates").replace("leaky", "ugrnn"))
+    assert "2 passed" in run(pasted, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
 
 
 @pytest.mark.slow
