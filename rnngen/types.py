@@ -29,6 +29,34 @@ Params = Any
 Carry = Any
 
 
+def named(tree: PyTree) -> list[tuple[str, Any]]:
+    """List the leaves of a tree, each with its path as a name, such as `layer_0/h`.
+
+    Args:
+      tree: a carry, parameters, or any other.
+
+    Returns:
+      (name, leaf) of each, in JAX's order; a tree that is one array is called `h`, as a carry.
+    """
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]
+
+
+def shapes_of(function: Callable, *arguments: Any) -> PyTree:
+    """Compute the shapes and dtypes of what a function returns.
+
+    JAX keeps a little of each tracing as long as the function lives: here one that lives for this call.
+
+    Args:
+      function: to be traced.
+      *arguments: of it, or their shapes.
+
+    Returns:
+      A tree of `jax.ShapeDtypeStruct`.
+    """
+    return jax.eval_shape(lambda *given: function(*given), *arguments)
+
+
 class InputSpec(NamedTuple):
     """The inputs of a model: `dim` float features, or tokens out of `dim`.
 

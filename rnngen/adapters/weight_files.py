@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngen.types import Params
+from rnngen.types import Params, named
 
 SEPARATOR = "/"  # a dot is in the names of some cells' parameters
 _SAVE = "save it with safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
@@ -25,7 +25,7 @@ def save_params(params: Params, path: str | Path) -> None:
     Raises:
       ValueError: another kind of file, or safetensors is not installed.
     """
-    save_weights(_flat(params), path)
+    save_weights({name: np.asarray(leaf) for name, leaf in named(params)}, path)
 
 
 def load_params(path: str | Path) -> Params:
@@ -88,14 +88,6 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     if file.suffix == ".safetensors":
         return _safetensors().load_file(file)
     raise ValueError(f"{path}: a {file.suffix or 'file without ending'} may run code when it is opened; {_SAVE}")
-
-
-def _flat(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
-    for name, value in params.items():
-        nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}{SEPARATOR}") if nested else {f"{prefix}{name}": np.asarray(value)}
-    return flat
 
 
 def _safetensors():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from rnngen.cells.cell import Cell
 from rnngen.registry import nearest
-from rnngen.types import Array, Carry, Key, Params, PyTree, check_positive
+from rnngen.types import Array, Carry, Key, Params, PyTree, check_positive, named
 
 Factors = tuple[tuple[str, float], ...]
 
@@ -151,7 +151,7 @@ def with_credit(cell: Cell, credit: Credit) -> Cell:
     if credit == Credit():
         return cell
     carry = jax.eval_shape(lambda key: cell.init_carry(cell.prepare(cell.init(key, 1)), ()), jax.random.key(0))
-    known = [name for name, leaf in _named(carry) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    known = [name for name, leaf in named(carry) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     for name, _ in (*credit.scale, *credit.drop):
         if name and name not in known:
             raise ValueError(
@@ -196,9 +196,4 @@ def _detach(leaf: Array, kept: Array) -> Array:
 def _by_leaf(factors: Factors, carry: Carry, default: float) -> list[float]:
     """Return the number of each leaf, that of its own name before that of all."""
     given = dict(factors)
-    return [given.get(name, given.get("", default)) for name, _ in _named(carry)]
-
-
-def _named(carry: Carry) -> list[tuple[str, Any]]:
-    paths, _ = jax.tree_util.tree_flatten_with_path(carry)
-    return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]
+    return [given.get(name, given.get("", default)) for name, _ in named(carry)]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnngen.datasets.interface import check_finite
+from rnngen.datasets.sequences import places
 from rnngen.datasets.supervised import NUMBERS
 from rnngen.types import InputSpec
 
@@ -33,8 +34,7 @@ class Examples(NamedTuple):
 
     def steps(self, chosen: np.ndarray) -> np.ndarray:
         """Return the places in `x` of the sequences with these numbers."""
-        starts, lengths = (np.cumsum(self.lengths) - self.lengths)[chosen], self.lengths[chosen]
-        return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        return places(self.lengths, chosen)
 
 
 def gather(
@@ -236,8 +236,7 @@ def _labels(y: np.ndarray, missing: bool, what: str) -> np.ndarray:
         raise ValueError(f"{wanted}, got {y.dtype}{hint}")
     y = y.astype(np.int64)
     least = -1 if missing else 0
-    if len(y) and (y.min() < least or y.max() >= 2**16):
-        raise ValueError(
-            f"{wanted} to 65535{' (-1: missing)' if missing else ''}, got {y[(y < least) | (y >= 2**16)][0]}"
-        )
+    wrong = y[(y < least) | (y >= MOST_CLASSES)]
+    if len(wrong):
+        raise ValueError(f"{wanted} to {MOST_CLASSES - 1}{' (-1: missing)' if missing else ''}, got {wrong[0]}")
     return y.astype(np.int32)

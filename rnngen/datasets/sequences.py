@@ -15,10 +15,15 @@ def join(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def select(values: np.ndarray, lengths: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (values, lengths) of the sequences with the numbers `chosen`, in that order."""
     lengths = lengths.astype(np.int64)
+    return values[places(lengths, chosen)], lengths[chosen]
+
+
+def places(lengths: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the indices of the values of the sequences with the numbers `chosen`, in that order."""
     taken = lengths[chosen]
     # The index of each value moves by the old start of its sequence minus the new one.
     shift = (np.cumsum(lengths) - lengths)[chosen] - (np.cumsum(taken) - taken)
-    return values[np.arange(taken.sum()) + np.repeat(shift, taken)], taken
+    return np.arange(taken.sum()) + np.repeat(shift, taken)
 
 
 def split_indices(count: int, valid: float, test: float, seed: int, what: str = "sequences") -> dict[str, np.ndarray]:

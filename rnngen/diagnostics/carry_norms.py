@@ -6,13 +6,12 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags, spread
-from rnngen.diagnostics.log_norms import named
 from rnngen.engines import batch_shape, unroll
 from rnngen.engines.trees import is_float
 from rnngen.models import stepwise
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import CURVE, diagnosed
-from rnngen.types import Array, Carry, Params, PyTree
+from rnngen.types import Array, Carry, Params, PyTree, named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from rnngen.cells import Cell
 from rnngen.diagnostics.gradient_flow import zero_probes
 from rnngen.engines import batch_shape, prepare_unroll, trees, unroll
 from rnngen.engines.steps import full_step, project
-from rnngen.types import Array, Carry, Params, PyTree
+from rnngen.types import Array, Carry, Params, PyTree, named
 
 
 def log_gradient_norms(
@@ -50,9 +50,9 @@ def log_gradient_norms(
 
     def backward(state, at_step):
         (*state, age), dy = state, at_step[-1]
-        # Steps since the last that has a loss, each example for itself.
-        age = jnp.where(jnp.isneginf(_normalise(dy, batch)[1]), age + 1, 0)
         if window:
+            # Steps since the last that has a loss, each example for itself.
+            age = jnp.where(jnp.isneginf(_log_norm(jax.tree.leaves(dy), batch)), age + 1, 0)
             state[1] = jnp.where(age < window, state[1], -jnp.inf)
         state, norms = _step_back(lambda c, i: step(run.params, c, i), tuple(state), *at_step)
         return (*state, age), norms
@@ -110,9 +110,3 @@ def _scale(tree: PyTree, factor: Array) -> PyTree:
         return x * factor.reshape(factor.shape + (1,) * (x.ndim - factor.ndim)).astype(x.dtype)
 
     return jax.tree.map(scale, tree)
-
-
-def named(tree: PyTree) -> list[tuple[str, Array]]:
-    """List the leaves of a carry, each with its path as a name; a carry that is one array is called `h`."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator="/") or "h", leaf) for path, leaf in paths]

@@ -19,14 +19,13 @@ import numpy as np
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
 from rnngen.diagnostics.gradient_flow import summed_loss
 from rnngen.diagnostics.horizon import source_steps
-from rnngen.diagnostics.log_norms import named
 from rnngen.engines import prepare_unroll, trees, unroll
 from rnngen.engines.steps import full_step, project
 from rnngen.models import Model, stepwise
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import before_and_after, diagnosed
 from rnngen.tasks import Task
-from rnngen.types import Array, Batch, Carry, Params, PyTree, check_positive
+from rnngen.types import Array, Batch, Carry, Params, PyTree, check_positive, named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,6 +3,7 @@
 For elementwise cells in float32 on a CPU the recurrence itself is a sequential compiled loop, see `recurrence`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 from rnngen.cells import Affine, Cell
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import trees
+from rnngen.engines.credited import scale_gradient
 from rnngen.engines.fused import replay
 from rnngen.engines.recurrence import linear_recurrence, solve
 from rnngen.engines.steps import StepInput, project, where
@@ -71,11 +73,12 @@ def _plain_carries(cell: Cell, params: Params, carry: Carry, inputs: StepInput, 
     if inputs.mask is not None:
         a, b = where(inputs.mask, a, jax.tree.map(jnp.ones_like, a)), where(inputs.mask, b, 0)
     factors = _factors(cell, inputs, a)
+    scaled = functools.partial(scale_gradient, factors) if factors is not None else lambda tree: tree
     if inputs.probe is not None:
-        b = multiply_add((a, b), _scaled(factors, inputs.probe))
+        b = multiply_add((a, b), scaled(inputs.probe))
     if inputs.reset is not None:
         fresh = jax.tree.map(jnp.broadcast_to, cell.init_carry(params, inputs.reset.shape), jax.tree.map(jnp.shape, a))
-        a, b = where(~inputs.reset, a, 0), where(inputs.reset, multiply_add((a, b), _scaled(factors, fresh)), b)
+        a, b = where(~inputs.reset, a, 0), where(inputs.reset, multiply_add((a, b), scaled(fresh)), b)
     return linear_recurrence(a, b, carry, block, factors)
 
 
@@ -88,20 +91,6 @@ def _factors(cell: Cell, inputs: StepInput, like: Carry) -> Carry | None:
     factors = jax.tree.unflatten(tree, [jnp.full(x.shape, f) for f, x in zip(single, leaves, strict=True)])
     # A masked step is none.
     return factors if inputs.mask is None else where(inputs.mask, factors, jax.tree.map(jnp.ones_like, factors))
-
-
-@jax.custom_vjp
-def _scaled(factors: Carry | None, carry: Carry) -> Carry:
-    """Return the carry, its gradient multiplied by the factors."""
-    return carry
-
-
-def _scaled_back(factors, dcarry):
-    changed = dcarry if factors is None else jax.tree.map(jnp.multiply, dcarry, factors)
-    return jax.tree.map(jnp.zeros_like, factors), changed
-
-
-_scaled.defvjp(lambda factors, carry: (carry, factors), _scaled_back)
 
 
 class _Flagged(NamedTuple):

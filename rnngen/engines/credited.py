@@ -29,9 +29,13 @@ def scaled(cell: Cell, carry: Carry) -> Carry:
     """Return the carry, with the gradient in each leaf multiplied by the factor of the cell's credit."""
     if cell.credit is None or not cell.credit.scale:
         return carry
-    leaves, tree = jax.tree.flatten(carry)
-    factors = cell.credit.factors(carry)
-    return jax.tree.unflatten(tree, [_scaled(f, x) for f, x in zip(factors, leaves, strict=True)])
+    factors = jax.tree.unflatten(jax.tree.structure(carry), cell.credit.factors(carry))
+    return scale_gradient(factors, carry)
+
+
+def scale_gradient(factors: PyTree, tree: PyTree) -> PyTree:
+    """Return the tree, with the gradient in each leaf multiplied by its factor; factors are numbers or arrays."""
+    return jax.tree.map(lambda factor, x: _scaled(factor, x) if trees.is_float(x) else x, factors, tree)
 
 
 def change(cell: Cell, dentering: Carry, dleaving: Carry, dy: PyTree) -> Carry:
@@ -49,14 +53,12 @@ def change(cell: Cell, dentering: Carry, dleaving: Carry, dy: PyTree) -> Carry:
     return _to_norm(dentering, (dleaving, dy), _batch(dy)) if credit.keep_norm else dentering
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scaled(factor: float, x: Array) -> Array:
+@jax.custom_vjp
+def _scaled(factor: Array | float, x: Array) -> Array:
     return x
 
 
-_scaled.defvjp(
-    lambda factor, x: (x, None), lambda factor, _, dx: ((factor * dx if dx.dtype != jax.dtypes.float0 else dx),)
-)
+_scaled.defvjp(lambda factor, x: (x, factor), lambda factor, dx: (jnp.zeros_like(factor), factor * dx))
 
 
 def _keeping_norm(cell: Cell, step: Callable) -> Callable:

@@ -14,7 +14,6 @@ from rnngen.datasets import Codec
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.diagnostics.connectivity import connectivity
 from rnngen.diagnostics.fixed_points import FixedPoints, constant_input, fixed_points
-from rnngen.diagnostics.log_norms import named
 from rnngen.diagnostics.properties import input_properties, text_properties
 from rnngen.diagnostics.selectivity import selectivity
 from rnngen.diagnostics.vector_steps import VectorSteps
@@ -25,7 +24,7 @@ from rnngen.models import LayerModel, Model, stepwise
 from rnngen.runs.restore import codec_of, config_of, trained_params
 from rnngen.storage.folder import RunFolder
 from rnngen.tasks.task import Objective, nll_loss
-from rnngen.types import Batch, Params
+from rnngen.types import Batch, Params, named
 
 STEPS, EXAMPLES = 600, 32  # of an input, unless asked for
 SHOWN, PREDICTIONS, SOURCES = 6, 64, 8

@@ -20,7 +20,7 @@ from jax import export
 from jax.export import Exported
 
 from rnngen.models.model import Model, stepwise
-from rnngen.types import Array, Carry, InputSpec, Params, check_positive
+from rnngen.types import InputSpec, Params, check_positive, named
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -55,7 +55,7 @@ def export_apply(
 
     def forward(inputs, mask=None):
         carry, outputs = model.apply(params, inputs, mask=mask, engine="scan")
-        return dict(_named(carry)), outputs
+        return dict(named(carry)), outputs
 
     return _export(forward, given, platforms)
 
@@ -80,17 +80,17 @@ def export_step(
     (b,) = _sizes(batch=batch)
     x = _inputs(model.input_spec, b)
     first = jax.eval_shape(lambda x: one.init_carry(params, x.shape[:1]), x)
-    structure, names = jax.tree.structure(first), [name for name, _ in _named(first)]
+    structure, names = jax.tree.structure(first), [name for name, _ in named(first)]
 
     def start(x):
-        return dict(_named(one.init_carry(params, x.shape[:1])))
+        return dict(named(one.init_carry(params, x.shape[:1])))
 
     def step(carry, x):
         entering = jax.tree.unflatten(structure, [carry[name] for name in names])
         carry, outputs = one.step(params, entering, x)
-        return dict(_named(carry)), outputs
+        return dict(named(carry)), outputs
 
-    return _export(start, [x], platforms), _export(step, [dict(_named(first)), x], platforms)
+    return _export(start, [x], platforms), _export(step, [dict(named(first)), x], platforms)
 
 
 def _inputs(spec: InputSpec, *axes) -> jax.ShapeDtypeStruct:
@@ -101,12 +101,6 @@ def _sizes(**sizes: int | None) -> tuple:
     """Return the sizes of axes, a symbol for each that is not fixed."""
     check_positive(**{name: size for name, size in sizes.items() if size is not None})
     return tuple(export.symbolic_shape(", ".join(name if size is None else str(size) for name, size in sizes.items())))
-
-
-def _named(carry: Carry) -> list[tuple[str, Array]]:
-    """List the leaves of a carry by name: a file must not need the classes that a cell's carry is made of."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(carry)
-    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in paths]
 
 
 def _export(function: Callable, arguments: Sequence, platforms: Sequence[str]) -> Exported:

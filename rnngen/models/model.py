@@ -8,7 +8,7 @@ import jax
 
 from rnngen.cells import Cell
 from rnngen.heads import Head
-from rnngen.types import InputSpec, PyTree
+from rnngen.types import InputSpec, PyTree, shapes_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Model:
 
     @functools.cached_property
     def param_shapes(self) -> PyTree:
-        """The shapes and dtypes of the parameters; computed once, since JAX keeps a little of each tracing forever."""
-        return jax.eval_shape(self.init, jax.random.key(0))
+        """The shapes and dtypes of the parameters."""
+        return shapes_of(self.init, jax.random.key(0))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -219,9 +219,8 @@ class _Stack:
         # A model's init takes no input width, but a Cell's does.
         init = lambda key, input_dim: self.init(key)  # noqa: E731
         whole = Cell(init, self._first_carry, self._step, output_dim, self._project, self.prepare, self._observe)
-        window = max(cell.credit.window if cell.credit else 0 for _, cell in self.cells())
-        credited = any(cell.credit for _, cell in self.cells())
-        return whole._replace(credit=Credit(window=window, step=self._credited_step)) if credited else whole
+        windows = [cell.credit.window for _, cell in self.cells() if cell.credit is not None]
+        return whole._replace(credit=Credit(window=max(windows), step=self._credited_step)) if windows else whole
 
     # The four functions below see prepared parameters, as a cell's do.
 

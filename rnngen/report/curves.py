@@ -8,11 +8,11 @@ import pandas as pd
 
 from rnngen.plotting.style import colours
 from rnngen.report.tables import shortened
+from rnngen.runs.notebook import NOT_METRICS
 from rnngen.runs.settings import REPEATS, curve_axis, words
 from rnngen.runs.sweep import Sweep
 
 MOST_TRIALS, MOST_METRICS, MOST_POINTS = 2000, 4, 20_000  # points: of each metric, of all trials together
-NOT_METRICS = ("step", "split", "trial", "seconds", "steps_per_second", "data_wait")
 ORDER = (("valid", "loss"), ("train", "loss"))  # come first
 
 
@@ -57,7 +57,7 @@ def _axes(sweep: Sweep, trials: list[str]) -> dict[str, tuple[list[str], list[st
 
 def _metrics(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (split, name) of the metrics to draw: the losses, then the others of the valid split."""
-    names = [c for c in rows if c not in NOT_METRICS and not c.startswith(("config.", "label."))]
+    names = [c for c in rows if c not in (*NOT_METRICS, "trial") and not c.startswith(("config.", "label."))]
     valid = rows[rows["split"] == "valid"]
     others = [("valid", name) for name in names if name != "loss" and valid[name].notna().any()]
     return [pair for pair in ORDER if (rows["split"] == pair[0]).any()] + others

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnngen.runs.sweep import Sweep
 
 MOST_ROWS = 20
-UNSHOWN = ("step", "split", "seconds", "steps_per_second", "data_wait")  # of a row of the metrics
+NOT_METRICS = ("step", "split", "seconds", "steps_per_second", "data_wait")  # columns of metrics.jsonl
 
 
 def run_html(run: "Run") -> str:
@@ -23,7 +23,7 @@ def run_html(run: "Run") -> str:
     told["status"] = run.status
     newest = {row["split"]: row for row in run.rows("metrics")}
     for split, row in newest.items():
-        metrics = [f"{name} {value:.4g}" for name, value in row.items() if name not in UNSHOWN]
+        metrics = [f"{name} {value:.4g}" for name, value in row.items() if name not in NOT_METRICS]
         told[f"{split}, step {row['step']:,}"] = ", ".join(metrics)
     if half_life := (run.result or {}).get("half_life"):
         told["half-life of the gradient"] = f"{half_life['initial']:.3g} steps before, {half_life['final']:.3g} after"

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.heads import Head
-from rnngen.types import Array, Batch, InputSpec, Key, check_positive
+from rnngen.types import Array, Batch, InputSpec, Key, check_positive, shapes_of
 
 SPLITS = ("train", "valid", "test")
 
@@ -190,7 +190,7 @@ class Task(NamedTuple):
         """
         if not self.data.on_device:
             drawn = self.data.sample(split, key_numbers(jax.random.key(0)), 0, 1)
-            return jax.eval_shape(self.data.finish, drawn)
+            return shapes_of(self.data.finish, drawn)
         return jax.eval_shape(lambda: self.batch(split, jax.random.key(0), jnp.int32(0), 1))
 
     def metric_names(self) -> list[str]:
@@ -201,7 +201,7 @@ class Task(NamedTuple):
         """
         batch = self.example("valid")
         outputs = jax.ShapeDtypeStruct((*batch.weights.shape, self.objective.head.num_params), jnp.float32)
-        return sorted(jax.eval_shape(self.objective.loss, outputs, batch)[1])
+        return sorted(shapes_of(self.objective.loss, outputs, batch)[1])
 
 
 def key_numbers(key: Key) -> np.ndarray:

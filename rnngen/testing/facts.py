@@ -11,13 +11,13 @@ import numpy as np
 from rnngen.cells import CELLS, Affine, Cell, Gated
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import memory_horizon
-from rnngen.diagnostics.log_norms import named
 from rnngen.engines import unroll
 from rnngen.engines.cpu.loops import why_none
 from rnngen.models.stack import build_model
 from rnngen.testing.case import SMALLER, Case
 from rnngen.testing.runs import allowed, refusal
 from rnngen.testing.structures import carry_jacobian
+from rnngen.types import named
 
 BUILT_IN = ("gru", "lstm", "mingru", "rnn")
 STEPS, BATCH, FEATURES, ROUNDS = 100, 32, 16, 7

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnngen.tasks.task import Task, key_numbers
 from rnngen.training.experiment import Experiment
-from rnngen.types import Batch, PyTree
+from rnngen.types import Batch, PyTree, shapes_of
 
 
 class Prefetcher:
@@ -59,7 +59,7 @@ def batch_shapes(experiment: Experiment) -> Batch:
     if task.data.on_device:
         size = experiment.train.examples(task)
         drawn = jax.eval_shape(lambda key: task.data.sample("train", key, jnp.int32(0), size), jax.random.key(0))
-    return jax.eval_shape(task.data.finish, drawn)
+    return shapes_of(task.data.finish, drawn)
 
 
 def _drawn(experiment: Experiment, keys: Sequence[np.ndarray], first: int) -> PyTree:

@@ -1,7 +1,5 @@
 """A training step whose gradient through the carry is changed (`train.credit`), beside the plain one."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
@@ -13,6 +11,7 @@ from rnngen.training import build_optimizer
 
 from . import with_rnngen
 from .protocol import Bench, Options, Row
+from .steps import RATE, Case
 from .tables import interval, milliseconds, text
 from .timing import compared, interleaved
 
@@ -24,16 +23,6 @@ RULES: dict[str, dict] = {
     "window": {"steps": 10},
     "stochastic": {"rate": 0.25},
 }
-RATE = 1e-3
-
-
-class Case(NamedTuple):
-    """A cell of `h` features, trained on a batch of `b` sequences of `t` steps of adding."""
-
-    cell: str
-    t: int
-    b: int
-    h: int
 
 
 def cases(options: Options) -> dict[str, Case]:

@@ -5,23 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import draw_batch, make_model
+from linear_cells import linear
 
-from rnngen.cells import Cell
 from rnngen.diagnostics import DIAGNOSES, capacity, memory
 from rnngen.tasks import adding, copy_memory, latch, temporal_order
 
 STEPS, EXAMPLES = 40, 60
-
-
-def linear(recurrent, kernel):
-    """h' = h @ recurrent + u @ kernel; y = h'."""
-
-    def step(params, h, u):
-        h = h @ jnp.asarray(recurrent, h.dtype) + u @ jnp.asarray(kernel, h.dtype)
-        return h, h
-
-    size = len(recurrent)
-    return Cell(lambda key, d: {}, lambda params, batch: jnp.zeros((*batch, size)), step, size)
 
 
 def delay_line(size, inputs=1):

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import draw_batch, make_model
+from linear_cells import linear
 
 import rnngen
-from rnngen.cells import Cell
 from rnngen.cells.credit import decay, window, with_credit
 from rnngen.diagnostics import DIAGNOSES, judge, three_reaches, use, use_record
 from rnngen.diagnostics.reaches import ALL, NO_CREDIT, NO_MEMORY, NO_USE
@@ -32,17 +32,6 @@ def noise():
     xs = jax.random.normal(jax.random.key(0), (STEPS, EXAMPLES, 1))
     targets = jnp.broadcast_to(xs[STEPS - 1 - LAG], (STEPS, EXAMPLES, 1))
     return Batch(xs, targets, jnp.zeros((STEPS, EXAMPLES)).at[-1].set(1.0))
-
-
-def linear(recurrent, kernel):
-    """h' = h @ recurrent + u @ kernel; y = h'."""
-
-    def step(params, h, u):
-        h = h @ jnp.asarray(recurrent, h.dtype) + u @ jnp.asarray(kernel, h.dtype)
-        return h, h
-
-    size = len(recurrent)
-    return Cell(lambda key, d: {}, lambda params, batch: jnp.zeros((*batch, size)), step, size)
 
 
 def with_head(cell, readout):

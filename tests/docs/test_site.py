@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shutil
 import urllib.parse
 
 import pytest
@@ -10,17 +9,16 @@ from pasted import ROOT
 from questions import QUESTIONS
 from test_api import FACTORIES, PUBLIC
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-wait = pytest.importorskip("selenium.webdriver.support.wait")
+pytest_plugins = ["chromium"]
+
+wait = pytest.importorskip("selenium.webdriver.support.wait", reason="selenium is not installed")
 
 SITE = ROOT / "build" / "site"
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.skipif(not (SITE / "objects.inv").exists(), reason="scripts/docs has not built the docs"),
     pytest.mark.slow,
 ]
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
+FLAGS = ("--hide-scrollbars",)
 PLACE = 3  # of the answer among the results, at most: it is seen without scrolling
 # One of each kind, and those with the widest tables, equations and blocks of code.
 SHOWN = [
@@ -29,18 +27,6 @@ SHOWN = [
     *("docs/reference/api/rnngen", "docs/reference/api/cells", "docs/benchmarks", "docs/recovery", "CONTRIBUTING"),
     *("experiments/README", "experiments/zoo/README", "experiments/bai2018_table1/README"),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -66,7 +52,6 @@ def found(driver, question):
     return driver.find_elements("css selector", "ul.search li a")
 
 
-@needs_browser
 def test_twenty_questions_are_answered_in_two_clicks(browser):
     answered = {}
     for question, page in QUESTIONS.items():
@@ -79,7 +64,6 @@ def test_twenty_questions_are_answered_in_two_clicks(browser):
     assert [question for question in QUESTIONS if not answered.get(question)] == []
 
 
-@needs_browser
 def test_a_result_has_the_first_line_of_its_page(browser):
     found(browser, "resume")
     shown = browser.find_element("css selector", "ul.search li").text
@@ -87,7 +71,6 @@ def test_a_result_has_the_first_line_of_its_page(browser):
     assert "Give the same command again" in shown
 
 
-@needs_browser
 @pytest.mark.parametrize("width", [1400, 390])
 def test_no_page_scrolls_sideways_or_asks_the_network(browser, width):
     resize(browser, width)
@@ -98,7 +81,6 @@ def test_no_page_scrolls_sideways_or_asks_the_network(browser, width):
         assert [address for address in asked if not address.startswith(("file:", "data:"))] == [], page
 
 
-@needs_browser
 def test_figures_are_there_and_equations_are_drawn(browser):
     browser.get((SITE / "docs" / "concepts" / "horizon.html").as_uri())
     sizes = browser.execute_script(
