@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import Objective, Task, TaskData, classification_loss, finite_indices
+from rnngen.tasks.losses import classification_loss
+from rnngen.tasks.sampling import finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch, InputSpec
 
 SPLIT_SIZES = {"train": 1297, "valid": 250, "test": 250}

@@ -16,7 +16,8 @@ from rnngen.datasets.series_codec import series_codec, series_interface
 from rnngen.datasets.series_values import Series
 from rnngen.datasets.windows import Window
 from rnngen.heads.bounds import LOG_SCALE_LIMIT
-from rnngen.tasks.task import Objective, Task, TaskData, finite_indices
+from rnngen.tasks.sampling import finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import check_positive
 
 

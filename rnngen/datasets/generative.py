@@ -13,7 +13,9 @@ from rnngen.datasets.codec import Codec
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.windows import Window, chunks_of, stream_sample, warmup_of, whole_sample
 from rnngen.heads import Head
-from rnngen.tasks.task import Objective, Task, TaskData, epoch_order, finite_indices, mean_loss, nll_loss
+from rnngen.tasks.losses import mean_loss, nll_loss
+from rnngen.tasks.sampling import epoch_order, finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch
 
 ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host

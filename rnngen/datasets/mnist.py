@@ -18,7 +18,9 @@ from rnngen.datasets.generative import generative, marginal_baseline
 from rnngen.datasets.paths import find_files
 from rnngen.heads import bernoulli, categorical, logistic_mixture
 from rnngen.storage.provenance import sha256_of
-from rnngen.tasks.task import Objective, Task, TaskData, classification_loss, finite_indices, mean_loss
+from rnngen.tasks.losses import classification_loss, mean_loss
+from rnngen.tasks.sampling import finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch, InputSpec, check_positive
 
 PIXELS = 784

@@ -14,7 +14,7 @@ from rnngen.datasets.paths import naming
 from rnngen.datasets.scaling import Scaling
 from rnngen.datasets.supervised import encoded
 from rnngen.heads import Head, gaussian_mixture
-from rnngen.tasks.task import RootMean, mean_loss
+from rnngen.tasks.losses import RootMean, mean_loss
 from rnngen.types import Array, InputSpec, check_positive
 
 

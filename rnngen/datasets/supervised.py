@@ -14,7 +14,7 @@ import numpy as np
 from rnngen.datasets.interface import Interface, check_values
 from rnngen.datasets.scaling import Scaling
 from rnngen.heads import Head, bernoulli, categorical, gaussian, laplace
-from rnngen.tasks.task import RootMean, classification_loss, mean_loss
+from rnngen.tasks.losses import RootMean, classification_loss, mean_loss
 from rnngen.types import Array, InputSpec, check_one_of, check_positive
 
 _HEADS: dict[str, Callable[..., Head]] = {

@@ -15,7 +15,8 @@ from rnngen.datasets.sequences import split_indices
 from rnngen.datasets.sources import Source
 from rnngen.datasets.supervised import NUMBERS, best_constant, encoded, supervised
 from rnngen.registry import nearest
-from rnngen.tasks.task import Objective, Task, TaskData, finite_indices
+from rnngen.tasks.sampling import finite_indices
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch
 
 MISSING = ("refuse", "mask")

@@ -28,6 +28,7 @@ class Diagnosis(NamedTuple):
       batch_axis: the axis of the examples in every array of the tree, by which devices share them; None: not shared.
       steps: it runs the model step by step, which a bidirectional model refuses.
       least_examples: the examples that it needs at least.
+      fits: (task) -> None; raises ValueError where the arguments of the diagnosis do not fit the task.
     """
 
     measure: Callable[[Model, Params, Batch, Task], Any]
@@ -36,6 +37,7 @@ class Diagnosis(NamedTuple):
     batch_axis: int | None = None
     steps: bool = True
     least_examples: int = 1
+    fits: Callable[[Task], Any] = lambda task: None
 
 
 class Kind(NamedTuple):

@@ -1,11 +1,14 @@
 """Metrics at other lengths than those trained on, as Pascanu et al. 2013 measure them (50 to 200 against 5000)."""
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind
@@ -14,41 +17,67 @@ from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import diagnosed
 from rnngen.registry import find
 from rnngen.tasks import Task
-from rnngen.tasks.task import mean_of
+from rnngen.tasks.losses import mean_of
 from rnngen.types import Array, Params, check_positive
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
+GENERALISES = 0.9  # of the accuracy at lengths beyond those trained on: the threshold of Delétang et al. 2023
+
+
 def length_generalisation_diagnosis(
-    task: str, lengths: tuple[int, ...], kwargs: dict | None = None, examples: int = 1000
+    lengths: tuple[int, ...], task: str | None = None, kwargs: dict | None = None, examples: int = 1000
 ) -> Diagnosis:
     """Metrics of a task at other lengths than those trained on.
 
     Args:
-      task: its name.
       lengths: to be tried.
-      kwargs: the task's other arguments.
+      task: the name of another task; None: the one that is trained, with its arguments.
+      kwargs: the arguments of `task`.
       examples: of each length.
 
     Returns:
       The diagnosis.
+
+    Raises:
+      ValueError: a length or the number of examples is out of range, or the task is unknown.
     """
     check_positive(examples=examples)
-    factory, options = find(TASKS, task, "task"), dict(kwargs or {}) | {"eval_size": examples}
+    if not lengths:
+        raise ValueError("lengths must be at least one length, got none")
+    for length in lengths:
+        check_positive(lengths=length)
+    named = None if task is None else functools.partial(find(TASKS, task, "task"), **(kwargs or {}))
     at_once = math.gcd(examples, 100)
 
-    def measure(model, params, batch, _):
-        make_task = lambda length: factory(length, **options)  # noqa: E731
-        metrics = evaluate_lengths(model, params, make_task, tuple(lengths), examples, at_once)
-        return {"lengths": jnp.asarray(lengths), "metrics": metrics}
+    def make_task(trained, length):
+        remake = named or trained.remake
+        if remake is None:
+            raise ValueError("task must be a name: the one that is trained was not made by a config")
+        known = inspect.signature(remake).parameters
+        place = next((name for name in ("eval_length", "length") if name in known), None)
+        if place is None:
+            raise ValueError(f"the task has no argument length to change: its arguments are {', '.join(known)}")
+        return remake(**{place: length, "eval_size": examples})
+
+    def measure(model, params, batch, trained):
+        make = functools.partial(make_task, trained)
+        metrics = evaluate_lengths(model, params, make, tuple(lengths), examples, at_once)
+        longest = trained.data.lengths["train"][1]
+        return {"lengths": jnp.asarray(lengths), "trained": jnp.int32(longest), "metrics": metrics}
 
     def record(found):
         metrics = {name: values.tolist() for name, values in found["metrics"].items()}
-        return {"lengths": found["lengths"].tolist(), "metrics": metrics}
+        return {"lengths": found["lengths"].tolist(), "trained": int(found["trained"]), "metrics": metrics}
 
-    return Diagnosis(measure, record, steps=False)
+    def fits(trained):
+        for length in lengths:
+            make_task(trained, length)
+
+    return Diagnosis(measure, record, steps=False, fits=fits)
 
 
 def evaluate_lengths(
@@ -89,27 +118,81 @@ def evaluate_lengths(
 
 @figure(
     "Other lengths",
-    "Accuracy at other lengths than that trained on. Lines are medians over seeds, bands reach from the least to the "
-    "greatest seed.",
+    "Accuracy at other lengths than that trained on. Thick lines are medians over seeds, thin ones the seeds, bands "
+    "reach from the least to the greatest. In the legend, of the accuracy at lengths beyond the longest in training "
+    "(dotted; all lengths where that is unknown): the best seed, as is often published, the median, and how many seeds "
+    f"are above {100 * GENERALISES:.0f} %.",
 )
 def length_generalisation(sweep: Any, look: Look) -> "Figure":
-    """Draw the accuracy at other lengths than those trained on, after training, with the range over seeds shaded."""
+    """Draw the accuracy at other lengths than those trained on, after training: every seed, their median and range."""
     import pandas as pd
 
     from rnngen.plotting.style import band, number_axis
 
-    rows = sweep.moments(diagnosed(sweep, "length_generalisation", SHAPE, _unequal))["after training"]
-    rows = rows.assign(setting=sweep.setting_names.reindex(rows["trial"]).values)
-    rows, colour = look.curves(rows, "setting")
+    rows, colour = look.curves(_after_training(sweep), "setting")
     figure, ((axes,),) = look.panels(1, 1, width=4.2, height=2.6)
     for label, group in rows.groupby("setting", sort=False):
         pairs = zip(group["lengths"], group["metrics"], strict=True)
         seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
-        band(axes, str(label), colour[str(label)], seeds.median(), seeds.min(), seeds.max(), marker="o")
+        text, shade = f"{label}: {_said(_beyond(group))}", colour[str(label)]
+        band(axes, text, shade, seeds.median(), seeds.min(), seeds.max(), marker="o")
+        axes.plot(seeds.columns, seeds.T.values, color=shade, alpha=0.4, linewidth=0.5)
+    for trained in set(rows["trained"].dropna()):
+        axes.axvline(trained, color="0.6", linestyle=":", linewidth=0.8)
     number_axis(axes, {length for lengths in rows["lengths"] for length in lengths})
     axes.set(ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
     look.legend(figure)
     return figure
+
+
+def length_table(records: Any) -> "pd.DataFrame":
+    """Summarise how far the settings of a sweep generalise: the published protocol beside the spread of all seeds.
+
+    Args:
+      records: what `rnngen.open` gives.
+
+    Returns:
+      A row a setting: the number of seeds; of their accuracy at the lengths beyond the longest in training, or where
+      that is not recorded at all lengths, `best`, `median` and `least`; and `generalise`, the share of seeds above 90 %
+      (Delétang et al. 2023).
+
+    Raises:
+      NothingToDraw: the records have no accuracy at other lengths.
+    """
+    import pandas as pd
+
+    found = []
+    for setting, group in _after_training(records.as_sweep()).groupby("setting", sort=False):
+        seeds = _beyond(group)
+        spread = {"best": seeds.max(), "median": np.median(seeds), "least": seeds.min()}
+        found.append({"setting": setting, "seeds": len(seeds)} | spread | {"generalise": np.mean(seeds > GENERALISES)})
+    return pd.DataFrame(found)
+
+
+def _after_training(sweep: Any) -> "pd.DataFrame":
+    rows = sweep.moments(diagnosed(sweep, "length_generalisation", SHAPE, _unequal))["after training"]
+    trained = [_length(row.get("trained")) for row in rows.to_dict("records")]
+    return rows.assign(setting=sweep.setting_names.reindex(rows["trial"]).values, trained=trained)
+
+
+def _length(value: Any) -> float:
+    """Return a length as it was recorded; nan where there is none, as in older records."""
+    return float(value) if isinstance(value, int | float) and 0 < value < 10**9 else math.nan
+
+
+def _beyond(rows: "pd.DataFrame") -> np.ndarray:
+    """Return the mean accuracy of each seed at the lengths beyond the longest in training; of all, if none is."""
+    means = []
+    for row in rows.to_dict("records"):
+        accuracy = np.array(row["metrics"]["accuracy"], float)
+        longer = np.array(row["lengths"]) > row["trained"]
+        means.append(accuracy[longer].mean() if longer.any() else accuracy.mean())
+    return np.array(means)
+
+
+def _said(seeds: np.ndarray) -> str:
+    above = int(np.sum(seeds > GENERALISES))
+    return f"best {seeds.max():.2f}, median {np.median(seeds):.2f}, {above}/{len(seeds)} above {GENERALISES:.1f}"
 
 
 SHAPE = {"lengths": [float], "metrics": {"accuracy": [float]}}

@@ -13,7 +13,7 @@ from rnngen.cells import Cell
 from rnngen.engines import prepare_unroll, unroll
 from rnngen.models import Model
 from rnngen.tasks import Task
-from rnngen.tasks.task import nll_loss
+from rnngen.tasks.losses import nll_loss
 from rnngen.types import Array, Batch, Carry, Params, PyTree
 
 

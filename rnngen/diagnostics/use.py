@@ -24,7 +24,7 @@ from rnngen.models import Model
 from rnngen.plotting.figure import Look, figure
 from rnngen.plotting.records import before_and_after, diagnosed
 from rnngen.tasks import Task
-from rnngen.tasks.task import nll_loss
+from rnngen.tasks.losses import nll_loss
 from rnngen.types import Array, Batch, Params, check_positive
 
 if TYPE_CHECKING:

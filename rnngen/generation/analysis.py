@@ -23,7 +23,8 @@ from rnngen.generation.generator import Generator
 from rnngen.models import LayerModel, Model, stepwise
 from rnngen.runs.restore import codec_of, config_of, trained_params
 from rnngen.storage.folder import RunFolder
-from rnngen.tasks.task import Objective, nll_loss
+from rnngen.tasks.losses import nll_loss
+from rnngen.tasks.task import Objective
 from rnngen.types import Batch, Params, named
 
 STEPS, EXAMPLES = 600, 32  # of an input, unless asked for

@@ -19,7 +19,7 @@ from rnngen.engines.credited import credited_step
 from rnngen.heads import Head
 from rnngen.models.layers import Layer, both_ways, check_engine, one_way
 from rnngen.models.model import LayerModel, Model
-from rnngen.tasks.task import nll_loss
+from rnngen.tasks.losses import nll_loss
 from rnngen.types import Array, InputSpec, Key, Params, check_positive
 
 

@@ -25,7 +25,7 @@ from rnngen.engines import cast_params, unroll
 from rnngen.heads import Head
 from rnngen.models.layers import init_params
 from rnngen.models.model import StepModel
-from rnngen.tasks.task import mean_loss
+from rnngen.tasks.losses import mean_loss
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, at_least_float32, check_positive
 
 LAYER, LATENT = "layer_0", "latent"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnngen.diagnostics import FIGURES as DIAGNOSIS_FIGURES
+from rnngen.diagnostics.generalisation import length_table
 from rnngen.diagnostics.reaches import plot_three_reaches as three_reaches
 from rnngen.plotting.figure import DrawnFigure, NothingToDraw
 from rnngen.plotting.style import save
@@ -33,7 +34,8 @@ _NOTE = (
     "Figures with a curve or a panel for each setting are not drawn of a search, nor of "
     f"more than {MOST_SETTINGS} settings or {MOST_TRIALS:,} trials."
 )
-__all__ = ["FIGURES", "NothingToDraw", "latex", "save", "summary", "write", *(draw.__name__ for draw in FIGURES)]
+__all__ = ["FIGURES", "NothingToDraw", "latex", "length_table", "save", "summary", "write"]
+__all__ += [draw.__name__ for draw in FIGURES]
 
 
 def __getattr__(name: str) -> DrawnFigure:

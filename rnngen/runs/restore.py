@@ -14,7 +14,7 @@ from rnngen.datasets.interface import SIZES_ALONE, plain_interface
 from rnngen.models import Model
 from rnngen.registry import find
 from rnngen.storage.folder import RunFolder
-from rnngen.tasks.task import nll_loss
+from rnngen.tasks.losses import nll_loss
 from rnngen.training import checkpoint
 from rnngen.types import Params
 

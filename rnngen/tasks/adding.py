@@ -4,18 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import gaussian
-from rnngen.tasks.task import (
-    Objective,
-    Task,
-    TaskData,
-    last_step,
-    mean_loss,
-    read_at_end,
-    split_lengths,
-    split_sizes,
-    synthetic_sample,
-    where_marked,
-)
+from rnngen.tasks.losses import last_step, mean_loss
+from rnngen.tasks.needs import read_at_end, where_marked
+from rnngen.tasks.sampling import split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch, InputSpec, check_one_of
 
 VARIANTS = ("halves", "anywhere")

@@ -6,17 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.heads import categorical
-from rnngen.tasks.task import (
-    Objective,
-    Task,
-    TaskData,
-    classification_loss,
-    last_step,
-    read_at_end,
-    split_lengths,
-    split_sizes,
-    synthetic_sample,
-)
+from rnngen.tasks.losses import classification_loss, last_step
+from rnngen.tasks.needs import read_at_end
+from rnngen.tasks.sampling import split_lengths, split_sizes, synthetic_sample
+from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch, InputSpec, check_positive
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from rnngen.tasks import Task
-from rnngen.tasks.task import SPLITS, key_numbers
+from rnngen.tasks.sampling import SPLITS, key_numbers
 from rnngen.testing.case import quick_jit
 from rnngen.types import Array, Batch
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from rnngen.tasks.task import SPLITS
+from rnngen.tasks.sampling import SPLITS
 from rnngen.testing.case import Broken
 from rnngen.testing.task_case import EVALUATIONS, TaskCase
 from rnngen.types import Batch

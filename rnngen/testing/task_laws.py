@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.tasks.task import SPLITS
+from rnngen.tasks.sampling import SPLITS
 from rnngen.testing.case import Broken
 from rnngen.testing.task_case import TaskCase
 from rnngen.types import Batch

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rnngen.tasks import Task
-from rnngen.tasks.task import SPLITS
+from rnngen.tasks.sampling import SPLITS
 from rnngen.testing import task_data, task_laws
 from rnngen.testing.report import Finding, Law, Report, describe_failure, try_laws
 from rnngen.testing.task_case import TaskCase

@@ -14,7 +14,7 @@ from rnngen.datasets import CODECS
 from rnngen.datasets import generative as module
 from rnngen.datasets.corpus import SPLITS, Corpus
 from rnngen.datasets.generative import bits, gaussian_baseline, generative, marginal_baseline, scored
-from rnngen.tasks.task import finite_indices, key_numbers
+from rnngen.tasks.sampling import finite_indices, key_numbers
 
 RANDOM = np.random.RandomState(0)
 LENGTHS = np.array([5, 9, 2, 8])

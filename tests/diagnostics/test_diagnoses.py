@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import draw_batch, make_model
 
+from rnngen.config import base_config, build, component, resolve
 from rnngen.diagnostics import DIAGNOSES, half_life, lag_norms, memory_horizon
 from rnngen.storage.jsonl import dumps
-from rnngen.tasks import adding, copy_memory, temporal_order
+from rnngen.tasks import adding, copy_memory, parity, temporal_order
 
 ARGUMENTS = {
     "length_generalisation": {"task": "adding", "lengths": (5, 12), "kwargs": {"variant": "anywhere"}, "examples": 40}
@@ -60,6 +61,41 @@ def test_other_lengths_are_evaluated_on_their_own_test_set():
         assert loss == pytest.approx(float(other.objective.loss(outputs, batch)[0]), rel=1e-5)
 
 
+def far(task, **arguments):
+    """A config that measures the task that it trains at other lengths."""
+    config = base_config()
+    config.cell, config.task = component("rnn", hidden_dim=4), task
+    config.diagnose.what = (component("length_generalisation", examples=20, **arguments),)
+    return resolve(config)
+
+
+def test_other_lengths_are_of_the_task_that_is_trained():
+    experiment = build(far(component("parity", length=6, label="each"), lengths=(4, 11)))
+    diagnosis, model = experiment.diagnose.what["length_generalisation"], experiment.model
+    params = model.init(jax.random.key(0))
+    found = jax.jit(lambda p: diagnosis.measure(model, p, None, experiment.task))(params)
+    record = diagnosis.record(jax.device_get(found))
+    assert (record["lengths"], record["trained"]) == ([4, 11], 6)
+    longer = parity(6, label="each", eval_length=11, eval_size=20)
+    batch = draw_batch(longer, "test", 20, 0)
+    loss = longer.objective.loss(model.apply(params, batch.inputs)[1], batch)[0]
+    assert record["metrics"]["loss"][1] == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (component("digits"), "length_generalisation: the task has no argument length to change"),
+        (component("associative_recall"), "eval_length must be at least 17, got 5 with 8 pairs"),
+    ],
+)
+def test_a_task_without_such_lengths_is_refused_before_training(task, message):
+    with pytest.raises(ValueError, match=f"config.diagnose.*{message}"):
+        build(far(task, lengths=(5, 20)))
+    with pytest.raises(ValueError, match="the one that is trained was not made by a config"):
+        DIAGNOSES["length_generalisation"](lengths=(5,)).fits(parity(6))
+
+
 def test_layers_have_their_own_gates():
     task = adding(8, eval_size=20)
     model, _ = make_model("lstm", task, layers=2)
@@ -73,6 +109,8 @@ def test_layers_have_their_own_gates():
         (lambda: DIAGNOSES["gradient_flow"](sources=0), "sources must be a positive whole number"),
         (lambda: DIAGNOSES["gate_statistics"](margin=0.7), "margin must lie between 0 and 0.5"),
         (lambda: DIAGNOSES["length_generalisation"](task="ading", lengths=(5,)), "unknown task 'ading'"),
+        (lambda: DIAGNOSES["length_generalisation"](lengths=()), "lengths must be at least one length, got none"),
+        (lambda: DIAGNOSES["length_generalisation"](lengths=(5, 0)), "lengths must be a positive whole number, got 0"),
     ],
 )
 def test_arguments_that_make_no_sense(make, message):

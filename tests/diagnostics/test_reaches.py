@@ -15,7 +15,7 @@ from rnngen.diagnostics.reaches import ALL, NO_CREDIT, NO_MEMORY, NO_USE
 from rnngen.heads import gaussian
 from rnngen.models import build_model
 from rnngen.tasks import Task, adding, latch
-from rnngen.tasks.task import Needs
+from rnngen.tasks.needs import Needs
 from rnngen.types import Batch
 
 STEPS, EXAMPLES, LAG = 24, 200, 12

@@ -36,12 +36,20 @@ SECONDS = 20  # that one config may take at the most
 MODEST = 10_000  # parameters of what is traced
 
 
+OF_TASK = {
+    "text": {"source": "python", "chunk": 4, "eval_steps": 64},
+    "associative_recall": {"pairs": 2},
+    "mqar": {"pairs": 2, "vocabulary": 8},
+    "selective_copying": {"count": 3},
+}
+
+
 def small(cell, task, **more):
     """A config that needs no data and whose program is quick to trace, with every argument of every part in it."""
     config = base_config().to_dict()
     config["cell"] = component(cell, hidden_dim=4).to_dict()
     sizes = {"length": 12, "eval_size": 8} if task not in ("digits", "text") else {}
-    sizes |= {"source": "python", "chunk": 4, "eval_steps": 64} if task == "text" else {}
+    sizes |= OF_TASK.get(task, {})
     config["task"] = component(task, **sizes).to_dict()
     config["train"] |= {"steps": 4, "batch_size": 2, "log_every": 2, "eval_every": 2, "save_every": 2}
     config["train"] |= {"eval_batch_size": 4}

@@ -14,7 +14,7 @@ from rnngen.cells import CELLS
 from rnngen.datasets import CODECS, TASKS
 from rnngen.generation.generate import PIECE, generate, score, stream
 from rnngen.models.stack import build_model
-from rnngen.tasks.task import nll_loss
+from rnngen.tasks.losses import nll_loss
 
 # The end is not the first symbol, which every sequence begins after.
 KINDS = {

@@ -297,6 +297,32 @@ def test_settings_are_called_by_their_labels(lengths):
 
 
 def test_accuracy_at_other_lengths_is_that_after_training(lengths):
-    lines = {line.get_label(): line for line in report.length_generalisation(open_sweep(lengths)).axes[0].get_lines()}
-    np.testing.assert_allclose(lines["lstm, length 20"].get_xydata(), [[10, 1.0], [100, 0.2]])
+    sweep = open_sweep(lengths)
+    lines = {line.get_label(): line for line in report.length_generalisation(sweep).axes[0].get_lines()}
+    # Five seeds, whose accuracy is 1 at length 10, and 0, 0.1 to 0.4 at length 100.
+    told = "lstm, length 20: best 0.70, median 0.60, 0/5 above 0.9"
+    np.testing.assert_allclose(lines[told].get_xydata(), [[10, 1.0], [100, 0.2]])
+    plt.close("all")
+    table = report.length_table(sweep).set_index("setting")
+    assert table.loc["lstm, length 20"].to_dict() == pytest.approx(
+        {"seeds": 5, "best": 0.7, "median": 0.6, "least": 0.5, "generalise": 0.0}
+    )
+
+
+def test_seeds_are_judged_at_lengths_beyond_those_trained_on(tmp_path):
+    for seed, far in enumerate([0.5, 0.95, 1.0]):
+        run = RunFolder(tmp_path / "trials" / f"gru-{seed}")
+        run.start({})
+        found = {"lengths": [40, 100, 500], "trained": 40, "metrics": {"accuracy": [0.3, 1.0, 2 * far - 1.0]}}
+        run.append("diagnoses", {"step": 9, "what": "length_generalisation"} | found)
+        run.finish({"status": "finished", "metrics": {}})
+    trials = [{"id": f"gru-{seed}", "overrides": {"cell.name": "gru", "seed": seed}} for seed in range(3)]
+    write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
+    (row,) = report.length_table(open_sweep(tmp_path)).to_dict("records")
+    assert row["generalise"] == pytest.approx(2 / 3)
+    assert (row["best"], row["median"], row["least"]) == pytest.approx((1.0, 0.95, 0.5))
+    axes = report.length_generalisation(open_sweep(tmp_path)).axes[0]
+    lines = [line for line in axes.get_lines() if list(line.get_xdata()) == [40, 100, 500]]
+    assert len(lines) == 4  # the median and each seed
+    assert [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"] == [40]
     plt.close("all")

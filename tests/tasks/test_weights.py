@@ -22,7 +22,7 @@ from rnngen.heads import (
 )
 from rnngen.models.vrnn import vrnn
 from rnngen.tasks import adding, copy_memory, latch, temporal_order
-from rnngen.tasks.task import classification_loss, mean_loss, nll_loss
+from rnngen.tasks.losses import classification_loss, mean_loss, nll_loss
 from rnngen.training.sharding import loss_and_gradient, mesh_of
 from rnngen.types import Batch, InputSpec
 

@@ -10,7 +10,7 @@ from rnngen.cells import CELLS
 from rnngen.diagnostics import gradient_flow
 from rnngen.models.stack import build_model
 from rnngen.tasks import adding, temporal_order
-from rnngen.tasks.task import mean_loss
+from rnngen.tasks.losses import mean_loss
 from rnngen.training.regularizers import REGULARIZERS, Regularizer, flossing, none, omega
 
 TASK = temporal_order(12, min_length=10, eval_size=4)
