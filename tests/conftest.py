@@ -19,7 +19,12 @@ from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_op
 
 # LLVM's optimiser is half of what it takes to compile a small program, and not what is tested: not here, and not in the
 # processes that tests start. Read when JAX starts, which importing it does not do.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+FLAGS = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+# Nor are its newer emitters of fused operations, which take as long again; later versions have no others, and end a
+# process that asks.
+if jax.__version_info__ < (0, 11):
+    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
 # So that training shares its batches between devices, as it does wherever there are two cores.

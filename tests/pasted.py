@@ -42,8 +42,8 @@ def paste(page, folder, wanted=lambda note: not note):
         _run(["bash", "-euc", block.code] if block.language == "bash" else python, folder)
 
 
-def paste_here(page, folder, monkeypatch):
-    """Run the blocks that have no remark in this process, which has imported already what each of them would.
+def paste_here(page, folder, monkeypatch, wanted=lambda note: not note):
+    """Run the wanted blocks in this process, which has imported already what each of them would.
 
     A Python block sees what those before it have defined, as in a notebook.
     """
@@ -53,7 +53,7 @@ def paste_here(page, folder, monkeypatch):
     try:
         # As in a program of one's own.
         with jax.numpy_dtype_promotion("standard"), jax.debug_key_reuse(False):
-            for block in _saved(page, folder, lambda note: not note):
+            for block in _saved(page, folder, wanted):
                 if block.language == "python":
                     exec(compile(block.code, page.name, "exec"), names)
                 else:

@@ -5,6 +5,9 @@ import re
 import pytest
 from pasted import ROOT, blocks, paste, paste_here
 
+from rnngen.cli import demo
+from rnngen.runs import open_folder
+
 DOCS = ROOT / "docs"
 IS_NOTEBOOK = re.compile(r"\A---\n.*?^kernelspec:", re.M | re.S)
 PAGES = {
@@ -30,9 +33,27 @@ def test_the_first_page_by_the_installed_command(tmp_path):
     assert (tmp_path / "runs" / "latch" / "report.html").exists()
 
 
+SHORT_DEMO = """from rnngen.config import shipped
+
+demo = shipped("sweeps/demo")
+
+
+def get_config():
+    return demo.get_config()
+
+
+def get_sweep():
+    return [trial | {"train.steps": 20} for trial in demo.get_sweep() if trial["seed"] == 0]
+"""
+
+
 @pytest.mark.slow
-def test_the_demo_as_pasted(tmp_path):
-    paste(PAGES[FIRST], tmp_path, lambda note: note.startswith("slow"))
+def test_the_demo_as_pasted(tmp_path, monkeypatch):
+    """Its own sweep, of one seed and few steps: all of it takes two minutes on two cores."""
+    (tmp_path / "short.py").write_text(SHORT_DEMO)
+    monkeypatch.setattr(demo, "CONFIG", str(tmp_path / "short.py"))
+    paste_here(PAGES[FIRST], tmp_path, monkeypatch, lambda note: note.startswith("slow"))
+    assert open_folder(tmp_path / "runs" / "demo").status == {"finished": 6}
     assert (tmp_path / "runs" / "demo" / "figures" / "gradient_norms_over_time.png").exists()
 
 
