@@ -9,6 +9,8 @@
     python scripts/bench.py sweeps     a whole sweep against plain torch and Flax; the driver at 10,000 trials
     python scripts/bench.py generation characters a second on one core; how long training waits for the host's data
     python scripts/bench.py saving     how long a save interrupts training; how fast a finished sweep returns
+    python scripts/bench.py credits    a training step with a changed gradient through the carry, against the plain one
+    python scripts/bench.py rules      learning rules against back-propagation: time, and numbers kept for each example
     python scripts/bench.py soak       memory, files and threads over 10,000 trials and 500,000 steps: flat or growing
     python scripts/bench.py all        all of these
 
@@ -30,6 +32,7 @@ from benchmarks import (
     layers,
     lengths,
     machine,
+    rules,
     saving,
     soak,
     steps,
@@ -53,6 +56,7 @@ BENCHES: dict[str, Bench] = {
     "saving": saving.BENCH,
     "soak": soak.BENCH,
     "credits": credits.BENCH,
+    "rules": rules.BENCH,
 }
 
 

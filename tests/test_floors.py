@@ -12,6 +12,7 @@ FLOORS = [
     {"engines", "adapters"},
     {"models", "tasks"},
     {"datasets"},
+    {"rules"},
     {"diagnostics"},
     {"training", "testing"},
     {"config"},

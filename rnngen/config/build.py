@@ -29,6 +29,8 @@ from rnngen.heads import Head
 from rnngen.models.stack import Model, build_model, count_params, widest
 from rnngen.models.vrnn import LATENTS
 from rnngen.registry import find
+from rnngen.rules import RULES, Rule
+from rnngen.rules.check import check_rule
 from rnngen.tasks import Task
 from rnngen.training import (
     REGULARIZERS,
@@ -69,7 +71,8 @@ def build(config: RunConfig) -> Experiment:
     train = config.train.fitted(config.diagnose.every)
     with error_at("config.train"):
         train.check(task, config.diagnose.every)
-    return Experiment(model, task, optimizer, train, diagnostics, config.seed, regularizer, program(config))
+    rule = _rule(config, model, task, train.examples(task))
+    return Experiment(model, task, optimizer, train, diagnostics, config.seed, regularizer, program(config), rule)
 
 
 def build_cell(cell: Component) -> Cell:
@@ -155,6 +158,22 @@ def credited_cell(cell: Component, credit: Component, model: ModelConfig) -> Cel
         raise ConfigError(f"config.train.credit: {model.latent.name} has no such thing; leave it at none")
     with error_at("config.train.credit.kwargs"):
         return with_credit(_cell(cell), changed)
+
+
+def _rule(config: RunConfig, model: Model, task: Task, examples: int) -> Rule:
+    """Make the rule of a config, and check that it fits the rest."""
+    rule = _of_kind(Rule, "config.train.rule", RULES, config.rule, "rule")
+    with error_at("config.train.rule"):
+        optim = config.optim
+        if not rule.plain and optim.regularizer.name != "none":
+            raise ValueError(f"{optim.regularizer.name} needs bptt: leave optim.regularizer at none")
+        if rule.update_every and optim.schedule.name != "constant":
+            raise ValueError(
+                f"update_every makes several updates of a step, and {optim.schedule.name} counts them: leave "
+                "optim.schedule at constant"
+            )
+        check_rule(rule, model, task, examples)
+    return rule
 
 
 @functools.lru_cache(maxsize=64)
@@ -254,4 +273,5 @@ def _cell(part: Component) -> Cell:
 
 @functools.lru_cache(maxsize=64)
 def _task(part: Component) -> Task:
-    return _of_kind(Task, "config.task", TASKS, part, "task")
+    task = _of_kind(Task, "config.task", TASKS, part, "task")
+    return task._replace(remake=functools.partial(find(TASKS, part.name, "task"), **plain_values(part.kwargs)))

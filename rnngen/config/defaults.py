@@ -51,6 +51,8 @@ MEANINGS = {
     "train.on_divergence": "action on a loss or parameter that is not finite: stop, skip_update or restore",
     "train.credit.name": "change of the gradient through the carry, which imposes how far it reaches; none: no change",
     "train.credit.kwargs.*": "arguments of the credit",
+    "train.rule.name": "how the gradient is found: bptt, or a rule that goes forward in time or cuts it",
+    "train.rule.kwargs.*": "arguments of the rule",
     "diagnose.every": "updates between diagnoses; 0: before the first and after the last alone",
     "diagnose.what": "names of diagnoses, or components with arguments",
     "diagnose.examples": "examples of the valid split that are diagnosed, at most",
@@ -113,7 +115,8 @@ def base_config() -> ConfigDict:
                 "schedule": component("constant"),
                 "regularizer": component("none"),
             },
-            "train": TrainConfig(steps=2000)._asdict() | {"eval_every": -1, "credit": component("none")},
+            "train": TrainConfig(steps=2000)._asdict()
+            | {"eval_every": -1, "credit": component("none"), "rule": component("bptt")},
             "diagnose": {
                 "every": 0,
                 "what": ("gradient_flow",),

@@ -18,6 +18,7 @@ from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import ENGINES
 from rnngen.models.vrnn import LATENTS
 from rnngen.registry import find
+from rnngen.rules import RULES
 from rnngen.storage.dotted import flatten
 from rnngen.storage.jsonl import dumps, loads
 from rnngen.training import OPTIMIZERS, REGULARIZERS, SCHEDULES
@@ -37,6 +38,7 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
     "optim.regularizer": ("regulariser", REGULARIZERS, ()),
     "train.credit": ("credit", CREDITS, ()),
+    "train.rule": ("rule", RULES, ()),
 }
 
 

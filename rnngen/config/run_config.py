@@ -11,7 +11,9 @@ from typing import Any
 from rnngen.storage.jsonl import encode
 from rnngen.training import TrainConfig
 
-NO_CREDIT = {"name": "none", "kwargs": {}}
+# Parts of `train` that are left out of `to_dict` at these values: a run is called by its config, also one from before
+# there were such parts.
+USUAL = {"credit": {"name": "none", "kwargs": {}}, "rule": {"name": "bptt", "kwargs": {}}}
 
 
 class Arguments(Mapping[str, Any]):
@@ -105,7 +107,7 @@ class RunConfig:
 
     Attributes:
       seed, dtype, cell, task, model, optim, train, diagnose: the keys of `base_config`.
-      credit: `train.credit`.
+      credit, rule: `train.credit` and `train.rule`.
     """
 
     seed: int
@@ -116,6 +118,7 @@ class RunConfig:
     optim: OptimConfig
     train: TrainConfig
     credit: Component
+    rule: Component
     diagnose: DiagnoseConfig
 
     @classmethod
@@ -133,7 +136,7 @@ class RunConfig:
         optim |= {name: Component.of(optim[name]) for name in ("schedule", "regularizer")}
         optim["kwargs"] = Arguments(optim["kwargs"])
         train = dict(resolved["train"])
-        credit = train.pop("credit", NO_CREDIT)
+        credit, rule = (Component.of(train.pop(name, usual)) for name, usual in USUAL.items())
         diagnose["what"] = tuple(map(Component.of, diagnose["what"]))
         return cls(
             seed=resolved["seed"],
@@ -143,7 +146,8 @@ class RunConfig:
             model=ModelConfig(**model),
             optim=OptimConfig(**optim),
             train=TrainConfig(**train),
-            credit=Component.of(credit),
+            credit=credit,
+            rule=rule,
             diagnose=DiagnoseConfig(**diagnose),
         )
 
@@ -154,9 +158,8 @@ class RunConfig:
           The config as `config.json` holds it.
         """
         values = plain_values(self)
-        credit = values.pop("credit")
-        # Left out where there is none: a run is called by its config, also one from before there was a credit.
-        values["train"] |= {} if credit == NO_CREDIT else {"credit": credit}
+        parts = {name: values.pop(name) for name in USUAL}
+        values["train"] |= {name: part for name, part in parts.items() if part != USUAL[name]}
         return values
 
 

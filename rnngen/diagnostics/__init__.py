@@ -25,6 +25,7 @@ from rnngen.diagnostics.lyapunov import lyapunov_spectrum
 from rnngen.diagnostics.memory import Memory, capacity, memory
 from rnngen.diagnostics.parameter_gradient import LagShares, parameter_gradient_by_lag, parameter_gradients
 from rnngen.diagnostics.reaches import Reaches, judge, three_reaches
+from rnngen.diagnostics.rule_credit import RuleCredit, rule_credit
 from rnngen.diagnostics.use import Use, use, use_record
 from rnngen.plotting.figure import DrawnFigure
 
@@ -45,6 +46,7 @@ __all__ = [
     "LagShares",
     "Memory",
     "Reaches",
+    "RuleCredit",
     "Use",
     "activations",
     "capacity",
@@ -64,6 +66,7 @@ __all__ = [
     "parameter_gradient_by_lag",
     "parameter_gradients",
     "recurrent_eigenvalues",
+    "rule_credit",
     "three_reaches",
     "use",
     "use_record",

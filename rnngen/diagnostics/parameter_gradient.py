@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnngen.cells import Cell
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags
 from rnngen.diagnostics.gradient_flow import summed_loss
 from rnngen.diagnostics.horizon import source_steps
@@ -79,7 +80,7 @@ def parameter_gradient_by_lag(
     Returns:
       The parts, by the parameter's path, as `layer_0/recurrent_kernel`; and of `all`.
     """
-    start, part = _backward(stepwise(model), params, batch, task, num_sources)
+    start, part = backward_by_lag(stepwise(model), params, batch, task, num_sources)
     lags = jnp.arange(batch.weights.shape[0] + 1)
 
     def add(state, lag):
@@ -89,16 +90,16 @@ def parameter_gradient_by_lag(
 
     nothing = jax.tree.map(jnp.zeros_like, params)
     (_, whole), _ = jax.lax.scan(add, (start, nothing), lags)
-    whole_norm = _norms(whole)
+    whole_norm = norms_by_name(whole)
 
     def shares(state, lag):
         direction, rest = state
-        beyond = _norms(rest)
+        beyond = norms_by_name(rest)
         direction, gradient = part(direction, lag)
-        norm = _norms(gradient)
-        along = _summed(jax.tree.map(lambda g, w: jnp.sum(g * w), gradient, whole))
-        cosine = {name: _over(along[name], norm[name] * whole_norm[name]) for name in norm}
-        share = {name: _over(beyond[name], whole_norm[name]) for name in norm}
+        norm = norms_by_name(gradient)
+        along = summed_by_name(jax.tree.map(lambda g, w: jnp.sum(g * w), gradient, whole))
+        cosine = {name: ratio(along[name], norm[name] * whole_norm[name]) for name in norm}
+        share = {name: ratio(beyond[name], whole_norm[name]) for name in norm}
         return (direction, jax.tree.map(jnp.subtract, rest, gradient)), (norm, cosine, share)
 
     _, (norm, cosine, beyond) = jax.lax.scan(shares, (start, whole), lags)
@@ -116,18 +117,28 @@ def parameter_gradients(
     Returns:
       Like the parameters, `[k, ...]` on each leaf; the sum over k is the gradient of the summed loss.
     """
-    start, part = _backward(stepwise(model), params, batch, task, num_sources)
+    start, part = backward_by_lag(stepwise(model), params, batch, task, num_sources)
     return jax.lax.scan(part, start, jnp.arange(batch.weights.shape[0] + 1))[1]
 
 
-def _backward(
-    model: Any, params: Params, batch: Batch, task: Task | None, num_sources: int
+def backward_by_lag(
+    model: Any,
+    params: Params,
+    batch: Batch,
+    task: Task | None,
+    num_sources: int,
+    cell: Cell | None = None,
+    estimate: Callable[[Array, Carry], Carry] = lambda lag, direction: direction,
 ) -> tuple[Carry, Callable[[Carry, Array], tuple[Carry, Params]]]:
     """Return the gradient in the last carry, and one step back: (gradient `[s, b, ...]`, lag) -> the same, the part.
 
     All examples and sources are pulled back together, aligned at their own sources.
+
+    Args:
+      cell: the model as one cell, with another credit than its own.
+      estimate: (lag, gradient in the carry that leaves the step) -> what the parameters of that step have of it.
     """
-    cell, examples = model.cell, batch.weights.shape[1]
+    cell, examples = cell or model.cell, batch.weights.shape[1]
     sources = source_steps(batch.weights, num_sources)
     entering = lambda params, carry, inputs, after: carry  # noqa: E731
     _, ys, carries = unroll(cell, params, batch.inputs, **flags(batch), record=entering)
@@ -149,9 +160,10 @@ def _backward(
             return step(p, c, project(cell, p, inputs))
 
         _, pull = trees.vjp(one, prepared, carry)
-        dparams, before = pull((after, dy))
+        _, before = pull((after, dy))
+        dparams, _ = pull((estimate(lag, after), dy))
         _, pull_first = trees.vjp(lambda p: cell.init_carry(p, (len(sources), examples)), prepared)
-        (dfirst,) = pull_first(_kept((at == -1) & ((lag < window) | (window == 0)), direction))
+        (dfirst,) = pull_first(_kept((at == -1) & ((lag < window) | (window == 0)), estimate(lag, direction)))
         dprepared = trees.add(dparams, dfirst)
         # Beyond the first step nothing is left; before it the gradient waits for the initial carry.
         return _kept(at >= 0, before), pull_prepared(dprepared)[0]
@@ -178,18 +190,20 @@ def _kept(there: Array, tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.where(there.reshape(there.shape + (1,) * (x.ndim - 2)), x, 0), tree)
 
 
-def _norms(gradients: Params) -> dict[str, Array]:
+def norms_by_name(gradients: Params) -> dict[str, Array]:
+    """Return the norm of each leaf, and of all."""
     squares = jax.tree.map(lambda g: jnp.sum(g**2), gradients)
-    return {name: jnp.sqrt(square) for name, square in _summed(squares).items()}
+    return {name: jnp.sqrt(square) for name, square in summed_by_name(squares).items()}
 
 
-def _summed(numbers: Params) -> dict[str, Array]:
+def summed_by_name(numbers: Params) -> dict[str, Array]:
     """Name the numbers of a tree by their paths, with the sum over all."""
     by_name = dict(named(numbers))
     return by_name | {"all": jnp.stack(list(by_name.values())).sum()}
 
 
-def _over(part: Array, whole: Array) -> Array:
+def ratio(part: Array, whole: Array) -> Array:
+    """Divide; 0 where the whole is 0."""
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
 

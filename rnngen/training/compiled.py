@@ -63,7 +63,7 @@ def start_state(experiment: Experiment) -> TrainState:
 
 
 def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:
-    model, task, optimizer, train, _, seed, _, _ = experiment
+    model, task, optimizer, train, _, seed, *_ = experiment
     streams = train.examples(task) if task.data.chunks else None
     best, may_back_off = train.select == "best", train.on_divergence == "restore"
     return init_state(model, optimizer, seed, make, streams, best, may_back_off)
@@ -114,6 +114,7 @@ def mesh_of_run(experiment: Experiment) -> Mesh:
     batch_size = experiment.train.examples(experiment.task)
     mesh = sharding.mesh_for(batch_size, experiment.train.eval_batch_size)
     alone = mesh.size == 1 or jax.process_count() > 1 or count_shares(batch_size) < count_cores()
+    alone = alone or not experiment.rule.plain  # which takes no compiled loops
     return mesh if alone or set(ways_of(experiment)) != {LOOPS} else sharding.mesh_of(1)
 
 
@@ -173,9 +174,9 @@ def _compile(experiment: Experiment, states: TrainState, mesh: Mesh, how: str, l
 
 def _train_program(experiment: Experiment, mesh: Mesh, steps: int) -> Callable:
     """Return the program of `steps` updates of one trial."""
-    model, task, optimizer, train, _, _, regularizer, _ = experiment
+    model, task, optimizer, train, _, _, regularizer, _, rule = experiment
     size, skip = train.examples(task), train.on_divergence == "skip_update"
-    return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip)
+    return train_steps(model, task, optimizer, size, steps, mesh, regularizer, skip, rule)
 
 
 def _remember(states: TrainState, better: Array) -> TrainState:

@@ -57,6 +57,7 @@ class DiagnosticsConfig(NamedTuple):
                 raise ValueError(f"{name}: needs examples to be at least {least}, got {self.examples}")
             try:
                 diagnosis.check(size, length)
+                diagnosis.fits(task)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
 

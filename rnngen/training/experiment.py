@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rnngen.models import Model
 from rnngen.registry import nearest
+from rnngen.rules import Rule, bptt
 from rnngen.storage.dotted import lower_is_better
 from rnngen.tasks import Task
 from rnngen.training.diagnose import DiagnosticsConfig
@@ -169,6 +170,7 @@ class Experiment(NamedTuple):
     Attributes:
       model, task, optimizer, train, diagnose, seed, regularizer: the parts.
       program: equal for experiments that can share compiled programs; None: it shares them with no other.
+      rule: by which the gradient is found.
     """
 
     model: Model
@@ -179,3 +181,4 @@ class Experiment(NamedTuple):
     seed: int
     regularizer: Regularizer = none()
     program: Hashable = None
+    rule: Rule = bptt()

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngen.storage import preemption
-from rnngen.tasks.task import key_numbers
+from rnngen.tasks.sampling import key_numbers
 from rnngen.training import checkpoint
 from rnngen.training.compiled import CompiledSteps, compiled_steps, place
 from rnngen.training.prefetch import Prefetcher

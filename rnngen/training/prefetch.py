@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.tasks.task import Task, key_numbers
+from rnngen.tasks.sampling import key_numbers
+from rnngen.tasks.task import Task
 from rnngen.training.experiment import Experiment
 from rnngen.types import Batch, PyTree, shapes_of
 

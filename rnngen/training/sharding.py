@@ -67,10 +67,10 @@ def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = Non
     def local(params: Params, batch: Batch, carry: Carry, key: Key, step: Array | int):
         # The loss is a mean over weighted steps, and this device may have more or less weight than its share.
         weight = jnp.sum(batch.weights)
-        share = weight / jnp.maximum(_total(weight, mesh), jnp.finfo(weight.dtype).tiny)
+        share = weight / jnp.maximum(total(weight, mesh), jnp.finfo(weight.dtype).tiny)
 
         def loss(params):
-            scalar, aux = model.loss(params, batch, carry, key=_own(key, mesh), train=True)
+            scalar, aux = model.loss(params, batch, carry, key=own_key(key, mesh), train=True)
             return scalar * share * mesh.size, aux
 
         def whole(params):
@@ -78,9 +78,9 @@ def loss_and_gradient(model: Model, mesh: Mesh, objective: Callable | None = Non
             return scalar / mesh.size, aux
 
         gradient, (last, sums) = jax.grad(whole, has_aux=True)(params)
-        return *_total((gradient, sums), mesh), last
+        return *total((gradient, sums), mesh), last
 
-    shared = _over_batch(local, mesh, (REPLICATED, REPLICATED, PartitionSpec(AXIS)))
+    shared = over_batch(local, mesh, (REPLICATED, REPLICATED, PartitionSpec(AXIS)))
 
     def run(params, batch, key, step=0, carry=None):
         return shared(params, batch, carry, key, step)
@@ -93,19 +93,19 @@ def loss_sums(model: Model, mesh: Mesh) -> Callable:
 
     def local(params: Params, batch: Batch, carry: Carry):
         last, sums = model.loss(params, batch, carry)[1]
-        return _total(sums, mesh), last
+        return total(sums, mesh), last
 
-    shared = _over_batch(local, mesh, (REPLICATED, PartitionSpec(AXIS)))
+    shared = over_batch(local, mesh, (REPLICATED, PartitionSpec(AXIS)))
     return lambda params, batch, carry=None: shared(params, batch, carry)
 
 
 def per_example(function: Callable[[Params, Batch], PyTree], mesh: Mesh, axis: int) -> Callable:
     """Return function(params, batch) run on all devices; its results have the examples on `axis`."""
-    whole = _over_batch(lambda params, batch, carry: function(params, batch), mesh, PartitionSpec(*[None] * axis, AXIS))
+    whole = over_batch(lambda params, batch, carry: function(params, batch), mesh, PartitionSpec(*[None] * axis, AXIS))
     return lambda params, batch: whole(params, batch, None)
 
 
-def _over_batch(function: Callable, mesh: Mesh, out: PyTree) -> Callable:
+def over_batch(function: Callable, mesh: Mesh, out: PyTree) -> Callable:
     """Return function(params, batch, carry, ...) run on each device's part of batch `[t, b, ...]`, carry `[b, ...]`."""
     if mesh.size == 1:
         return function
@@ -119,9 +119,11 @@ def _over_batch(function: Callable, mesh: Mesh, out: PyTree) -> Callable:
     return run
 
 
-def _total(tree: PyTree, mesh: Mesh) -> PyTree:
+def total(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Add up what the devices that share a batch have."""
     return tree if mesh.size == 1 else jax.lax.psum(tree, AXIS)
 
 
-def _own(key: Key, mesh: Mesh) -> Array:
+def own_key(key: Key, mesh: Mesh) -> Array:
+    """Return this device's key."""
     return key if mesh.size == 1 else jax.random.fold_in(key, jax.lax.axis_index(AXIS))

@@ -13,9 +13,12 @@ from jax.sharding import Mesh
 
 from rnngen.models import Model
 from rnngen.registry import LRUCache
+from rnngen.rules import Rule, bptt
 from rnngen.tasks import Task
-from rnngen.tasks.task import RootMean, key_numbers, mean_of
+from rnngen.tasks.losses import RootMean, mean_of
+from rnngen.tasks.sampling import key_numbers
 from rnngen.training import sharding
+from rnngen.training.learning import online_update, rule_gradient
 from rnngen.training.objective import regularized
 from rnngen.training.optim import Optimizer
 from rnngen.training.regularizers import Regularizer, none
@@ -95,6 +98,7 @@ def train_steps(
     mesh: Mesh | None = None,
     regularizer: Regularizer = none(),  # noqa: B008, a constant
     skip: bool = False,
+    rule: Rule = bptt(),  # noqa: B008, a constant
 ) -> Callable:
     """Return `(state, fed) -> (state, sums)`: `count` updates in one dispatch, sums `{metric: (sum, count)}` over them.
 
@@ -106,23 +110,28 @@ def train_steps(
       mesh: the devices that share each batch; default: all that divide it.
       regularizer: the term added to the task's loss.
       skip: skip updates whose result is not finite, and count them in the metric "skipped".
+      rule: the gradient is found by; online, all updates within a batch's sequences count as one.
     """
-    objective = regularized(model, task, regularizer)
-    gradient_of = sharding.loss_and_gradient(model, mesh or sharding.mesh_for(batch_size), objective)
+    mesh, update = mesh or sharding.mesh_for(batch_size), functools.partial(_updated, optimizer)
+    if rule.update_every:
+        updates_of = online_update(model, task, rule, mesh, update)
+    elif rule.plain:
+        gradient_of = sharding.loss_and_gradient(model, mesh, regularized(model, task, regularizer))
+    else:
+        gradient_of = rule_gradient(model, task, rule, mesh)
 
     def one(state: TrainState, fed: PyTree):
         key_noise = jax.random.fold_in(state.key, 1)
         drawn = task.data.sample("train", data_key(state.key), state.step, batch_size) if task.data.on_device else fed
-        gradients, sums, carry = gradient_of(
-            state.params, task.data.finish(drawn), jax.random.fold_in(key_noise, state.step), state.step, state.carry
-        )
-        updates, opt_state, clipped = optimizer.update(gradients, state.opt_state, state.params)
-        if state.backoff is not None:
-            updates = jax.tree.map(functools.partial(jnp.multiply, state.backoff), updates)
-        params = optax.apply_updates(state.params, updates)
-        norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
-        sums = sums | {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
-        carry = carry if task.data.chunks else None
+        batch, key = task.data.finish(drawn), jax.random.fold_in(key_noise, state.step)
+        if rule.update_every:
+            params, opt_state, sums = updates_of((state.params, state.opt_state, state.backoff), batch, key)
+            carry = None
+        else:
+            gradients, sums, carry = gradient_of(state.params, batch, key, state.step, state.carry)
+            params, opt_state, norms = update(state.params, state.opt_state, state.backoff, gradients)
+            sums = sums | norms
+            carry = carry if task.data.chunks else None
         after = state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry)
         return _unless_broken(state, after, sums) if skip else (after, sums)
 
@@ -132,6 +141,16 @@ def train_steps(
         return state, sums if state.backoff is None else sums | {"backoff": _once(state.backoff)}
 
     return run
+
+
+def _updated(optimizer: Optimizer, params: Params, opt_state: PyTree, backoff: Array | None, gradients: Params):
+    """Return (params, opt_state, sums of the gradient's norms) after an update."""
+    updates, opt_state, clipped = optimizer.update(gradients, opt_state, params)
+    if backoff is not None:
+        updates = jax.tree.map(functools.partial(jnp.multiply, backoff), updates)
+    norms = {"grad_norm": gradients, "clipped_grad_norm": clipped}
+    sums = {name: (optax.tree.norm(tree), jnp.ones(())) for name, tree in norms.items()}
+    return optax.apply_updates(params, updates), opt_state, sums
 
 
 def _once(value: Array) -> tuple[Array, Array]:
