@@ -9,6 +9,7 @@ from collections.abc import Callable
 from rnngen.datasets import (
     arrays,
     digits,
+    image_codec,
     mnist,
     music,
     names,
@@ -41,7 +42,7 @@ CODECS: dict[str, Callable[..., Codec]] = {
     "audio": speech.audio_codec,
     "bytes": text.byte_codec,
     "music": music.music_codec,
-    "pixels": mnist.pixel_codec,
+    "pixels": image_codec.pixel_codec,
     "series": series.series_codec,
     "strokes": strokes.stroke_codec,
     "text": text.text_codec,

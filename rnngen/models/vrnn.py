@@ -20,37 +20,15 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells import Cell
-from rnngen.cells.initializers import lecun
 from rnngen.engines import cast_params, unroll
 from rnngen.heads import Head
+from rnngen.models.latent import gaussian_of, init_dense, run_dense
 from rnngen.models.layers import init_params
 from rnngen.models.model import StepModel
 from rnngen.tasks.losses import mean_loss
 from rnngen.types import Array, Batch, Carry, InputSpec, Key, Params, PyTree, at_least_float32, check_positive
 
 LAYER, LATENT = "layer_0", "latent"
-SMALLEST = 1e-3  # of a latent standard deviation, below which float32's log-densities get coarse
-
-
-class Gaussian(NamedTuple):
-    """Independent Gaussians: mean and standard deviation `[*b, z]`."""
-
-    mean: Array
-    scale: Array
-
-    def at(self, noise: Array) -> Array:
-        """Map standard normal noise to a value of this distribution."""
-        return self.mean + self.scale * noise
-
-    def log_prob(self, z: Array) -> Array:
-        """Compute the log-density at z: `[*b]`."""
-        each = -0.5 * ((z - self.mean) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * math.log(2 * math.pi)
-        return jnp.sum(each, axis=-1)
-
-    def kl_to(self, other: "Gaussian") -> Array:
-        """Compute the Kullback-Leibler divergence from this to the other, in closed form: `[*b]`."""
-        ratio, shift = self.scale / other.scale, (self.mean - other.mean) / other.scale
-        return jnp.sum(0.5 * (ratio**2 + shift**2 - 1) - jnp.log(ratio), axis=-1)
 
 
 class Terms(NamedTuple):
@@ -147,7 +125,7 @@ class VRNN:
             "decode": (f + h, f, self.head.num_params),
         }
         key_cell, *keys = jax.random.split(key, 1 + len(widths))
-        layers = {name: _init_dense(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
+        layers = {name: init_dense(k, *sizes) for k, (name, sizes) in zip(keys, widths.items(), strict=True)}
         return {LAYER: init_params(self.inner, key_cell, 2 * f)} | layers
 
     def prepare(self, params: Params) -> Params:
@@ -215,7 +193,7 @@ class VRNN:
         """Take one step of making a sequence: (carry, values), z and values drawn by the key."""
         key_latent, key_value = jax.random.split(key)
         inner, h = self._recur(p, carry, self._project(p, x))
-        prior = _gaussian(p["prior"], h)
+        prior = gaussian_of(p["prior"], h)
         noise = jax.random.normal(key_latent, prior.mean.shape, prior.mean.dtype)
         noise = math.sqrt(how.get("temperature", 1.0)) * noise
         seen, outputs = self._decode(p, prior.at(noise), h)
@@ -230,7 +208,7 @@ class VRNN:
     def _project(self, p: Params, inputs: Array, key: Key | None = None) -> Array:
         """Compute phi_x."""
         x = jax.nn.one_hot(inputs, self.spec.dim, dtype=self.dtype) if self.spec.tokens else inputs.astype(self.dtype)
-        return jax.nn.relu(_run_dense(p["see"], x))
+        return jax.nn.relu(run_dense(p["see"], x))
 
     def _project_pair(self, p: Params, xs: tuple, key: Key | None = None) -> tuple:
         """Project the value before and the value itself; return the value and noise as well."""
@@ -244,15 +222,15 @@ class VRNN:
 
     def _decode(self, p: Params, z: Array, h: Array) -> tuple[Array, Array]:
         """Return (phi_z, the head's parameters)."""
-        seen = jax.nn.relu(_run_dense(p["see_latent"], z.astype(self.dtype)))
-        return seen, at_least_float32(_run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
+        seen = jax.nn.relu(run_dense(p["see_latent"], z.astype(self.dtype)))
+        return seen, at_least_float32(run_dense(p["decode"], jnp.concatenate([seen, h], axis=-1)))
 
     def _explain(self, p: Params, carry: Carry, u: tuple) -> tuple[Carry, Terms]:
         """Take a step with a value to explain."""
         before, here, value, noise = u
         inner, h = self._recur(p, carry, before)
-        prior = _gaussian(p["prior"], h)
-        posterior = _gaussian(p["encode"], jnp.concatenate([here, h], axis=-1))
+        prior = gaussian_of(p["prior"], h)
+        posterior = gaussian_of(p["encode"], jnp.concatenate([here, h], axis=-1))
         z = posterior.at(noise)
         seen, outputs = self._decode(p, z, h)
         log_px = self.head.log_prob(outputs, value)
@@ -262,7 +240,7 @@ class VRNN:
     def _expect(self, p: Params, carry: Carry, before: Array) -> tuple[Carry, Array]:
         """Take a step without a value to explain: z is the prior's mean."""
         inner, h = self._recur(p, carry, before)
-        seen, outputs = self._decode(p, _gaussian(p["prior"], h).mean, h)
+        seen, outputs = self._decode(p, gaussian_of(p["prior"], h).mean, h)
         return {LAYER: inner, LATENT: seen}, outputs
 
     def _observe(self, p: Params, carry: Carry, before: Array) -> dict[str, Array]:
@@ -285,24 +263,3 @@ def _copies(tree: PyTree, axis: int, count: int) -> PyTree:
         return jnp.broadcast_to(jnp.expand_dims(x, axis), (*x.shape[:axis], count, *x.shape[axis:]))
 
     return jax.tree.map(copies, tree)
-
-
-def _init_dense(key: Key, *widths: int) -> Params:
-    keys = jax.random.split(key, len(widths) - 1)
-    return {
-        f"dense_{i}": {"kernel": lecun()(k, (a, b)), "bias": jnp.zeros(b)}
-        for i, (k, a, b) in enumerate(zip(keys, widths[:-1], widths[1:], strict=True))
-    }
-
-
-def _run_dense(layers: Params, x: Array) -> Array:
-    """Apply dense layers with ReLU between them."""
-    for i in range(len(layers)):
-        x = jax.nn.relu(x) if i else x
-        x = x @ layers[f"dense_{i}"]["kernel"] + layers[f"dense_{i}"]["bias"]
-    return x
-
-
-def _gaussian(layers: Params, h: Array) -> Gaussian:
-    mean, raw = jnp.split(at_least_float32(_run_dense(layers, h)), 2, axis=-1)
-    return Gaussian(mean, jax.nn.softplus(raw) + SMALLEST)

@@ -66,7 +66,8 @@ def find_units(model: Stepping, local: Local, xs: PyTree) -> Units:
 
 def _find(model: Stepping, local: Local, xs: PyTree) -> Units:
     cell, names = layerwise(model, local), list(layers_of(model))
-    with jax.ensure_compile_time_eval():
+    # What is drawn here is float32, and the model may compute in float64.
+    with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
         inputs = _inputs(model, xs)
         params = _noisy(cell, inputs)
         tails, structure = _tails(cell, params)

@@ -185,7 +185,8 @@ def test_a_config_file_is_a_module_that_finds_what_lies_beside_it(tmp_path, monk
 
 
 def test_a_home_folder_is_meant_by_every_path(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    for name, usual in {"XDG_CACHE_HOME": ".cache", "XDG_CONFIG_HOME": ".config"}.items():  # Matplotlib has both
+        monkeypatch.setenv(name, os.environ.get(name) or str(Path.home() / usual))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "adding.py").write_bytes((ROOT / "configs" / "adding.py").read_bytes())

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rnngen.datasets import CODECS
-from rnngen.datasets.mnist import BACKGROUND, BORDER, ZOOM
+from rnngen.datasets.image_codec import BACKGROUND, BORDER, ZOOM
 
 SPACE = "{http://www.w3.org/2000/svg}"
 MOVEMENTS = np.array([[5, 5, 0], [1, 2, 0], [3, -1, 1], [10, 0, 1], [-4, 4, 0], [0, 7, 0]], np.float32)

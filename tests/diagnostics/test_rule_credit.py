@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, slow
+from conftest import double
 
 from rnngen.cells import CELLS
 from rnngen.diagnostics import DIAGNOSES, FIGURES, rule_credit
@@ -38,7 +38,10 @@ def _credit(name, rule):
     return jax.jit(lambda p: rule_credit(model, p, batch, rule))(params)
 
 
-@pytest.mark.parametrize(("name", "rule"), [("lstm", rtrl()), ("indrnn", snap1()), *slow(("mingru", eprop()))])
+SLOW = pytest.param("mingru", eprop(), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "rule"), [("lstm", rtrl()), ("mingru", snap1()), SLOW])
 def test_an_exact_rule_has_all_credit(name, rule):
     found = _credit(name, rule)
     # No unit keeps anything before its first step: the carry begins at zeros.

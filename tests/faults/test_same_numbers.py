@@ -32,7 +32,8 @@ def trained(folder, steps=20, cores="", python=sys.executable, **environment):
     """Train on some cores with a Python, and return stderr."""
     pinned = ["taskset", "-c", cores] if cores else []
     command = [*pinned, python, "-m", "rnngen", *LARGE, f"--config.train.steps={steps}", f"--workdir={folder}"]
-    clean = {"JAX_NUM_CPU_DEVICES": "1"} | environment
+    # The other version of JAX ends a process that asks for flags which it does not have.
+    clean = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": ""} | environment
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | clean
     )
@@ -79,7 +80,7 @@ def test_a_checkpoint_of_another_version(tmp_path, faults, ours_first):
     config["train"]["steps"] = 30
     (tmp_path / "config.json").unlink()
     said = trained(tmp_path, 30, python=second)
-    assert not said
+    assert all("building the compiled loops" in line for line in said.splitlines()), said
     rows, (one, two) = run.rows("metrics"), run.rows("provenance")
     assert one["versions"]["jax"] != two["versions"]["jax"]
     assert rows[: len(before) - 1] == before[:-1]

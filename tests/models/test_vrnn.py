@@ -21,7 +21,8 @@ from rnngen.datasets.generative import generative
 from rnngen.diagnostics import DIAGNOSES, gradient_flow
 from rnngen.generation.generate import generate, score
 from rnngen.heads import bernoulli
-from rnngen.models.vrnn import LATENTS, SMALLEST, VRNN, Gaussian, Sizes, vrnn
+from rnngen.models.latent import SMALLEST, Gaussian
+from rnngen.models.vrnn import LATENTS, VRNN, Sizes, vrnn
 from rnngen.storage.folder import RunFolder
 from rnngen.training import DiagnosticsConfig, Experiment, TrainConfig, build_optimizer, checkpoint, fit
 from rnngen.training.compiled import start_state

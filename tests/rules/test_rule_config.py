@@ -81,8 +81,8 @@ def test_what_does_not_go_with_a_rule_is_refused_with_its_place():
 
 def test_an_influence_that_does_not_fit_is_refused_with_its_size(monkeypatch):
     monkeypatch.setattr(check, "available_memory", lambda: 1000 * 2**20)
-    # n = 64 units, P = 64 * 64 recurrent weights, 64 * d of the input and 64 biases.
-    numbers = 64 * (64 * 64 + 64 * 2 + 64)
+    # n = 64 units, P = 64 * 64 recurrent weights, 64 of the one input and 64 biases.
+    numbers = 64 * (64 * 64 + 64 + 64)
     wide = component("rnn", hidden_dim=64)
     fits = 500 * 2**20 // (4 * numbers)
     build(resolve(_config(component("rtrl"), wide, batch_size=fits)))

@@ -88,7 +88,8 @@ def test_a_learned_initial_carry_has_its_gradient(rule):
     case = Case("gru", learned_carry=True)
     found = case.gradient(rule)
     _equal(found, case.reverse(rule.seen(case.cell)))
-    assert jnp.abs(found["initial_carry"]["h"]).min() > 0  # immediately, by the reset
+    reached = found["initial_carry"]["h"] != 0
+    assert reached.all() if rule.name == "rtrl" else not reached.any()  # a carry has no immediate derivative
 
 
 def test_any_batch_axes_will_do():
@@ -121,14 +122,14 @@ class _Loop:
                 now = np.asarray(derive(self.theta, c, x))
                 reached = now != 0
                 keep = np.tile(reached.reshape(-1, H, reached.shape[1]).any(axis=0), (len(self.start) // H, 1))
-                influence = np.where(keep | ~same_unit, jacobian(self.theta, c, x) @ influence + now, 0)
+                influence = np.where(keep | (not same_unit), jacobian(self.theta, c, x) @ influence + now, 0)
                 c = self.step(self.theta, c, x)[0]
                 total += np.asarray(self.case.dys[t, b]) @ self._output(c, influence)
         return jax.vjp(self.case.cell.prepare, self.case.params)[1](self.put(jnp.asarray(total)))[0]
 
     def _output(self, c, influence):
         """The influence on y, which is the part `h` of the carry."""
-        carry = self.carry_of(jnp.arange(len(c)) * 1.0)
+        carry = self.carry_of(jnp.arange(len(c), dtype=c.dtype))
         rows = carry["h"] if isinstance(carry, dict) else carry
         return influence[np.asarray(rows, int)]
 
@@ -170,7 +171,8 @@ def test_going_forward_is_the_reverse_mode_of_what_the_rule_sees(rule):
 def test_uoro_is_rtrl_on_average():
     case = Case("gru")
     exact, _ = ravel_pytree(case.gradient(rtrl()))
-    draw = jax.jit(jax.vmap(lambda key: ravel_pytree(_uoro(case, key))[0]))
+    # One after another: the check of keys takes those of a scan within a vmap for used.
+    draw = jax.jit(lambda keys: jax.lax.map(lambda key: ravel_pytree(_uoro(case, key))[0], keys))
     found = np.asarray(draw(jax.random.split(jax.random.key(5), 4000)))
     error = found.std(axis=0) / len(found) ** 0.5
     assert (np.abs(found.mean(axis=0) - exact) <= 4 * error + 1e-12).all()
