@@ -18,7 +18,7 @@ from rnngen.models import Model
 from rnngen.registry import LRUCache
 from rnngen.rules.local import Local, Stepping, layers_of, layerwise
 from rnngen.rules.reals import from_reals, to_reals
-from rnngen.types import Array, PyTree, named
+from rnngen.types import Array, PyTree, at_least_float32, named
 
 EXAMPLES, STEPS = 32, 3
 
@@ -66,8 +66,7 @@ def find_units(model: Stepping, local: Local, xs: PyTree) -> Units:
 
 def _find(model: Stepping, local: Local, xs: PyTree) -> Units:
     cell, names = layerwise(model, local), list(layers_of(model))
-    # What is drawn here is float32, and the model may compute in float64.
-    with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
+    with jax.ensure_compile_time_eval():
         inputs = _inputs(model, xs)
         params = _noisy(cell, inputs)
         tails, structure = _tails(cell, params)
@@ -96,7 +95,8 @@ def _inputs(model: Stepping, xs: PyTree) -> PyTree:
 
     def draw(x):
         if _floats(x):
-            return jax.random.normal(key, (STEPS, EXAMPLES, *x.shape[-1:]), jnp.float32)
+            dtype = at_least_float32(jnp.zeros((), x.dtype)).dtype
+            return jax.random.normal(key, (STEPS, EXAMPLES, *x.shape[-1:]), dtype)
         most = model.input_spec.dim if isinstance(model, Model) else 2
         return jax.random.randint(key, (STEPS, EXAMPLES), 0, most, x.dtype)
 
@@ -104,9 +104,10 @@ def _inputs(model: Stepping, xs: PyTree) -> PyTree:
 
 
 def _noisy(cell: Cell, inputs: PyTree) -> PyTree:
-    """Draw parameters near those of `init`, none of which is 0."""
+    """Draw parameters near those of `init`, none of which is 0; as wide as the inputs."""
     params = cell.init(jax.random.key(0), jax.tree.leaves(inputs)[0].shape[-1])
-    leaves, tree = jax.tree.flatten(params)
+    double = any(x.dtype == jnp.float64 for x in jax.tree.leaves(inputs))
+    leaves, tree = jax.tree.flatten(jax.tree.map(lambda x: x.astype(jnp.float64) if double else x, params))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noise = [0.1 * jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(tree, [x + n for x, n in zip(leaves, noise, strict=True)])
