@@ -26,6 +26,7 @@ from rnngen.diagnostics.memory import Memory, capacity, memory
 from rnngen.diagnostics.parameter_gradient import LagShares, parameter_gradient_by_lag, parameter_gradients
 from rnngen.diagnostics.reaches import Reaches, judge, three_reaches
 from rnngen.diagnostics.rule_credit import RuleCredit, rule_credit
+from rnngen.diagnostics.sensitivity import Sensitivity, parameter_sensitivity
 from rnngen.diagnostics.use import Use, use, use_record
 from rnngen.plotting.figure import DrawnFigure
 
@@ -47,6 +48,7 @@ __all__ = [
     "Memory",
     "Reaches",
     "RuleCredit",
+    "Sensitivity",
     "Use",
     "activations",
     "capacity",
@@ -65,6 +67,7 @@ __all__ = [
     "memory_horizon",
     "parameter_gradient_by_lag",
     "parameter_gradients",
+    "parameter_sensitivity",
     "recurrent_eigenvalues",
     "rule_credit",
     "three_reaches",
