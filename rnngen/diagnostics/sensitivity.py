@@ -148,7 +148,7 @@ def plot_parameter_sensitivity(sweep: Any, look: Look, *, leaf: str = "all") -> 
 
 
 def _together(sweep: Any, leaf: str) -> "pd.DataFrame":
-    """Return the rows of the diagnosis, with columns `reach`, a half-life, and `sensitivity`, both finite and positive."""
+    """Return the rows that have a finite half-life, as `reach`, and a sensitivity that is not 0."""
     rows = diagnosed(sweep, "parameter_sensitivity", SHAPE)
     flows = diagnosed(sweep, "gradient_flow", _FLOW)
     steps = flows.assign(reach=[float(of["all"]["steps"]) for of in flows["half_life"]])

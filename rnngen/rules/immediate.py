@@ -1,6 +1,6 @@
 """Immediate derivatives: none through the carry, so that J = 0. The window of one step."""
 
-from rnngen.rules.local import detached
+from rnngen.rules.local import cut_after
 from rnngen.rules.online import check_every
 from rnngen.rules.rule import Rule
 
@@ -18,4 +18,4 @@ def immediate(update_every: int = 0) -> Rule:
       ValueError: update_every is negative.
     """
     check_every(update_every)
-    return Rule("immediate", detached, lambda *_: None, update_every)
+    return Rule("immediate", cut_after(1), lambda *_: None, update_every)

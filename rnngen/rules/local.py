@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import Cell
 from rnngen.cells.cell import KERNEL, Gated
-from rnngen.cells.credit import Credit
+from rnngen.cells.credit import Credit, window
 from rnngen.models import LayerModel, StepModel
 from rnngen.types import Array
 
@@ -140,14 +140,17 @@ def _with_product(cell: Cell, product: Callable[[Array, Array], Array]) -> Calla
     return step
 
 
-def detached(model: Stepping) -> Cell:
-    """Let no derivative through the carry that enters a step.
+def cut_after(steps: int) -> Callable[[Stepping], Cell]:
+    """Cut the gradient of each loss after a number of steps.
 
     Args:
-      model: a model that steps, or a cell.
+      steps: that a loss reaches, its own among them.
 
     Returns:
-      The model as one cell.
+      (model) -> the model as one cell.
+
+    Raises:
+      ValueError: steps is below one.
     """
-    cell = whole_cell(model)
-    return with_step(model, lambda params, carry, u: cell.step(params, jax.lax.stop_gradient(carry), u))
+    credit = window(steps)
+    return lambda model: whole_cell(model)._replace(credit=credit)

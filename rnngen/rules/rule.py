@@ -10,7 +10,7 @@ from rnngen.engines import prepare_unroll, unroll
 from rnngen.engines.steps import StepInput
 from rnngen.rules.forward import Forward, Running
 from rnngen.rules.influence import Influence
-from rnngen.rules.local import Stepping, detached
+from rnngen.rules.local import Stepping, cut_after
 from rnngen.rules.reals import to_reals
 from rnngen.types import Array, Carry, Key, Params, PyTree, shapes_of
 
@@ -120,7 +120,7 @@ class Rule(NamedTuple):
             return gradient, aux
         if key is None:
             raise ValueError(f"key: {self.name} draws a direction, give it a key")
-        return self.disturb(key, gradient, by(detached(model))[0]), aux
+        return self.disturb(key, gradient, by(cut_after(1)(model))[0]), aux
 
 
 def folded(key: Key | None, number: Array | int) -> Key | None:

@@ -1,7 +1,6 @@
 """Truncated back-propagation through time with a rolling window (Williams and Peng 1990): each loss reaches k steps."""
 
-from rnngen.cells.credit import window
-from rnngen.rules.local import whole_cell
+from rnngen.rules.local import cut_after
 from rnngen.rules.rule import Rule
 
 
@@ -17,5 +16,4 @@ def tbptt(steps: int = 10) -> Rule:
     Raises:
       ValueError: steps is below one.
     """
-    credit = window(steps)
-    return Rule("tbptt", lambda model: whole_cell(model)._replace(credit=credit))
+    return Rule("tbptt", cut_after(steps))

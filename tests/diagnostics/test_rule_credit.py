@@ -65,6 +65,7 @@ def test_random_has_the_norm_and_not_the_direction():
     assert (jnp.abs(cosine[1:T]) < 0.9).all()
 
 
+@pytest.mark.slow
 def test_parts_of_snap1_are_the_rule_with_parameters_at_one_step_alone():
     """The influence starts at tau - k by I there, and goes on by D alone."""
     model, params, batch = _case("lstm")

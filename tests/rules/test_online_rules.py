@@ -11,6 +11,7 @@ from rnngen.cells import CELLS
 from rnngen.rules import immediate, online, rtrl, snap1, uoro
 from rnngen.tasks import adding
 from rnngen.training import build_optimizer, init_state
+from rnngen.training.sharding import mesh_of
 from rnngen.training.state import train_steps
 
 T, B, D, H = 7, 2, 2, 3
@@ -120,3 +121,17 @@ def test_a_training_step_follows_the_rule_on_all_devices(rule):
     assert int(after.step) == 1
     assert float(sums["grad_norm"][1]) == -(-T // every)
     assert float(sums["loss"][1]) == float(batch.weights.sum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [rtrl(), snap1(update_every=2)])
+def test_trials_side_by_side_are_those_alone(rule):
+    task, optimizer = adding(length=T), build_optimizer("adam", 0.1, steps=100, clip_norm=1.0)
+    model, _ = make_model("gru", task)
+    run = train_steps(model, task, optimizer, 4, 2, mesh_of(1), rule=rule)
+    states = [init_state(model, optimizer, seed) for seed in range(2)]
+    both = jax.jit(jax.vmap(run))(jax.tree.map(lambda *x: jnp.stack(x), *states))[0].params
+    for number, state in enumerate(states):
+        alone, _ = ravel_pytree(jax.jit(run)(state)[0].params)
+        found, _ = ravel_pytree(jax.tree.map(lambda x: x[number], both))  # noqa: B023
+        np.testing.assert_allclose(found, alone, rtol=1e-3, atol=1e-5)

@@ -70,13 +70,16 @@ def test_rtrl_is_bptt_for_every_cell(name):
     _equal(case.gradient(rtrl(dense=True)), case.reverse(case.cell))
 
 
-@pytest.mark.parametrize("name", ["lru", *(pytest.param(n, marks=pytest.mark.slow) for n in ("indrnn", "minlstm"))])
-def test_a_diagonal_cell_has_a_small_influence_that_is_exact(name):
+DIAGONAL = [(name, rule) for name in ("lru", "indrnn", "minlstm") for rule in (rtrl(), snap1(), eprop())]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [DIAGONAL[0], *(pytest.param(*each, marks=pytest.mark.slow) for each in DIAGONAL[1:])]
+)
+def test_a_diagonal_cell_has_a_small_influence_that_is_exact(name, rule):
     case = Case(name)
-    exact = case.reverse(case.cell)
-    for rule in (rtrl(), snap1(), eprop()):
-        _equal(case.gradient(rule), exact)
-    assert _size(rtrl(), case) == _size(snap1(), case) < _size(rtrl(dense=True), case) / (H - 1)
+    _equal(case.gradient(rule), case.reverse(case.cell))
+    assert _size(rule, case) < _size(rtrl(dense=True), case) / (H - 1)
 
 
 def _size(rule, case):
@@ -88,14 +91,13 @@ def test_a_learned_initial_carry_has_its_gradient(rule):
     case = Case("gru", learned_carry=True)
     found = case.gradient(rule)
     _equal(found, case.reverse(rule.seen(case.cell)))
-    reached = found["initial_carry"]["h"] != 0
-    assert reached.all() if rule.name == "rtrl" else not reached.any()  # a carry has no immediate derivative
+    assert jnp.abs(found["initial_carry"]["h"]).min() > 0  # immediately too, by the step that begins anew
 
 
-def test_any_batch_axes_will_do():
-    for batch in ((), (2, 2)):
-        case = Case("mingru", flags=False, batch=batch)
-        _equal(case.gradient(rtrl()), case.reverse(case.cell))
+@pytest.mark.parametrize("batch", [(), pytest.param((2, 2), marks=pytest.mark.slow)])
+def test_any_batch_axes_will_do(batch):
+    case = Case("mingru", flags=False, batch=batch)
+    _equal(case.gradient(rtrl()), case.reverse(case.cell))
 
 
 class _Loop:
@@ -134,7 +136,7 @@ class _Loop:
         return influence[np.asarray(rows, int)]
 
 
-LOOPED = ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn"))]
+LOOPED = ["rnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "lstm"))]
 
 
 @pytest.mark.parametrize("name", LOOPED)
@@ -195,11 +197,13 @@ def test_uoro_of_one_unit_is_exact_one_step_back():
 
 def test_truncated_to_one_step_is_immediate_and_to_all_steps_is_bptt():
     case = Case("lstm")
-    _equal(case.gradient(tbptt(1)), case.gradient(immediate()))
+    learned = Case("gru", learned_carry=True)
+    _equal(learned.gradient(tbptt(1)), learned.gradient(immediate()))
     _equal(case.gradient(tbptt(T)), case.gradient(bptt()))
     _equal(case.gradient(tbptt(3)), case.reverse(with_credit(case.cell, window_of(3))))
 
 
+@pytest.mark.slow
 def test_random_has_the_norm_of_what_it_replaces():
     case = Case("gru")
     exact, first = case.gradient(bptt()), case.gradient(immediate())
