@@ -9,6 +9,7 @@ from rnngen.tasks.copy_memory import copy_memory
 from rnngen.tasks.copying import induction_heads, selective_copying
 from rnngen.tasks.counter_language import counter_language
 from rnngen.tasks.counting import cycle_navigation, even_pairs, modular_counting, parity
+from rnngen.tasks.delayed_xor import delayed_xor
 from rnngen.tasks.dyck import dyck
 from rnngen.tasks.in_context import fuzzy_recall, noisy_recall
 from rnngen.tasks.latch import latch
@@ -25,6 +26,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "copy_memory": copy_memory,
     "counter_language": counter_language,
     "cycle_navigation": cycle_navigation,
+    "delayed_xor": delayed_xor,
     "duplicate_string": duplicate_string,
     "dyck": dyck,
     "even_pairs": even_pairs,
@@ -53,6 +55,7 @@ __all__ = [
     "copy_memory",
     "counter_language",
     "cycle_navigation",
+    "delayed_xor",
     "duplicate_string",
     "dyck",
     "even_pairs",

@@ -18,7 +18,7 @@ from rnngen.datasets.speech import load_speech
 from rnngen.datasets.strokes import load_strokes
 from rnngen.datasets.text import load_text
 from rnngen.datasets.trajectories import load_trajectories
-from rnngen.tasks import adding, copy_memory, latch, temporal_order
+from rnngen.tasks import adding, copy_memory, delayed_xor, latch, temporal_order
 
 N = 400
 
@@ -165,6 +165,21 @@ def test_hochreiter_asks_for_every_output_within_three_tenths():
         assert loss_of(task, outputs, batch)["accuracy"] == right
 
 
+def test_delayed_xor():
+    task = delayed_xor(9, min_length=6, delay=5)
+    batch = draw(task)
+    length = last(batch) + 1
+    assert (length.min(), length.max()) == (6, 9)
+    for b in range(N):
+        counted = np.flatnonzero(batch.weights[:, b])
+        assert list(counted) == list(range(5, length[b]))
+        expected = batch.inputs[counted - 5, b] ^ batch.inputs[counted - 2, b]
+        np.testing.assert_array_equal(batch.targets[counted, b], expected)
+    sources, reads = task.needs(batch)
+    np.testing.assert_array_equal(reads, [length - 1, length - 1])
+    np.testing.assert_array_equal(sources, [length - 6, length - 3])
+
+
 def test_latch():
     batch = draw(latch(12, signal_steps=3), n=5000)
     sign = 2 * batch.targets[-1] - 1
@@ -290,6 +305,8 @@ def test_evaluation_may_use_longer_sequences():
         (lambda: copy_memory(10, variant="x"), "variant must be one of arjovsky, bai"),
         (lambda: temporal_order(9), "length must be at least 10"),
         (lambda: temporal_order(20, variant="x"), "variant must be one of pascanu, hochreiter"),
+        (lambda: delayed_xor(9, delay=9), "length must be at least 10"),
+        (lambda: delayed_xor(9, delay=0), "delay must be a positive number of steps, got 0"),
         (lambda: latch(3), "length must be at least 4"),
         (lambda: latch(9, noise_variance=-1.0), "noise_variance must not be negative"),
     ],

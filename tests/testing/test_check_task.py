@@ -12,6 +12,7 @@ from rnngen.testing import TASK_LAWS, check_task, examine_task
 SMALL = {
     "adding": [{"length": 8}, {"length": 8, "min_length": 5, "eval_length": 12, "variant": "anywhere"}],
     "copy_memory": [{"length": 5}, {"length": 5, "variant": "bai", "train_size": 60, "eval_size": 50}],
+    "delayed_xor": [{"length": 9, "min_length": 6, "delay": 4}],
     "latch": [{"length": 8}],
     "temporal_order": [{"length": 12}],
     "parity": [{"length": 6, "eval_length": (7, 9)}],
