@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnngen import adapters, cells, config, diagnostics, heads, models, report, sweep, tasks
+    from rnngen.cli.card import card
     from rnngen.engines import unroll
     from rnngen.generation.forecasts import forecast
     from rnngen.generation.generate import generate, score
@@ -19,6 +20,7 @@ __all__ = [
     "Batch",
     "__version__",
     "adapters",
+    "card",
     "cells",
     "config",
     "diagnostics",
@@ -39,6 +41,7 @@ __all__ = [
 # Loaded when first asked for, so that who wants a layer does not wait for tables, figures and searches.
 _HOMES = {
     "Batch": ("rnngen.types", "Batch"),
+    "card": ("rnngen.cli.card", "card"),
     "forecast": ("rnngen.generation.forecasts", "forecast"),
     "generate": ("rnngen.generation.generate", "generate"),
     "load": ("rnngen.runs", "load"),

@@ -79,22 +79,39 @@ def compose_affine(later: tuple[Carry, Carry], earlier: tuple[Carry, Carry]) -> 
     return jax.tree.map(lambda a, e: a * e, later[0], earlier[0]), multiply_add(later, earlier[1])
 
 
+class Chunked(NamedTuple):
+    """Many steps of an `Affine` cell composed by less work than one after another, of time in n chunks of c steps.
+
+    Attributes:
+      steps: c, of a chunk.
+      gather: (params, us `[n, c, *b, ...]`, mask, resets) -> (elements `[n, ...]` of the chunks, rows `[n, ...]`);
+        mask and resets are bool `[n, c, *b]`, or None. A masked step is none; after a reset the carry is `init_carry`.
+      outputs: (rows of a chunk, the carry that enters it) -> ys `[c, *b, h]`.
+    """
+
+    steps: int
+    gather: Callable[..., tuple[Any, Any]]
+    outputs: Callable[[Any, Carry], PyTree]
+
+
 class Affine(NamedTuple):
     """A cell whose carry is moved by an element of a monoid that does not depend on the carry.
 
-    All four functions work on any leading axes, time among them.
+    The functions work on any leading axes, time among them.
 
     Attributes:
       terms: (params, us) -> element; by default a pair (a, b) of trees like the carry, for carry' = a * carry + b.
       readout: (params, carries, us) -> ys, from the carries that leave the steps.
       compose: (later, earlier) -> element, associative.
       act: (element, carry) -> carry.
+      chunked: how to compose many steps at once; None: by `compose`.
     """
 
     terms: Callable[[Params, PyTree], Any]
     readout: Callable[[Params, Carry, PyTree], PyTree]
     compose: Callable[[Any, Any], Any] = compose_affine
     act: Callable[[Any, Carry], Carry] = multiply_add
+    chunked: Chunked | None = None
 
 
 class Cell(NamedTuple):

@@ -152,6 +152,21 @@ def check_chrono(longest: int) -> None:
         raise ValueError(f"chrono must be a lag of at least 2 steps, or 0 for none, got {longest}")
 
 
+def named_kernels(
+    init: Initializer, key: Key, input_dim: int, widths: Mapping[str, tuple[int, int]]
+) -> dict[str, Array]:
+    """Draw the kernels `kernel_<name> [d, blocks * width]` of (blocks, width) by name, each block on its own."""
+    keys = jax.random.split(key, len(widths))
+    drawn = zip(keys, widths.items(), strict=True)
+    return {f"kernel_{name}": gate_kernel(init, k, input_dim, width, n) for k, (name, (n, width)) in drawn}
+
+
+def check_min_eigenvalue(min_eigenvalue: float) -> None:
+    """Raise ValueError unless the lower end of a range of eigenvalues up to 1 is one of a stable cell."""
+    if not -1 <= min_eigenvalue < 1:
+        raise ValueError(f"min_eigenvalue must be at least -1 and below 1, got {min_eigenvalue}")
+
+
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "gaussian": gaussian,
     "glorot": glorot,

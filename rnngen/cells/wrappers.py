@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import MOST_FEATURES, Affine, Cell, Gated
+from rnngen.cells.cell import MOST_FEATURES, Affine, Cell, Chunked, Gated
 from rnngen.cells.table import PLAIN
 from rnngen.registry import check_arguments, find
 from rnngen.types import Array, Carry, Key, PyTree
@@ -170,10 +170,19 @@ def _with_skip(structure: Gated | Affine | None) -> Gated | Affine | None:
     if isinstance(structure, Affine):
         affine = structure
         return affine._replace(
+            chunked=affine.chunked and _chunks_with_skip(affine.chunked),
             terms=lambda params, us: affine.terms(params, us["u"]),
             readout=lambda params, carries, us: affine.readout(params, carries, us["u"]) + us["skip"],
         )
     return None
+
+
+def _chunks_with_skip(chunked: Chunked) -> Chunked:
+    def gather(params, us, mask, resets):
+        elements, rows = chunked.gather(params, us["u"], mask, resets)
+        return elements, (rows, us["skip"])
+
+    return Chunked(chunked.steps, gather, lambda rows, carry: chunked.outputs(rows[0], carry) + rows[1])
 
 
 def _by_leaf(function: Callable[[str], Any], carry: Carry) -> PyTree:

@@ -15,6 +15,7 @@ from rnngen.config.files import shipped_files
 from rnngen.config.resolve import COMPONENTS, key_choices
 from rnngen.datasets import CODECS
 from rnngen.diagnostics import DIAGNOSES
+from rnngen.models.controls import CONTROLS
 from rnngen.storage.dotted import flatten
 from rnngen.storage.trackers import TRACKERS
 from rnngen.sweep.executors import EXECUTORS
@@ -30,7 +31,11 @@ def lines(part: str | None = None, long: bool = False) -> Iterator[str]:
       part: one of `list.PARTS`: it alone.
       long: the whole documentation, not its first line.
     """
-    others: list[tuple[str, Mapping, tuple[str, ...]]] = [
+    of_config = {name: part for name, part in COMPONENTS.items() if name != "cell"}
+    tables: list[tuple[str, Mapping, tuple[str, ...]]] = [
+        ("cell", CELLS, ()),
+        ("control", CONTROLS, ()),
+        *of_config.values(),
         ("diagnosis", DIAGNOSES, ()),
         ("codec", CODECS, ()),
         ("executor", EXECUTORS, ("folder",)),
@@ -43,7 +48,7 @@ def lines(part: str | None = None, long: bool = False) -> Iterator[str]:
     if long:
         with error_at("JAX"):
             runtime.start()
-    for what, table, supplied in [*COMPONENTS.values(), *others]:
+    for what, table, supplied in tables:
         heading = PLURALS.get(what, f"{what}s")
         if part in (None, heading.replace(" ", "_")):
             yield heading

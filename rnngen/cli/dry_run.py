@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from rnngen.cells.cell import Cell
-from rnngen.config import RunConfig, build, build_cell
-from rnngen.models.stack import count_params
+from rnngen.config import RunConfig, build, build_cells
+from rnngen.models import count_params
 from rnngen.storage.dotted import describe, short
 from rnngen.sweep import campaign, plan, study
 from rnngen.sweep.estimate import Estimate, estimate, kind
@@ -83,7 +83,7 @@ def _workers(launch: dict) -> Local:
 
 
 def _cells(trials: list[Trial]) -> list[Cell]:
-    return [build_cell(cell) for cell in {str(trial.config.cell): trial.config.cell for trial in trials}.values()]
+    return build_cells({str(trial.config.cell): trial.config.cell for trial in trials}.values())
 
 
 def _print_estimate(found: Estimate, more: float, workers: int, launch: dict) -> None:

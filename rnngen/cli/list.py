@@ -1,6 +1,6 @@
 """List config keys, shipped configs, and everything that a config can name.
 
-Keys with their defaults, meanings and choices; cells, tasks, engines, initialisers, latent models,
+Keys with their defaults, meanings and choices; cells, controls, tasks, engines, initialisers, latent models, blocks,
 optimisers, schedules, regularisers, diagnoses, codecs, executors and trackers with their arguments.
 """
 
@@ -17,8 +17,8 @@ from rnngen.storage.jsonl import replace
 
 EXAMPLE = "rnngen list cells --long"
 PARTS = (
-    *("config", "configs", "cells", "tasks", "initialisers", "engines", "latent_models", "optimisers", "schedules"),
-    *("regularisers", "diagnoses", "codecs", "executors", "trackers"),
+    *("config", "configs", "cells", "controls", "tasks", "initialisers", "engines", "latent_models", "blocks"),
+    *("optimisers", "schedules", "regularisers", "diagnoses", "codecs", "executors", "trackers"),
 )
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 import rnngen
 from rnngen.cli import (
     best,
+    card,
     check_cell,
     check_task,
     demo,
@@ -42,6 +43,7 @@ COMMANDS: dict[str, ModuleType] = {
     "report": report,
     "export": export,
     "doctor": doctor,
+    "card": card,
     "check-cell": check_cell,
     "check-task": check_task,
     "list": listing,

@@ -1,6 +1,6 @@
 """From a config to objects, strictly. Nothing below this package sees a ConfigDict."""
 
-from rnngen.config.build import build, build_cell, build_task, same_rates
+from rnngen.config.build import build, build_cell, build_cells, build_task, same_rates
 from rnngen.config.defaults import base_config, component
 from rnngen.config.files import load, shipped
 from rnngen.config.fingerprint import fingerprint
@@ -14,6 +14,7 @@ __all__ = [
     "base_config",
     "build",
     "build_cell",
+    "build_cells",
     "build_task",
     "complete",
     "component",

@@ -1,8 +1,7 @@
 """From a `RunConfig` to objects. Those shared by trials of a sweep are made once: frozen parts are the cache's keys."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from rnngen.config.check import ConfigError, check_kwargs, error_at
 from rnngen.config.defaults import base_config
 from rnngen.config.fingerprint import program
 from rnngen.config.run_config import (
-    Arguments,
     Component,
     DiagnoseConfig,
     ModelConfig,
@@ -26,7 +24,9 @@ from rnngen.config.run_config import (
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import DIAGNOSES, Diagnosis
 from rnngen.heads import Head
-from rnngen.models.stack import Model, build_model, count_params, widest
+from rnngen.models import Model, build_model
+from rnngen.models.block import BLOCKS
+from rnngen.models.controls import CONTROLS, Control
 from rnngen.models.vrnn import LATENTS
 from rnngen.registry import find
 from rnngen.rules import RULES, Rule
@@ -85,9 +85,27 @@ def build_cell(cell: Component) -> Cell:
       The cell.
 
     Raises:
-      ConfigError: its factory refuses the arguments.
+      ConfigError: its factory refuses the arguments, or makes a control.
     """
-    return _cell(cell)
+    made = cell_or_control(cell)
+    if isinstance(made, Control):
+        raise ConfigError(f"config.cell.name: {cell.name} is a control, which is not recurrent, and no cell")
+    return made
+
+
+def build_cells(parts: Iterable[Component]) -> list[Cell]:
+    """Make the cells among what configs name there, and leave out the controls.
+
+    Args:
+      parts: names and arguments.
+
+    Returns:
+      The cells.
+
+    Raises:
+      ConfigError: a factory refuses the arguments.
+    """
+    return [made for made in map(cell_or_control, parts) if not isinstance(made, Control)]
 
 
 def build_task(task: Component | Mapping[str, Any]) -> Task:
@@ -126,20 +144,7 @@ def same_rates(optim: OptimConfig, steps: int, more: int) -> bool:
     return bool(jnp.array_equal(few, many))
 
 
-@functools.lru_cache(maxsize=1024)
-def width(cell: Component, task: Component, model: ModelConfig, dtype: str) -> int:
-    """Return the largest `hidden_dim` of a cell with which the model has no more parameters than its budget."""
-    made = _task(task)
-
-    def parameters(hidden_dim: int) -> int:
-        wide = dataclasses.replace(cell, kwargs=Arguments({**cell.kwargs, "hidden_dim": hidden_dim}))
-        spec, goal = made.data.input_spec, made.objective
-        return count_params(make_model(_cell(wide), model, dtype, spec, goal.head, goal.loss))
-
-    return widest(parameters, model.param_budget)
-
-
-def credited_cell(cell: Component, credit: Component, model: ModelConfig) -> Cell:
+def credited_cell(cell: Component, credit: Component, model: ModelConfig) -> Cell | Control:
     """Make a cell whose gradient through the carry is changed as `train.credit` says.
 
     Args:
@@ -148,16 +153,21 @@ def credited_cell(cell: Component, credit: Component, model: ModelConfig) -> Cel
       model: that it is for.
 
     Returns:
-      The cell.
+      The cell, or the control.
 
     Raises:
-      ConfigError: a factory refuses its arguments, the cell has no such leaf, or the model is latent.
+      ConfigError: a factory refuses its arguments, the cell has no such leaf, or the model is latent or of a control.
     """
+    made = cell_or_control(cell)
     changed = _of_kind(Credit, "config.train.credit", CREDITS, credit, "credit")
     if changed != Credit() and model.latent.name != "none":
         raise ConfigError(f"config.train.credit: {model.latent.name} has no such thing; leave it at none")
+    if isinstance(made, Control):
+        if changed != Credit():
+            raise ConfigError(f"config.train.credit: {cell.name} is a control, which has no carry; leave it at none")
+        return made
     with error_at("config.train.credit.kwargs"):
-        return with_credit(_cell(cell), changed)
+        return with_credit(made, changed)
 
 
 def _rule(config: RunConfig, model: Model, task: Task, examples: int) -> Rule:
@@ -213,22 +223,28 @@ def _optimizer(optim: OptimConfig, steps: int) -> Optimizer:
         return build_optimizer(steps=steps, schedule=schedule["name"], schedule_kwargs=schedule["kwargs"], **given)
 
 
-def make_model(cell: Cell, model: ModelConfig, dtype: str, spec: InputSpec, head: Head, loss: Callable) -> Model:
+def make_model(
+    cell: Cell | Control, model: ModelConfig, dtype: str, spec: InputSpec, head: Head, loss: Callable
+) -> Model:
     """Make the model of a config for an input, a head and a loss; raise ConfigError where they do not fit."""
     if cell.output_dim > MOST_FEATURES:
         raise ConfigError(f"config.cell: has {cell.output_dim} features, and {MOST_FEATURES} are the most")
     options = plain_values(model) | {"dtype": dtype}
-    layers, _ = options.pop("num_layers"), options.pop("param_budget")
+    layers, _, _ = (options.pop(name) for name in ("num_layers", "param_budget", "state_budget"))
     if layers > MOST_LAYERS:
         raise ConfigError(f"config.model.num_layers: must be at most {MOST_LAYERS}, got {layers}")
     latent = options.pop("latent")
     with error_at("config.model.latent"):
         build = _call(LATENTS, model.latent, "latent model")
     if build is not None:
+        if isinstance(cell, Control):
+            raise ConfigError(f"config.cell: {latent['name']} needs a cell, and a control is none")
         _check_no_other(latent["name"], options)
         used = {name: options[name] for name in ("dtype", "engine")}
         with error_at("config.model"):
             return build([cell] * layers, spec, head, **used)
+    with error_at("config.model.block"):
+        options["block"] = _call(BLOCKS, model.block, "block")
     with error_at("config.model"):
         return build_model([cell] * layers, spec, head, loss, **options)
 
@@ -257,18 +273,20 @@ def _diagnosis(number: int, part: Component) -> Diagnosis:
     return _of_kind(Diagnosis, f"config.diagnose.what[{number}]", DIAGNOSES, part, "diagnosis")
 
 
-def _of_kind(kind: type, where: str, table: Mapping, part: Component, what: str) -> Any:
+def _of_kind(kind: Any, where: str, table: Mapping, part: Component, what: str) -> Any:
     """Make a component; raise ConfigError where its factory makes something of another kind."""
     with error_at(f"{where}.kwargs"):
         made = _call(table, part, what)
     if not isinstance(made, kind):
-        raise ConfigError(f"{where}.name: {part.name} makes a {type(made).__name__}, not a {kind.__name__}")
+        wanted = getattr(kind, "__name__", "Cell")
+        raise ConfigError(f"{where}.name: {part.name} makes a {type(made).__name__}, not a {wanted}")
     return made
 
 
 @functools.lru_cache(maxsize=64)
-def _cell(part: Component) -> Cell:
-    return _of_kind(Cell, "config.cell", CELLS, part, "cell")
+def cell_or_control(part: Component) -> Cell | Control:
+    """Make what stands in the place of a cell."""
+    return _of_kind(Cell | Control, "config.cell", CELLS | CONTROLS, part, "cell")
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,13 +9,15 @@ from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS
 from rnngen.cells.credit import CREDITS
-from rnngen.config.build import width
+from rnngen.config.budget import budgeted_width
 from rnngen.config.check import DEEPEST, ConfigError, check_key, check_kwargs, check_leaf, error_at, merge, shown
 from rnngen.config.defaults import base_config
 from rnngen.config.run_config import RunConfig
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import ENGINES
+from rnngen.models.block import BLOCKS
+from rnngen.models.controls import CONTROLS
 from rnngen.models.vrnn import LATENTS
 from rnngen.registry import find
 from rnngen.rules import RULES
@@ -29,11 +31,12 @@ SELDOM, EVALUATIONS = 500, 10  # steps between evaluations, and how many at leas
 # Each component's place in a config, its name in messages, its built-ins, and the arguments of its
 # factory that do not come from the config.
 COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
-    "cell": ("cell", CELLS, ()),
+    "cell": ("cell", CELLS | CONTROLS, ()),
     "task": ("task", TASKS, ()),
     "model.head_init": ("initialiser", INITIALIZERS, ()),
     "model.engine": ("engine", ENGINES, ()),
     "model.latent": ("latent model", LATENTS, ()),
+    "model.block": ("block", BLOCKS, ()),
     "optim": ("optimiser", OPTIMIZERS, ("learning_rate",)),
     "optim.schedule": ("schedule", SCHEDULES, ("learning_rate", "steps")),
     "optim.regularizer": ("regulariser", REGULARIZERS, ()),
@@ -67,7 +70,7 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
     frozen = RunConfig.from_dict(resolved)
-    width = _width(frozen)
+    width = budgeted_width(frozen)
     if width is None:
         return frozen
     resolved["cell"]["kwargs"]["hidden_dim"] = width
@@ -169,7 +172,7 @@ def takes_hidden_dim(cell: str) -> bool:
       True if it does; False also where there is no such cell.
     """
     try:
-        return "hidden_dim" in inspect.signature(find(CELLS, cell, "cell")).parameters
+        return "hidden_dim" in inspect.signature(find(CELLS | CONTROLS, cell, "cell")).parameters
     except ValueError:  # `resolve` reports a wrong name
         return False
 
@@ -197,18 +200,7 @@ def _diagnoses(what: list) -> list[dict]:
 
 def _leave_width_to_budget(resolved: dict) -> None:
     """Fill in a `hidden_dim` where a budget will decide it."""
-    cell = resolved["cell"]
-    if resolved["model"]["param_budget"] > 0 and takes_hidden_dim(cell["name"]) and isinstance(cell["kwargs"], dict):
+    cell, model = resolved["cell"], resolved["model"]
+    decided = max(model["param_budget"], model["state_budget"]) > 0
+    if decided and takes_hidden_dim(cell["name"]) and isinstance(cell["kwargs"], dict):
         cell["kwargs"] = {"hidden_dim": 1} | cell["kwargs"]
-
-
-def _width(config: RunConfig) -> int | None:
-    """Return the `hidden_dim` that `model.param_budget` allows, None where there is no budget."""
-    budget = config.model.param_budget
-    if budget < 0 or (budget and "hidden_dim" not in config.cell.kwargs):
-        what = f"must not be negative, got {budget}" if budget < 0 else f"{config.cell.name} has no hidden_dim"
-        raise ConfigError(f"config.model.param_budget: {what}")
-    if not budget:
-        return None
-    with error_at("config.model.param_budget"):
-        return width(config.cell, config.task, config.model, config.dtype)

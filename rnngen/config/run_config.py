@@ -11,9 +11,12 @@ from typing import Any
 from rnngen.storage.jsonl import encode
 from rnngen.training import TrainConfig
 
-# Parts of `train` that are left out of `to_dict` at these values: a run is called by its config, also one from before
-# there were such parts.
-USUAL = {"credit": {"name": "none", "kwargs": {}}, "rule": {"name": "bptt", "kwargs": {}}}
+# Parts that are left out of `to_dict` at these values: a run is called by its config, also one from before there were
+# such parts.
+USUAL: dict[str, dict[str, Any]] = {
+    "train": {"credit": {"name": "none", "kwargs": {}}, "rule": {"name": "bptt", "kwargs": {}}},
+    "model": {"block": {"name": "none", "kwargs": {}}, "state_budget": 0},
+}
 
 
 class Arguments(Mapping[str, Any]):
@@ -76,6 +79,8 @@ class ModelConfig:
     bidirectional: bool
     head_init: Component
     latent: Component
+    block: Component
+    state_budget: int
     engine: Component
 
 
@@ -132,11 +137,12 @@ class RunConfig:
           The frozen config.
         """
         model, optim, diagnose = (dict(resolved[name]) for name in ("model", "optim", "diagnose"))
-        model |= {name: Component.of(model[name]) for name in ("head_init", "latent", "engine")}
+        model = USUAL["model"] | model
+        model |= {name: Component.of(model[name]) for name in ("head_init", "latent", "block", "engine")}
         optim |= {name: Component.of(optim[name]) for name in ("schedule", "regularizer")}
         optim["kwargs"] = Arguments(optim["kwargs"])
         train = dict(resolved["train"])
-        credit, rule = (Component.of(train.pop(name, usual)) for name, usual in USUAL.items())
+        credit, rule = (Component.of(train.pop(name, usual)) for name, usual in USUAL["train"].items())
         diagnose["what"] = tuple(map(Component.of, diagnose["what"]))
         return cls(
             seed=resolved["seed"],
@@ -158,8 +164,9 @@ class RunConfig:
           The config as `config.json` holds it.
         """
         values = plain_values(self)
-        parts = {name: values.pop(name) for name in USUAL}
-        values["train"] |= {name: part for name, part in parts.items() if part != USUAL[name]}
+        values["train"] |= {name: values.pop(name) for name in USUAL["train"]}
+        for group, usual in USUAL.items():
+            values[group] = {k: part for k, part in values[group].items() if k not in usual or part != usual[k]}
         return values
 
 

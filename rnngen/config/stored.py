@@ -30,7 +30,8 @@ def model_for(config: Mapping, spec: InputSpec, head: Head, loss: Callable) -> M
       ConfigError: the parts of the model are not those of a resolved config.
     """
     resolved = complete(config)
-    check_components(resolved, ("cell", "model.head_init", "model.engine", "model.latent", "train.credit"))
+    of_model = [f"model.{part}" for part in ("head_init", "engine", "latent", "block")]
+    check_components(resolved, ("cell", *of_model, "train.credit"))
     resolved |= {"task": {"name": "", "kwargs": {}}, "optim": resolved["optim"] | {"kwargs": {}}}
     resolved["diagnose"] = resolved["diagnose"] | {"what": []}
     frozen = RunConfig.from_dict(resolved)

@@ -44,10 +44,11 @@ def activations(
       `{"layer_0": Activations, ...}`, from the lowest layer.
 
     Raises:
-      ValueError: the model is bidirectional or has latent variables.
+      ValueError: the model is bidirectional, of a control, or has latent variables.
     """
     if not isinstance(model, LayerModel):
-        raise ValueError("activations: are of layers one above another, and this model reads both ways or is latent")
+        what = model.stepless or "a latent model"
+        raise ValueError(f"activations: are of layers one above another that step, which {what} has not")
 
     def record(prepared: Params, entering: Carry, inputs: StepInput, after: Carry) -> dict[str, Activations]:
         seen, u = {}, inputs.u

@@ -11,6 +11,12 @@ def check_axes(name: str, array: np.ndarray, axes: str, hint: str = "") -> None:
         raise ValueError(f"{name} must be [{axes}], got an array of shape {list(array.shape)}{hint}")
 
 
+def check_carry(size: int) -> None:
+    """Check that there is a carry, which a control has not."""
+    if not size:
+        raise ValueError("is of the carry, and this model has none: leave it out of diagnose.what")
+
+
 def check_count(count: int | None, size: int) -> int:
     """Return a number of directions of the carry; None: all of them."""
     count = size if count is None else count

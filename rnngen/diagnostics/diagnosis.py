@@ -26,7 +26,7 @@ class Diagnosis(NamedTuple):
       check: (real numbers in the carry of one example, steps of a sequence) -> None; raises ValueError where the
         arguments of the diagnosis do not fit these sizes.
       batch_axis: the axis of the examples in every array of the tree, by which devices share them; None: not shared.
-      steps: it runs the model step by step, which a bidirectional model refuses.
+      steps: it runs the model step by step, which a bidirectional model and a control refuse.
       least_examples: the examples that it needs at least.
       fits: (task) -> None; raises ValueError where the arguments of the diagnosis do not fit the task.
     """

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnngen.diagnostics.checks import check_axes
+from rnngen.diagnostics.checks import check_axes, check_carry
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind, flags, spread
 from rnngen.diagnostics.gradient_flow import gradient_flow, summed_loss, weighed_at
 from rnngen.diagnostics.half_life import HalfLife, half_life
@@ -40,7 +40,7 @@ def gradient_flow_diagnosis(sources: int = 1) -> Diagnosis:
     def measure(model, params, batch, task):
         return lag_norms(model, params, batch, task, sources)
 
-    return Diagnosis(measure, flow_record, batch_axis=2, steps=False)
+    return Diagnosis(measure, flow_record, lambda size, length: check_carry(size), batch_axis=2, steps=False)
 
 
 def lag_norms(

@@ -1,6 +1,7 @@
 """The associative engine: a parallel scan over time for `Affine` cells, in logarithmic depth.
 
-For elementwise cells in float32 on a CPU the recurrence itself is a sequential compiled loop, see `recurrence`.
+For elementwise cells in float32 on a CPU the recurrence itself is a sequential compiled loop, see `recurrence`. Cells
+that compose chunks of steps in their own way are run by `gathered`.
 """
 
 import functools
@@ -14,6 +15,7 @@ from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import trees
 from rnngen.engines.credited import scale_gradient
 from rnngen.engines.fused import replay
+from rnngen.engines.gathered import can_gather, gathered
 from rnngen.engines.recurrence import linear_recurrence, solve
 from rnngen.engines.steps import StepInput, project, where
 from rnngen.types import Array, Carry, Params, check_positive
@@ -26,7 +28,8 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
 
     Args:
       chunk: steps per chunk; bounds compile time, and memory beyond inputs, carries and outputs.
-      block: steps composed sequentially within a chunk, see `recurrence`; 1 for a GPU.
+      block: steps composed sequentially within a chunk, see `recurrence`; 1 for a GPU. A cell with a `chunked` form
+        has its own chunks and needs neither, except for a changed gradient.
 
     Returns:
       The engine.
@@ -39,6 +42,8 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
     def run(cell, params, carry, inputs):
         if not isinstance(cell.structure, Affine):
             raise ValueError("engine 'associative' needs a cell with an Affine structure, see affine_cell; try 'fused'")
+        if can_gather(cell, inputs):
+            return *gathered(cell, params, carry, inputs), {}
         plain = cell.structure.compose is compose_affine and cell.structure.act is multiply_add
         if not plain and inputs.probe is not None:
             raise ValueError("engine 'associative' takes no probes where a cell brings its own compose; use 'scan'")

@@ -4,9 +4,12 @@
 |---|---|---|
 | `Gated`, pointwise | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
 | with a handwritten `Backward` | elsewhere | `fused` |
+| `Affine`, elementwise, carry `[*b, h, n]` | real, 8192 numbers or more, without mask, resets and probes | `fused` |
+| `Affine`, elementwise, carry `[*b, h, n]` | otherwise | `scan` |
 | `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
-| `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes | `fused` |
+| `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes, not complex | `fused` |
+| `Affine` with a `chunked` form | two steps or more, without probes, with the plain gradient | `associative` |
 | any other | any | `scan` |
 
 `cpu/calibration.py` does the timing, and `rnngen doctor` prints it. Naming an engine, and for `fused` its `kernels`,
@@ -16,6 +19,7 @@ pins the choice.
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
@@ -24,6 +28,7 @@ from rnngen.engines.cpu import build, calibration
 from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN
 from rnngen.engines.cpu.loops import loops_for
 from rnngen.engines.fused import engines_of, fastest, fused
+from rnngen.engines.gathered import can_gather
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
@@ -31,7 +36,7 @@ from rnngen.engines.trees import length
 from rnngen.engines.ways import by_ways
 from rnngen.types import Carry, Params
 
-FEWEST_STEPS, LARGEST_CARRY = 64, 128
+FEWEST_STEPS, LARGEST_CARRY, LARGE_EXPANDED = 64, 128, 8192
 
 
 def auto():
@@ -56,16 +61,25 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
             return by_ways(fastest(cell, loops, inputs), engines_of(cell, loops))
         return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
-        return scan()
+        return associative() if can_gather(cell, inputs) and length(inputs) > 1 else scan()
     if cell.credit is not None and cell.credit.keep_norm:
         return scan()
-    may_fuse = inputs.mask is inputs.reset is inputs.probe is None
+    real = not any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(carry))
+    may_fuse = inputs.mask is inputs.reset is inputs.probe is None and real
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(carry))
+    if _is_expanded(carry, inputs):
+        return fused() if may_fuse and numbers >= LARGE_EXPANDED else scan()
     if one_after_another(carry):
         return _timed(carry, may_fuse)
-    small = sum(leaf.size for leaf in jax.tree.leaves(carry)) <= LARGEST_CARRY
-    if small and length(inputs) >= FEWEST_STEPS:
+    if numbers <= LARGEST_CARRY and length(inputs) >= FEWEST_STEPS:
         return associative()
     return fused() if may_fuse else scan()
+
+
+def _is_expanded(carry: Carry, inputs: StepInput) -> bool:
+    """Return True for a carry `[*b, h, n]`: all steps' at once take more memory than the steps save in time."""
+    axes = jax.tree.leaves(inputs.u)[0].ndim - 1  # of a step's features
+    return any(leaf.ndim > axes for leaf in jax.tree.leaves(carry))
 
 
 def _timed(carry: Carry, may_fuse: bool):

@@ -129,12 +129,11 @@ def inspect_run(subject: Subject) -> dict:
       The record, as plain lists.
 
     Raises:
-      ConfigError: the model is latent or bidirectional.
+      ConfigError: the model is latent, bidirectional, or of a control.
     """
     if not isinstance(subject.model, LayerModel):
-        raise ConfigError(
-            "inspect: goes through a model layer by layer, which one that is latent or reads both ways has not"
-        )
+        what = subject.model.stepless or "a latent model"
+        raise ConfigError(f"inspect: goes through a model layer by layer and step by step, which {what} does not allow")
     states, names = visited(subject)
     loss = float(subject.model.loss(subject.params, subject.batch)[0])
     diagnoses = {

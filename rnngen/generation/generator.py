@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnngen.config.check import ConfigError
+from rnngen.config.check import ConfigError, error_at
 from rnngen.datasets import Codec
 from rnngen.generation.generate import generate, score, stream
 from rnngen.models import StepModel, stepwise
@@ -107,7 +107,7 @@ def load_generator(folder: str | os.PathLike, trust: bool = False) -> Generator:
       The generator.
 
     Raises:
-      ConfigError: the folder holds no run, one that makes no sequences, or none that has saved anything.
+      ConfigError: the folder holds no run, one that makes no sequences, does not step, or has saved nothing.
     """
     run = RunFolder(folder)
     if run.config() is None:
@@ -117,4 +117,6 @@ def load_generator(folder: str | os.PathLike, trust: bool = False) -> Generator:
         meant = "rnngen.generation.analysis.load_subject gives its model, parameters and examples"
         raise ConfigError(f"{folder}: its task makes no sequences; {meant}")
     model, params = restore(run, trust=trust)
-    return Generator(stepwise(model), params, codec, (run.codec() or {}).get("length", LENGTH))
+    with error_at(os.fspath(folder)):
+        stepping = stepwise(model)
+    return Generator(stepping, params, codec, (run.codec() or {}).get("length", LENGTH))

@@ -2,7 +2,8 @@
 
 from rnngen.models.export import export_apply, export_step
 from rnngen.models.model import LayerModel, Model, StepModel, stepwise
-from rnngen.models.stack import build_model, count_params
+from rnngen.models.sizes import count_params, count_state
+from rnngen.models.stack import build_model
 
 __all__ = [
     "LayerModel",
@@ -10,6 +11,7 @@ __all__ = [
     "StepModel",
     "build_model",
     "count_params",
+    "count_state",
     "export_apply",
     "export_step",
     "stepwise",

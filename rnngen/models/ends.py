@@ -7,21 +7,38 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from rnngen.types import Array, InputSpec, Key, Params, at_least_float32
 
+_NORMS: dict[str, Callable] = {
+    "none": lambda width, dtype, rngs: None,
+    "rms": lambda width, dtype, rngs: nnx.RMSNorm(width, dtype=dtype, rngs=rngs),
+    "layer": lambda width, dtype, rngs: nnx.LayerNorm(width, dtype=dtype, rngs=rngs),
+}
+
 
 class Ends(nnx.Module):
-    """The embedding and the head."""
+    """The embedding and the head; of blocks also a linear layer before the first, and a norm after the last."""
 
-    def __init__(self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, head_init, dtype, *, rngs):
+    def __init__(
+        self, spec: InputSpec, num_params: int, hidden_dim: int, embed_dim, head_init, dtype, inlet_dim, norm, *, rngs
+    ):
         self.dim, self.tokens, self.dtype = spec.dim, spec.tokens, dtype
         self.embed = nnx.Embed(spec.dim, embed_dim, rngs=rngs) if embed_dim else None
         self.head = nnx.Linear(hidden_dim, num_params, kernel_init=head_init, dtype=dtype, rngs=rngs)
+        inlet = inlet_dim and nnx.Linear(embed_dim or spec.dim, inlet_dim, dtype=dtype, rngs=rngs)
+        self.inlet, self.norm = inlet or None, _NORMS[norm](hidden_dim, dtype, rngs)
 
-    def encode(self, inputs):
-        """Return the input of the first layer, `[..., d]`."""
+    def encode(self, inputs, mask=None):
+        """Return the input of the first layer, `[..., d]`; what is masked may hold anything."""
+        xs = self._embedded(inputs)
+        if self.inlet is None:
+            return xs
+        return self.inlet(xs if mask is None else jnp.where(mask[..., None], xs, 0))
+
+    def _embedded(self, inputs):
         if not self.tokens:
             return inputs.astype(self.dtype)
         if self.embed is None:
@@ -31,7 +48,7 @@ class Ends(nnx.Module):
     def decode(self, ys):
         """Return the head's parameters for the last layer's output `[..., h]`."""
         # Losses are taken in float32 at least, whatever the layers compute in.
-        return at_least_float32(self.head(ys))
+        return at_least_float32(self.head(ys if self.norm is None else self.norm(ys)))
 
 
 def structure(ends: Callable[..., Ends]) -> Any:

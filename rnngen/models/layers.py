@@ -18,7 +18,7 @@ class Layer(NamedTuple):
     """One layer of a model.
 
     Attributes:
-      cell: the cell that it runs.
+      cell: one step of the layer; None for one without steps. Of a layer that reads both ways, that of each direction.
       output_dim: number of its features.
       init: (key, input_dim) -> params.
       prepare: (params, like) -> prepared params, cast as those of `unroll`.
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
       change: (function of (key, params), key, params) -> params that the function returns, of each direction.
     """
 
-    cell: Cell
+    cell: Cell | None
     output_dim: int
     init: Callable[[Key, int], Params]
     prepare: Callable[[Params, Array], Params]
@@ -110,7 +110,9 @@ def check_engine(layers: Sequence[Layer], input_dim: int, engine) -> None:
     if (engine.get("name") if isinstance(engine, Mapping) else engine) in ("auto", "scan"):
         return
     for layer, width in zip(layers, [input_dim, *(layer.output_dim for layer in layers)], strict=False):
-        cell, xs = layer.cell, jnp.zeros((2, 1, width))
+        if layer.cell is None:
+            raise ValueError("an engine runs a cell through time, and a control is none: leave model.engine at auto")
+        xs = jnp.zeros((2, 1, width))
         jax.eval_shape(
-            lambda key, c=cell, x=xs: unroll(c, c.init(key, x.shape[-1]), x, engine=engine), jax.random.key(0)
+            lambda key, run=layer, x=xs: run.run(run.init(key, x.shape[-1]), x, engine=engine), jax.random.key(0)
         )

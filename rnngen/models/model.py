@@ -23,6 +23,7 @@ class Model:
         model's.
       loss: (params, batch, carry=None, *, key, train) -> (scalar, (carry, sums)), the objective.
       input_spec, head: what it was built for.
+      stepless: of a model that cannot go step by step, what it is, as "a model that reads both ways".
     """
 
     init: Callable
@@ -31,6 +32,7 @@ class Model:
     loss: Callable
     input_spec: InputSpec
     head: Head
+    stepless: str = dataclasses.field(default="", kw_only=True)
 
     @functools.cached_property
     def param_shapes(self) -> PyTree:
@@ -47,7 +49,7 @@ class StepModel(Model):
       cell: the whole model seen as one cell, so that everything for a cell works on a model.
       draw: (prepared params, carry, x `[*b, ...]`, key, **how) -> (carry, values), one step of making a sequence; takes
         what `cell.prepare` returns, so that it is done once. how: what the head's `sample` takes.
-      init, init_carry, apply, loss, input_spec, head: as in `Model`.
+      init, init_carry, apply, loss, input_spec, head, stepless: as in `Model`.
     """
 
     step: Callable
@@ -62,7 +64,7 @@ class LayerModel(StepModel):
     Attributes:
       layers: the cells, `{"layer_0": ..., ...}`, under the names of their parameters and carries.
       decode: (params, ys of the last layer `[*t, *b, h]`) -> outputs.
-      init, init_carry, apply, loss, input_spec, head, step, cell, draw: as in `StepModel`.
+      init, init_carry, apply, loss, input_spec, head, stepless, step, cell, draw: as in `StepModel`.
     """
 
     layers: Mapping[str, Cell]
@@ -79,8 +81,8 @@ def stepwise(model: Model) -> StepModel:
       The same model, whose type says that it steps.
 
     Raises:
-      ValueError: the model is bidirectional.
+      ValueError: the model is bidirectional, or of a control.
     """
     if not isinstance(model, StepModel):
-        raise ValueError("a model that reads both ways cannot go step by step")
+        raise ValueError(f"{model.stepless} cannot go step by step")
     return model

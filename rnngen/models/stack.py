@@ -17,6 +17,9 @@ from rnngen.cells.cell import KERNEL
 from rnngen.cells.credit import Credit
 from rnngen.engines.credited import credited_step
 from rnngen.heads import Head
+from rnngen.models.block import Block, around
+from rnngen.models.controls import Control
+from rnngen.models.controls.control import at_once
 from rnngen.models.layers import Layer, both_ways, check_engine, one_way
 from rnngen.models.model import LayerModel, Model
 from rnngen.tasks.losses import nll_loss
@@ -59,7 +62,7 @@ class Dropout(NamedTuple):
             return params
         return params | {KERNEL: _flax().dropped(params[KERNEL], self.recurrent_rate, key)}
 
-    def check(self, cells: Sequence[Cell]) -> None:
+    def check(self, cells: Sequence[Cell | Control]) -> None:
         """Raise ValueError for a rate out of range, or a cell without a recurrent kernel to drop weights of."""
         rates = {"dropout": self.rate, "input_dropout": self.input_rate, "recurrent_dropout": self.recurrent_rate}
         for name, rate in rates.items():
@@ -71,7 +74,7 @@ class Dropout(NamedTuple):
 
 
 def build_model(
-    cells: Cell | Sequence[Cell],
+    cells: Cell | Control | Sequence[Cell | Control],
     spec: InputSpec | int,
     head: Head,
     loss: Callable | None = None,
@@ -82,6 +85,7 @@ def build_model(
     recurrent_dropout: float = 0.0,
     locked_dropout: bool = False,
     bidirectional: bool = False,
+    block: Block | None = None,
     head_init="lecun",
     dtype: str = "float32",
     engine: str | Mapping | Callable = "auto",
@@ -89,7 +93,7 @@ def build_model(
     """Stack cells between an input and a head.
 
     Args:
-      cells: one per layer, from the lowest; or the cell of a single layer.
+      cells: one per layer, from the lowest; or the cell of a single layer. A control may stand in the place of a cell.
       spec: the input, or the number of its float features.
       head: the output distribution.
       loss: (outputs, batch) -> (scalar, sums), as `Objective.loss`; default: the head's negative log-likelihood in
@@ -97,24 +101,28 @@ def build_model(
       embed_dim: width of a learned token embedding; 0 feeds tokens one-hot.
       dropout, input_dropout, recurrent_dropout, locked_dropout: see `Dropout`.
       bidirectional: every layer reads from both ends, for tasks whose targets are not the inputs to come.
+      block: what each layer has around it, see `models.block`. Before a first layer of another width is a linear layer
+        `inlet` then, and after the last a norm, where the block has one.
       head_init: initialiser of the head's kernel, by name.
       dtype: in which layers and head compute; parameters stay float32.
       engine: as in `unroll`; its notes are among the metrics of `loss`.
 
     Returns:
-      A `LayerModel`; a plain `Model` where it is bidirectional.
+      A `LayerModel`; a plain `Model` where it is bidirectional, or has a control.
 
     Raises:
       ValueError: an argument is out of range, or the engine cannot run a cell.
     """
-    cells = [cells] if isinstance(cells, Cell) else cells
+    cells = [cells] if isinstance(cells, Cell | Control) else cells
     spec = spec if isinstance(spec, InputSpec) else _floats(spec)
     loss = nll_loss(head) if loss is None else loss
     left_out = Dropout(dropout, input_dropout, recurrent_dropout, locked_dropout)
-    _check(cells, spec, embed_dim, bidirectional)
+    _check(cells, spec, embed_dim, bidirectional, block)
     left_out.check(cells)
-    layers = [(both_ways if bidirectional else one_way)(cell) for cell in cells]
-    check_engine(layers, embed_dim or spec.dim, engine)
+    layers = [_layer(cell, bidirectional, block) for cell in cells]
+    input_dim = embed_dim or spec.dim
+    inlet = layers[0].output_dim if block and block.wants_width and layers[0].output_dim != input_dim else 0
+    check_engine(layers, inlet or input_dim, engine)
     ends = functools.partial(
         _flax().Ends,
         spec,
@@ -123,19 +131,31 @@ def build_model(
         embed_dim,
         get_initializer(head_init),
         jnp.dtype(dtype),
+        inlet,
+        block.norm if block else "none",
     )
-    stack = _Stack(layers, spec, embed_dim or spec.dim, ends, loss, left_out, jnp.dtype(dtype), engine)
+    stack = _Stack(layers, spec, inlet or input_dim, ends, loss, left_out, jnp.dtype(dtype), engine)
     functions = (stack.init, stack.init_carry, stack.apply, stack.loss, spec, head)
-    if bidirectional:
-        return Model(*functions)
+    stepless = "a model that reads both ways" if bidirectional else _controlled(cells)
+    if stepless:
+        return Model(*functions, stepless=stepless)
     whole = stack.as_cell(head.num_params)
 
     def draw(prepared, carry, x, key, **how):
         carry, outputs = whole.step(prepared, carry, whole.project(prepared, x))
         return carry, head.sample(key, outputs, **how)
 
-    parts = {name: layer.cell for name, layer in stack.layers.items()}
-    return LayerModel(*functions, stack.step, whole, draw, parts, stack.decode)
+    return LayerModel(*functions, stack.step, whole, draw, dict(stack.cells()), stack.decode)
+
+
+def _layer(cell: Cell | Control, bidirectional: bool, block: Block | None) -> Layer:
+    of_cell = both_ways if bidirectional else one_way
+    layer = at_once(cell) if isinstance(cell, Control) else of_cell(cell)
+    return around(layer, block) if block else layer
+
+
+def _controlled(cells: Sequence[Cell | Control]) -> str:
+    return "a model of a control" if any(isinstance(cell, Control) for cell in cells) else ""
 
 
 class _Stack:
@@ -152,8 +172,8 @@ class _Stack:
         return _flax().merged(self.graph, {name: p for name, p in params.items() if name not in self.layers})
 
     def cells(self):
-        """Yield (name, cell) of each layer."""
-        return ((name, layer.cell) for name, layer in self.layers.items())
+        """Yield (name, cell) of each layer that has one."""
+        return ((name, layer.cell) for name, layer in self.layers.items() if layer.cell is not None)
 
     def init(self, key):
         key_ends, *keys = jax.random.split(key, 1 + len(self.layers))
@@ -183,7 +203,7 @@ class _Stack:
         last, notes = {}, dict[str, Array]()
         noisy = train and key is not None
         key_input, *keys = jax.random.split(key, 1 + 3 * count) if noisy else [None] * (1 + 3 * count)
-        ys = dropout.drop(dropout.input_rate, key_input, net.encode(inputs))
+        ys = dropout.drop(dropout.input_rate, key_input, net.encode(inputs, mask))
         for place, (name, layer) in enumerate(self.layers.items()):
             key_cell, key_output, key_kernel = keys[3 * place : 3 * place + 3]
             last[name], ys, said = layer.run(
@@ -249,43 +269,18 @@ class _Stack:
         return seen
 
 
-def count_params(model: Model) -> int:
-    """Count the parameters of a model, without making them.
-
-    Args:
-      model: the model.
-
-    Returns:
-      The number.
-    """
-    return sum(leaf.size for leaf in jax.tree.leaves(model.param_shapes))
-
-
-def widest(parameters: Callable[[int], int], budget: int) -> int:
-    """Find the largest width that has at most `budget` parameters; `parameters` grows with the width.
-
-    Raises:
-      ValueError: a width of 1 has more already.
-    """
-    if parameters(1) > budget:
-        raise ValueError(f"one unit has {parameters(1)} parameters already, more than {budget}")
-    low, high = 1, 2
-    while parameters(high) <= budget:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
-    return low
-
-
 def _floats(dim: int) -> InputSpec:
     check_positive(spec=dim)
     return InputSpec(dim)
 
 
-def _check(cells, spec: InputSpec, embed_dim: int, bidirectional: bool) -> None:
+def _check(cells, spec: InputSpec, embed_dim: int, bidirectional: bool, block: Block | None) -> None:
     if not cells:
         raise ValueError("num_layers must be a positive whole number")
+    if bidirectional and block is not None:
+        raise ValueError("block: is around a layer that reads one way, and bidirectional ones read both: leave one out")
+    if bidirectional and _controlled(cells):
+        raise ValueError("bidirectional is for cells, and a control is none: it sees all steps before at once")
     if bidirectional and spec.feed is not None:
         raise ValueError("bidirectional is not for a task that predicts its next input: reading back, it has seen it")
     if embed_dim < 0 or (embed_dim and not spec.tokens):

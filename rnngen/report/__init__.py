@@ -15,6 +15,7 @@ from rnngen.report.learning import learning_curves
 from rnngen.report.scores import horizons, losses, success_rates
 from rnngen.report.sizes import sizes
 from rnngen.report.tex import latex
+from rnngen.report.windows import learning_rate_window, learning_rate_windows
 from rnngen.runs.run import Run
 from rnngen.runs.sweep import Sweep
 
@@ -25,6 +26,7 @@ FIGURES: tuple[DrawnFigure, ...] = (
     losses,
     horizons,
     sizes,
+    learning_rate_window,
     *DIAGNOSIS_FIGURES.values(),
     three_reaches,
 )
@@ -34,7 +36,7 @@ _NOTE = (
     "Figures with a curve or a panel for each setting are not drawn of a search, nor of "
     f"more than {MOST_SETTINGS} settings or {MOST_TRIALS:,} trials."
 )
-__all__ = ["FIGURES", "NothingToDraw", "latex", "length_table", "save", "summary", "write"]
+__all__ = ["FIGURES", "NothingToDraw", "latex", "learning_rate_windows", "length_table", "save", "summary", "write"]
 __all__ += [draw.__name__ for draw in FIGURES]
 
 

@@ -32,6 +32,28 @@ def spread(values: pd.Series, digits: int) -> str:
     return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(values.median(), values.min(), values.max(), n=digits)
 
 
+def at_best_rate(frame: pd.DataFrame, by: list[str], rate: str, judged: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the trials whose learning rate is the best of their group.
+
+    The best rate solves the most seeds; of equal ones in the fewest updates, then with the least loss.
+
+    Args:
+      frame: a row a trial, with the columns `by` and `rate`, `solved` (bool), `updates` until then, and `loss`.
+      by: columns of a group, within which a rate is chosen.
+      rate: the column of learning rates.
+      judged: the trials that the choice is made on; None: all.
+
+    Returns:
+      The rows of `frame`.
+    """
+    of = frame if judged is None else judged
+    scores = of.groupby([*by, rate], sort=False).agg(
+        solved=("solved", "mean"), updates=("updates", "median"), loss=("loss", "median")
+    )
+    order = scores.sort_values(["solved", "updates", "loss"], ascending=[False, True, True], kind="stable")
+    return frame.merge(order.reset_index().groupby(by, sort=False).head(1)[[*by, rate]], on=[*by, rate])
+
+
 def command(says: str | None, home: Path, run: Callable[[Path], object]) -> None:
     """Parse the command line of an experiment's script, `--help` or the folder of records, and run it.
 

@@ -29,7 +29,7 @@ def check_rule(rule: Rule, model: Model, task: Task, examples: int) -> None:
     if rule.plain:
         return
     if not isinstance(model, StepModel):
-        raise ValueError(f"{rule.name} needs a model that reads one way: a bidirectional one takes bptt")
+        raise ValueError(f"{rule.name} goes step by step, which {model.stepless} cannot: take bptt")
     if not isinstance(model, LayerModel):
         raise ValueError(f"{rule.name} needs a model of layers: a latent one takes bptt")
     if any(cell.credit is not None for cell in model.layers.values()):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rnngen.config import Component, build_cell
+from rnngen.config import Component, build_cells
 from rnngen.config.check import ConfigError, error_at
 from rnngen.runs.train import check_writable
 from rnngen.storage import locks, preemption
@@ -88,7 +88,7 @@ def begin(
         trials = claim(folder, base, trials)
     todo = pending(folder, trials, retry_failed)
     if isinstance(executor, Local):
-        executor.build_loops(map(build_cell, {_loops_key(t.config.cell): t.config.cell for t in todo}.values()))
+        executor.build_loops(build_cells({_loops_key(t.config.cell): t.config.cell for t in todo}.values()))
     packs = deal(todo, launch["pack"], executor)
     return SweepRun(folder, FixedTrials(packs), executor, job_options(launch), len(trials), len(todo))
 

@@ -51,7 +51,7 @@ class DiagnosticsConfig(NamedTuple):
         length = task.steps("valid")
         for name, diagnosis in self.what.items():
             if diagnosis.steps and not isinstance(model, StepModel):
-                raise ValueError(f"{name}: goes step by step, which a bidirectional model cannot")
+                raise ValueError(f"{name}: goes step by step, which {model.stepless} cannot")
             if self.examples < diagnosis.least_examples:
                 least = diagnosis.least_examples
                 raise ValueError(f"{name}: needs examples to be at least {least}, got {self.examples}")

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-from rnngen.models.stack import count_params
+from rnngen.models import count_params, count_state
 from rnngen.storage.folder import RunFolder
 from rnngen.training import checkpoint
 from rnngen.training.compiled import start_state, ways_of
@@ -150,6 +150,7 @@ class TrialState:
             "solved": status == "finished" and test is not None and bool(task.objective.solved(test)),
             "half_life": {"initial": self.flows[0], "final": self.flows[-1]} if self.flows else {},
             "parameters": count_params(self.experiment.model),
+            "state": count_state(self.experiment.model),
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "save_seconds": self.save_seconds,

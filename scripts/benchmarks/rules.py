@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from rnngen.cells import CELLS
 from rnngen.datasets import TASKS
-from rnngen.models.stack import build_model, count_params
+from rnngen.models import build_model, count_params
 from rnngen.rules import RULES, Rule
 from rnngen.rules.check import influence_of
 

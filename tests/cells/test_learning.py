@@ -15,8 +15,8 @@ VARIANTS |= {
 }
 
 
-# Half of what these hold is gone after a step, before they have learned to keep it: the bit is 17 steps away.
-FORGETFUL = ("deltarule", "mingru", "minlstm")
+# Half of what most of these hold is gone after a step, before they have learned to keep it: the bit is 17 steps away.
+FORGETFUL = ("deltaproduct", "deltarule", "gated_deltarule", "mingru", "minlstm", "mlstm", "rglru", "rwkv7", "s6")
 
 
 def train(folder, cell, kwargs, task, steps):

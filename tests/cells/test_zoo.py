@@ -7,6 +7,7 @@ import pytest
 from conftest import assert_close, noise, random_params, unrolled
 from scipy.linalg import expm
 from scipy.special import expit as sigmoid
+from test_memories import CASES
 
 from rnngen.cells import CELLS, gru, lstm, residual, rnn, variational_dropout, zoneout
 
@@ -179,7 +180,7 @@ def test_a_sequence_is_its_equation(name):
 
 
 def test_every_cell_is_in_one_of_the_tables():
-    known = {name.split(",")[0] for name in ORACLES} | set(WRAPPERS)
+    known = {name.split(",")[0] for name in (*ORACLES, *CASES)} | set(WRAPPERS)
     assert known | {"gru", "lstm", "mingru", "rnn"} == set(CELLS)
 
 
@@ -263,6 +264,13 @@ def test_variational_dropout_is_the_same_at_every_step():
         ("cornn", {"dt": 0.0}, "dt must be positive, got 0.0"),
         ("lem", {"dt": -1.0}, "dt must be positive"),
         ("lru", {"r_min": 0.9, "r_max": 0.5}, "radii must be 0 <= r_min < r_max <= 1, got 0.9 and 0.5"),
+        ("lru", {"min_phase": 2.0, "max_phase": 1.0}, "phases must be 0 <= min_phase <= max_phase, got 2.0 and 1.0"),
+        ("rglru", {"r_min": 0.0}, "radii must be 0 < r_min < r_max < 1, got 0.0 and 0.999"),
+        ("s4d", {"dt_min": 0.1}, "step sizes must be 0 < dt_min < dt_max, got 0.1 and 0.1"),
+        ("s6", {"state_dim": 0}, "state_dim must be a positive whole number, got 0"),
+        ("mingru", {"min_eigenvalue": -1.5}, "min_eigenvalue must be at least -1 and below 1, got -1.5"),
+        ("deltaproduct", {"min_eigenvalue": 1.0}, "min_eigenvalue must be at least -1 and below 1, got 1.0"),
+        ("deltaproduct", {"factors": 0}, "factors must be a positive whole number, got 0"),
         ("zoneout", {"rate": 1.0}, "rate must be at least 0 and below 1, got 1.0"),
         ("zoneout", {"cell": "lru"}, "zoneout needs a cell whose carry is its output"),
         ("variational_dropout", {"cell": "deltarule"}, "variational_dropout needs a cell whose carry is its output"),

@@ -12,6 +12,8 @@ from rnngen.datasets import CODECS, TASKS
 from rnngen.diagnostics import DIAGNOSES
 from rnngen.engines import ENGINES
 from rnngen.heads import HEADS
+from rnngen.models.block import BLOCKS
+from rnngen.models.controls import CONTROLS
 from rnngen.models.vrnn import LATENTS
 from rnngen.rules import RULES
 from rnngen.storage.trackers import TRACKERS
@@ -21,7 +23,7 @@ from rnngen.training import OPTIMIZERS, REGULARIZERS, SCHEDULES
 PAGES = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference" / "api").glob("*.rst"))
 PACKAGES = ["rnngen", *(f"rnngen.{init.parent.name}" for init in sorted((ROOT / "rnngen").glob("*/__init__.py")))]
 TABLES = [CELLS, INITIALIZERS, TASKS, CODECS, DIAGNOSES, ENGINES, HEADS, LATENTS, OPTIMIZERS, SCHEDULES, REGULARIZERS]
-TABLES += [EXECUTORS, RULES, TRACKERS]
+TABLES += [BLOCKS, CONTROLS, EXECUTORS, RULES, TRACKERS]
 PUBLIC = {
     f"{package}.{name}": getattr(importlib.import_module(package), name)
     for package in PACKAGES

@@ -64,8 +64,12 @@ def normalised(hidden_dim: int) -> Cell:
 
 
 SMALL_MEMORY = functools.partial(deltarule, key_dim=H)
-MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, "deltarule": SMALL_MEMORY}
+MEMORIES = ("deltaproduct", "deltarule", "gated_deltarule", "mlstm", "rwkv7")  # with a compose of their own
+SMALL = {name: functools.partial(CELLS[name], key_dim=H) for name in MEMORIES}
+SMALL |= {name: functools.partial(CELLS[name], state_dim=2) for name in ("s4d", "s6")}
+MAKERS = {**CELLS, "leaky": leaky, "counting": counting, "normalised": normalised, **SMALL}
 AFFINE = [name for name in CELLS if isinstance(CELLS[name](H).structure, Affine)]
+COMPLEX = ("lru", "s4d")
 GATED = [name for name in FOUR if isinstance(CELLS[name](H).structure, Gated)]
 ZOO = [name for name in CELLS if name not in FOUR]
 # Every built-in cell through every engine, and the others through what they are there for. Left out is what runs the
@@ -73,10 +77,12 @@ ZOO = [name for name in CELLS if name not in FOUR]
 # others, as the last test says, so it has a cell for each line of its table.
 PAIRS = [(cell, name) for cell in FOUR for name in ("remat", "fused", "newton", "quasi")]
 PAIRS += [(cell, name) for cell in GATED for name in ("recomputed", "derived")]
-PAIRS += [(cell, "associative") for cell in AFFINE] + [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
+PAIRS += [(cell, "associative") for cell in ("deltarule", "lru", "mingru", "minlstm", "rwkv7")]
+PAIRS += [(cell, "auto") for cell in ("gru", "mingru", "leaky")]
 PAIRS += [("counting", name) for name in ("remat", "fused", "recomputed", "newton", "quasi")]  # integers
 PAIRS += [("normalised", name) for name in ("recomputed", "newton", "quasi")]  # Jacobians that are full
-ZOO_PAIRS = [(cell, name) for cell in ZOO for name in ("fused", "newton") if (cell, name) != ("lru", "newton")]
+ZOO_PAIRS = [(cell, name) for cell in ZOO for name in ("fused", "newton") if name == "fused" or cell not in COMPLEX]
+ZOO_PAIRS += [(cell, "associative") for cell in AFFINE if (cell, "associative") not in PAIRS]
 # Nothing given is `None` for mask, resets and probes, whatever the cell: each engine once, and twice where it branches.
 BARE = [("lstm", "remat"), ("rnn", "fused"), ("counting", "fused"), ("gru", "recomputed"), ("lstm", "derived")]
 BARE += [("mingru", "associative"), ("deltarule", "associative"), ("leaky", "newton"), ("mingru", "newton")]
@@ -133,7 +139,7 @@ def value_and_gradients(name, *of, **kwargs):
 
 
 def has_no_place(cell_name, name, everything):
-    return everything and cell_name == "deltarule" and name == "associative"
+    return everything and cell_name in MEMORIES and name == "associative"
 
 
 @pytest.mark.parametrize(
@@ -391,7 +397,15 @@ def test_dependence_follows_operations():
         ("mingru", 4096, 100, False, False, "fused"),
         ("mingru", 4096, 100, True, False, "scan"),
         ("mingru", 4, 100, True, True, "associative"),
-        ("deltarule", 4096, 1, False, True, "scan"),
+        ("lru", 4096, 1, True, False, "associative"),
+        ("lru", 4096, 100, False, False, "scan"),
+        ("s4d", 4096, 1, False, True, "scan"),
+        ("s6", 4, 1024, False, True, "fused"),
+        ("s6", 4, 1023, False, True, "scan"),
+        ("s6", 4, 1024, True, True, "scan"),
+        ("deltarule", 4096, 1, True, False, "associative"),
+        ("deltarule", 1, 1, True, False, "scan"),
+        ("mlstm", 4096, 1, False, True, "scan"),
         ("leaky", 50, 2, False, True, "scan"),
     ],
 )

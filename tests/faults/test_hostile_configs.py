@@ -15,7 +15,7 @@ from rnngen.config.check import ConfigError, call, set_override
 from rnngen.config.resolve import COMPONENTS
 from rnngen.datasets import TASKS
 from rnngen.diagnostics import DIAGNOSES
-from rnngen.models.stack import count_params
+from rnngen.models import count_params
 from rnngen.sweep import ranges
 from rnngen.sweep.launch import base_launch, resolve_launch
 from rnngen.sweep.plan import plan

@@ -190,4 +190,4 @@ def test_what_cannot_be_looked_at(tmp_path, capsys):
     options = ["--config.cell.kwargs.hidden_dim=4", "--config.task.kwargs.length=6", "--config.train.steps=20"]
     train(tmp_path / "both", "adding", *options, "--config.model.bidirectional", "--config.diagnose.what=()")
     assert main(["inspect", str(tmp_path / "both")]) == 2
-    assert "latent or reads both ways" in capsys.readouterr().err
+    assert "which a model that reads both ways does not allow" in capsys.readouterr().err

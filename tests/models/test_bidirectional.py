@@ -12,8 +12,7 @@ from rnngen.cli.main import main
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.horizon import flow_record, lag_norms
 from rnngen.engines import unroll
-from rnngen.models import stepwise
-from rnngen.models.stack import build_model, count_params
+from rnngen.models import build_model, count_params, stepwise
 from rnngen.storage.jsonl import read_json
 
 T, B = 6, 3
@@ -94,7 +93,7 @@ def test_a_run_is_trained_and_measured(tmp_path):
         (["--config=configs/adding.py", "--config.diagnose.what=('carry_norms',)"], "carry_norms: goes step by step"),
         (
             ["--config=configs/adding.py", "--config.optim.regularizer.name=omega"],
-            "which one that is latent or reads both",
+            "which a model that reads both ways does not allow",
         ),
         (
             ["--config=configs/adding.py", "--config.optim.regularizer.name=flossing"],

@@ -323,7 +323,7 @@ def test_what_it_refuses():
 
 def test_omega_which_goes_through_layers_is_refused():
     made = experiment()
-    with pytest.raises(ValueError, match="omega goes through a model layer by layer, which one that is latent"):
+    with pytest.raises(ValueError, match="layer by layer and step by step, which a latent model does not allow"):
         omega().check(made.model, made.task)
 
 

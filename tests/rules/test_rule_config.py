@@ -56,7 +56,7 @@ def test_a_rule_is_checked_by_itself(rule, words):
 def test_what_does_not_go_with_a_rule_is_refused_with_its_place():
     config = _config(component("immediate"))
     config.model.bidirectional = True
-    _refused(config, "config.train.rule: immediate needs a model that reads one way")
+    _refused(config, "config.train.rule: immediate goes step by step, which a model that reads both ways cannot")
     config = _config(component("tbptt"))
     config.train.credit = component("decay", alpha=0.5)
     _refused(config, "config.train.rule: tbptt has a credit of its own: leave train.credit at none")

@@ -70,7 +70,7 @@ def test_rtrl_is_bptt_for_every_cell(name):
     _equal(case.gradient(rtrl(dense=True)), case.reverse(case.cell))
 
 
-DIAGONAL = [(name, rule) for name in ("lru", "indrnn", "minlstm") for rule in (rtrl(), snap1(), eprop())]
+DIAGONAL = [(name, rule) for name in ("lru", "indrnn", "minlstm", "rglru") for rule in (rtrl(), snap1(), eprop())]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from my_lab import leaky
 from rnngen.cells import CELLS
 from rnngen.testing import LAWS, check_cell, examine_cell
 
-SIZES = {"deltarule": {"key_dim": 2}}
+SIZES = {name: {"key_dim": 2} for name in ("deltaproduct", "deltarule", "gated_deltarule", "mlstm", "rwkv7")}
+SIZES |= {name: {"state_dim": 2} for name in ("s4d", "s6")}
 
 
 QUICK = {"mingru"}  # what is gated is tried in test_cli_check.py

@@ -63,11 +63,10 @@ class _Entering(NamedTuple):
 
 
 def _checked(model: Model, params: Params) -> LayerModel:
-    """Return the model. Raises ValueError where it is not of layers, or one of these has no kernel."""
+    """Return the model. Raises ValueError where it is not of layers that step, or one of these has no kernel."""
     if not isinstance(model, LayerModel):
-        raise ValueError(
-            "omega goes through a model layer by layer, which one that is latent or reads both ways does not allow"
-        )
+        what = model.stepless or "a latent model"
+        raise ValueError(f"omega goes through a model layer by layer and step by step, which {what} does not allow")
     for name in model.layers:
         if KERNEL not in params[name]:
             raise ValueError(f"omega acts on {KERNEL}, and the cell of {name} has none")
