@@ -9,7 +9,7 @@ from rnngen.config import base_config, component
 from rnngen.sweep import axis, chain, product
 
 WIDTH = 32
-RATES = tuple(float(f"{10 ** (-4 + 3 * place / 8):.2g}") for place in range(9))
+RATES = tuple(float(f"{10 ** (-3.5 + 3.5 * place / 8):.2g}") for place in range(9))  # 0.00032 to 1
 CELLS = {"RNN": "rnn", "GRU": "gru", "LSTM": "lstm", "minGRU": "mingru", "delta rule": "deltarule"}
 STOP_AT = 0.995
 

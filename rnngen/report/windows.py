@@ -22,13 +22,14 @@ from rnngen.storage.folder import TRAINED
 
 RATE = "optim.learning_rate"
 SHARE = 0.5  # of the seeds that must have solved the task at a rate of the window
+MOST_BANDS = 3  # of a panel: more of these intervals on one another hide the curves
 BELOW = 0.14  # between the curves and the bars below them, and between these
 
 
 @figure(
     "Learning-rate window",
-    "Share of seeds that solved the task against the learning rate, bands: Wilson's 95 % interval. Bars below: the "
-    "rates around the best one, ringed, at which enough seeds solved it, with their width in decades; in a window with "
+    "Share of seeds that solved the task against the learning rate; bands, of up to three curves: Wilson's 95 % "
+    "interval. Bars below: the rates around the best one, ringed, at which enough seeds solved it, with their width in decades; in a window with "
     "a plus the rates that were tried end before it does.",
 )
 def learning_rate_window(
@@ -51,7 +52,8 @@ def learning_rate_window(
     for axes, panel in zip(grid, panels, strict=True):
         groups = list(rates[rates["panel"] == panel].groupby("curve", sort=False))
         for place, (label, group) in enumerate(groups, start=1):
-            _draw(axes, group, str(label), colour[str(label)], -BELOW * place, _window(group, share))
+            shown = group if len(groups) <= MOST_BANDS else group.assign(low=group["share"], high=group["share"])
+            _draw(axes, shown, str(label), colour[str(label)], -BELOW * place, _window(group, share))
         axes.set(xscale="log", xlabel="learning rate", ylim=(-BELOW * (len(groups) + 0.5), 1.05))
         axes.set(yticks=np.linspace(0, 1, 6), title=literal(panel) or None)
     look.legend(figure)
