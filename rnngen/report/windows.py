@@ -29,8 +29,8 @@ BELOW = 0.14  # between the curves and the bars below them, and between these
 @figure(
     "Learning-rate window",
     "Share of seeds that solved the task against the learning rate; bands, of up to three curves: Wilson's 95 % "
-    "interval. Bars below: the rates around the best one, ringed, at which enough seeds solved it, with their width in decades; in a window with "
-    "a plus the rates that were tried end before it does.",
+    "interval. Bars below: the rates around the best one, ringed, at which enough seeds solved it, with their width in "
+    "decades; in a window with a plus the rates that were tried end before it does.",
 )
 def learning_rate_window(
     sweep: Sweep, look: Look, *, share: float = SHARE, metric: str = "", at: float | None = None
