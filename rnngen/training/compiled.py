@@ -58,8 +58,9 @@ class CompiledSteps(NamedTuple):
 
 def start_state(experiment: Experiment) -> TrainState:
     """Return the state before the first step."""
-    make = _cached((experiment.program, "init"), lambda: jax.jit(functools.partial(init_params, experiment.model)))
-    return _first_state(experiment, make)
+    # The numbers of initialisers are constants here, and `program` leaves them out: a model has its own.
+    name = (experiment.program, "init", experiment.model.init)
+    return _first_state(experiment, _cached(name, lambda: jax.jit(functools.partial(init_params, experiment.model))))
 
 
 def _first_state(experiment: Experiment, make: Callable | None = None) -> TrainState:

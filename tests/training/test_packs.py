@@ -10,6 +10,7 @@ from rnngen.config import base_config, build, component, resolve
 from rnngen.runs.train import run, run_pack
 from rnngen.storage.folder import RunFolder
 from rnngen.training import alike, checkpoint, fit, fit_pack, init_state
+from rnngen.training.compiled import start_state
 
 WALL_CLOCK = ("seconds", "steps_per_second", "cost_seconds")
 
@@ -135,6 +136,19 @@ def test_numbers_that_are_data_share_a_program_and_those_of_a_step_do_not():
     assert alike(leaking) == [[0], [1]]
     assert alike([*faster, *scaled, *leaking]) == [[0, 1, 2, 3], [4, 5], [6], [7]]
     assert alike([leaking[0]._replace(program="")] * 2) == [[0], [1]]
+
+
+def test_trials_of_one_program_start_by_their_own_initialisers():
+    scales = (0.25, 0.5, 0.75)
+    drawn = [{"name": "identity", "kwargs": {"scale": scale}} for scale in scales]
+    made = [build(config(cell=component("rnn", hidden_dim=4, recurrent_init=init))) for init in drawn]
+    heads = [{"name": "normal", "kwargs": {"stddev": scale}} for scale in (0.1, 0.2)]
+    made += [build(config(model__head_init=component(head["name"], **head["kwargs"]))) for head in heads]
+    states = [start_state(experiment).params for experiment in made]
+    for scale, params in zip(scales, states, strict=False):
+        np.testing.assert_array_equal(params["layer_0"]["recurrent_kernel"], scale * np.eye(4))
+    kernels = [params["head"]["kernel"] for params in states[3:]]
+    np.testing.assert_allclose(2 * kernels[0], kernels[1], rtol=1e-6)
 
 
 @pytest.mark.slow
