@@ -30,8 +30,8 @@ NOTES = (
     "solved: the share of seeds that solved adding. window: the decades of learning rates, around the best, in which "
     "at least half of the seeds did; a dash: none.",
     "half-life: of the gradient's norm on adding, in steps, before and after training.",
-    "copying: the share of sequences that come back whole. parity: the share of right answers in training, and on "
-    "longer sequences than any of training. recall: the share of right answers.",
+    "copying: the share of sequences that come back whole. parity: the share of right answers over the last updates of "
+    "training, in which it may still be learned, and on longer sequences after it. recall: the share of right answers.",
 )
 
 
