@@ -14,7 +14,8 @@ from rnngen.report.tables import markdown
 from rnngen.runs import open_sweep, record_folders
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-OWN = ("figure_4", "gradient_norms_over_time", "horizon_and_success", "doses", "iterations", "sensitivities")  # drawn by the experiment itself
+# Drawn by the experiment itself.
+OWN = ("figure_4", "gradient_norms_over_time", "horizon_and_success", "doses", "iterations", "sensitivities")
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
 

@@ -26,6 +26,7 @@ OPTIONS = {
     "report": ["DIR", "--all"],
     "export": ["DIR", "OUT"],
     "doctor": ["DIR"],
+    "card": ["NAME", "--workdir", "--workers", "--quick"],
     "check-cell": ["NAME"],
     "check-task": ["NAME"],
     "list": ["PART", "--long"],
