@@ -14,6 +14,8 @@ from rnngen.tasks.sampling import split_lengths, split_sizes, synthetic_sample
 from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch, InputSpec
 
+LARGEST = 32  # modulus: a state is two digits and an operator
+
 
 def modular_arithmetic(
     length: int = 40,
@@ -50,7 +52,7 @@ def modular_arithmetic(
     Raises:
       ValueError: the modulus is below 2, an operator is unknown, or a length or size is out of range.
     """
-    check_modulus(modulus=modulus)
+    check_modulus(LARGEST, modulus=modulus)
     operators = ("+-" if brackets else "+-*") if operators is None else operators
     if not operators or set(operators) - set("+-*") or len(set(operators)) < len(operators):
         raise ValueError(f"operators must be some of '+-*', each once, got {operators!r}")

@@ -39,7 +39,8 @@ class Automaton(NamedTuple):
 
     def draw(self, key: Key, steps: int) -> Array:
         """Draw tokens `[steps]`."""
-        low, high = (np.resize([choice[end] for choice in self.choices], steps) for end in (0, 1))
+        # Computed, since arrays of all steps would be constants of every program.
+        low, high = jnp.asarray(self.choices, jnp.int32)[jnp.arange(steps) % len(self.choices)].T
         return jax.random.randint(key, (steps,), low, high)
 
     def read(self, tokens: Array) -> Array:

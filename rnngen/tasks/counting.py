@@ -150,12 +150,14 @@ def even_pairs(
     return automaton_task(automaton, lengths, label, train_size, eval_size, first)
 
 
-def check_modulus(**moduli: int) -> None:
-    """Raise ValueError naming the first argument that is not a whole number of 2 or more."""
+def check_modulus(most: int = 1000, **moduli: int) -> None:
+    """Raise ValueError naming the first argument that is not a whole number from 2 to `most`."""
     check_positive(**moduli)
     for name, modulus in moduli.items():
         if modulus < 2:
             raise ValueError(f"{name} must be at least 2, got {modulus}: there would be nothing to track")
+        if modulus > most:
+            raise ValueError(f"{name} must be at most {most}, got {modulus}: its automaton is a table of all states")
 
 
 def _cycle(modulus: int, moves: list[int]) -> Automaton:

@@ -9,6 +9,8 @@ from rnngen.tasks.sampling import split_lengths, split_sizes, synthetic_sample
 from rnngen.tasks.task import Task, TaskData
 from rnngen.types import Array, Batch, InputSpec, Key, check_positive
 
+LONGEST, LARGEST = 20_000, 10_000  # steps, and kinds of brackets
+
 
 def dyck(
     length: int = 50,
@@ -45,6 +47,11 @@ def dyck(
     """
     check_positive(brackets=brackets, depth=depth)
     lengths, sizes = split_lengths(length, min_length, eval_length, shortest=2), split_sizes(train_size, eval_size)
+    # Strings are drawn by a table of all steps and depths.
+    if (longest := max(high for _, high in lengths.values())) > LONGEST:
+        raise ValueError(f"length must be at most {LONGEST}, got {longest}")
+    if brackets > LARGEST:
+        raise ValueError(f"brackets must be at most {LARGEST} kinds, got {brackets}")
     pairs = {split: (low // 2, high // 2) for split, (low, high) in lengths.items()}
 
     def draw(key, longest, length):

@@ -362,6 +362,12 @@ def test_an_error_in_a_set_is_an_error_of_its_sequence():
     assert not task.objective.solved(metrics)
 
 
+def test_very_long_sequences_are_traced_without_an_array_of_them():
+    task = modular_arithmetic(10**9 + 1)
+    traced = jax.make_jaxpr(lambda key: task.data.sample("train", key, jnp.int32(0), 1))(jax.random.key(0))
+    assert sum(np.size(const) for const in traced.consts) < 10**6
+
+
 def test_lengths_of_evaluation_are_a_range():
     task = parity(6, eval_length=(8, 11), eval_size=200)
     batch = jax.tree.map(np.asarray, draw_batch(task, "test", 200))
@@ -387,6 +393,14 @@ def test_lengths_of_evaluation_are_a_range():
         (lambda: word_problem(group="Z1"), "group: Z1 has a single element, and nothing to track"),
         (lambda: word_problem(group="Z400"), "unknown group 'Z400'; did you mean"),
         (lambda: word_problem(tokens="all"), "tokens must be one of elements, generators, got 'all'"),
+        (
+            lambda: modular_counting(modulus=10**9),
+            "modulus must be at most 1000, got 1000000000: its automaton is a table",
+        ),
+        (lambda: modular_arithmetic(modulus=33), "modulus must be at most 32, got 33"),
+        (lambda: dyck(20_001, min_length=20_001), "length must be at most 20000, got 20001"),
+        (lambda: dyck(eval_length=10**9), "length must be at most 20000, got 1000000000"),
+        (lambda: dyck(brackets=10**9), "brackets must be at most 10000 kinds, got 1000000000"),
         (lambda: dyck(1), "length must be at least 2, got 1"),
         (lambda: dyck(depth=0), "depth must be a positive whole number, got 0"),
         (lambda: counter_language(letters=4), "letters must be 2 or 3, got 4"),
