@@ -18,6 +18,7 @@ from rnngen.cli.main import main
 from rnngen.config import base_config
 from rnngen.config.check import load_module
 from rnngen.config.defaults import MEANINGS
+from rnngen.models.controls import CONTROLS
 from rnngen.runs import load
 from rnngen.storage.folder import RunFolder
 
@@ -221,10 +222,11 @@ def test_a_long_list_says_equation_paper_structure_and_engines(capsys):
     assert main(["list", "--long"]) == 0
     out = capsys.readouterr().out
     found = dict(re.findall(r"^  (\w+)\(hidden_dim.*\n((?:      .*\n|\n)*)", out, re.MULTILINE))
-    assert sorted(found) == sorted(cells.CELLS)
+    assert sorted(found) == sorted(cells.CELLS | CONTROLS)
     for name, said in found.items():
         assert re.search(r"(19|20)\d\d", said), f"{name} names no paper"
-        assert " = " in said or name in ("residual", "variational_dropout", "zoneout"), f"{name} shows no equation"
+        others = ("residual", "variational_dropout", "zoneout", *CONTROLS)
+        assert " = " in said or name in others, f"{name} shows no equation"
     assert "Affine structure, diagonal; engines scan, scan (remat), fused, associative, newton" in found["mingru"]
     assert "Gated structure; engines scan, scan (remat), fused, fused (handwritten), newton" in found["lstm"]
     assert "no structure declared; engines" in found["zoneout"]
