@@ -166,10 +166,9 @@ def visited(subject: Subject) -> tuple[np.ndarray, list[str]]:
         steps = VectorSteps(cell, params, batch.inputs, mask=batch.existing(), resets=batch.resets)
         return steps.vector(steps.leaving())
 
-    single = jax.eval_shape(lambda p: subject.model.init_carry(p, ()), subject.params)
     names = [
         f"{name}{part}[{number}]"
-        for name, leaf in named(trees.floats(single))
+        for name, leaf in named(trees.floats(subject.model.carry_shapes))
         for part in (("/real", "/imag") if jnp.issubdtype(leaf.dtype, jnp.complexfloating) else ("",))
         for number in range(leaf.size)
     ]

@@ -39,6 +39,11 @@ class Model:
         """The shapes and dtypes of the parameters."""
         return shapes_of(self.init, jax.random.key(0))
 
+    @functools.cached_property
+    def carry_shapes(self) -> PyTree:
+        """The shapes and dtypes of the carry of one sequence."""
+        return shapes_of(lambda params: self.init_carry(params, ()), self.param_shapes)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StepModel(Model):

@@ -6,7 +6,6 @@ import jax
 
 from rnngen.engines import trees
 from rnngen.models.model import Model
-from rnngen.types import shapes_of
 
 
 def count_params(model: Model) -> int:
@@ -30,7 +29,7 @@ def count_state(model: Model) -> int:
     Returns:
       The number, over all layers.
     """
-    return trees.count_reals(shapes_of(lambda p: model.init_carry(p, ()), model.param_shapes))
+    return trees.count_reals(model.carry_shapes)
 
 
 def widest(count: Callable[[int], int], budget: int, what: str = "parameters") -> int:

@@ -10,7 +10,7 @@ from rnngen.tasks.losses import classification_loss
 from rnngen.tasks.needs import read_at_end
 from rnngen.tasks.sampling import split_lengths, split_sizes, synthetic_sample
 from rnngen.tasks.task import Objective, Task, TaskData
-from rnngen.types import Batch, InputSpec
+from rnngen.types import Batch, InputSpec, check_positive
 
 
 def delayed_xor(
@@ -42,8 +42,7 @@ def delayed_xor(
     Raises:
       ValueError: the delay is not positive, or a length or size is out of range; all lengths are longer than the delay.
     """
-    if delay < 1:
-        raise ValueError(f"delay must be a positive number of steps, got {delay}")
+    check_positive(delay=delay)
     lengths = split_lengths(length, min_length, eval_length, shortest=delay + 1)
     sizes, head = split_sizes(train_size, eval_size), categorical(2)
 

@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-import jax
 from jax.sharding import Mesh
 
 from rnngen.diagnostics import DIAGNOSES, Diagnosis
-from rnngen.engines import trees
-from rnngen.models import Model, StepModel
+from rnngen.models import Model, StepModel, count_state
 from rnngen.tasks import Task
 from rnngen.training import sharding
 
@@ -47,7 +45,7 @@ class DiagnosticsConfig(NamedTuple):
         if self.what:
             task.check_streams("examples", "valid", self.examples)
         # By sizes only: a cell whose step fails is reported by its own trial.
-        size = trees.count_reals(jax.eval_shape(lambda p: model.init_carry(p, ()), model.param_shapes))
+        size = count_state(model)
         length = task.steps("valid")
         for name, diagnosis in self.what.items():
             if diagnosis.steps and not isinstance(model, StepModel):
