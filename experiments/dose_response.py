@@ -21,10 +21,10 @@ from rnngen.datasets import TASKS
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
 from rnngen.report.experiment import at_best_rate, command, present
+from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
-RATE = "optim.learning_rate"
 WHOLE, RENORMALISED = np.inf, -1.0
 PLACES = {WHOLE: 160.0, RENORMALISED: 700.0}  # on the axis of half-lives, where those that have none are drawn
 

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
 from rnngen.report.experiment import at_best_rate, command, present
+from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
-RATE = "optim.learning_rate"
 CREDIT = "rule_credit"
 
 

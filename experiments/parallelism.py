@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, half_lives, present
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
@@ -34,13 +34,12 @@ def main(folder: Path) -> None:
 
 def moments(sweep: Sweep) -> pd.DataFrame:
     """A row a trial and moment of training: exponent, half-life, Newton's iterations, and how often it fell back."""
-    spectra, flows = sweep.diagnosed("lyapunov_spectrum"), sweep.diagnosed("gradient_flow")
+    spectra = sweep.diagnosed("lyapunov_spectrum")
     frame = spectra[["trial", "step", "curve"]].rename(columns={"curve": "cell"})
     frame["exponent"] = [max(of["median"]) for of in spectra["exponents"]]
-    half = flows[["trial", "step"]].assign(half_life=[float(of["all"]["steps"]) for of in flows["half_life"]])
     rows = sweep.metrics
     valid = rows[rows["split"] == "valid"][["trial", "step", ITERATIONS, FELL_BACK]]
-    return frame.merge(half, on=["trial", "step"]).merge(valid, on=["trial", "step"])
+    return frame.merge(half_lives(sweep), on=["trial", "step"]).merge(valid, on=["trial", "step"])
 
 
 def table(sweep: Sweep) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, half_lives, present
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
@@ -30,9 +30,8 @@ def main(folder: Path) -> None:
 
 def points(sweep: Sweep) -> pd.DataFrame:
     """A row a trial before training: network, half-life that it was started for, that of its gradient, sensitivity."""
-    found, flows = sweep.diagnosed("parameter_sensitivity"), sweep.diagnosed("gradient_flow")
-    half = flows[["trial", "step"]].assign(half_life=[float(of["all"]["steps"]) for of in flows["half_life"]])
-    frame = found[["trial", "step", "curve", "parameters", "carry"]].merge(half, on=["trial", "step"])
+    found = sweep.diagnosed("parameter_sensitivity")
+    frame = found[["trial", "step", "curve", "parameters", "carry"]].merge(half_lives(sweep), on=["trial", "step"])
     frame = frame[frame["step"] == 0].reset_index(drop=True)
     parts = frame["curve"].str.extract(r"(?P<network>.+); (?P<kept>\d+) steps")
     frame = frame.assign(network=parts["network"], kept=parts["kept"].astype(int))

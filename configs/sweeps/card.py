@@ -48,16 +48,13 @@ def tasks(quick):
 
 def get_sweep(cells=None, quick=False):
     """Return the trials of the cells, by label; None: those that a card sets a cell beside."""
-    steps = [{"train.steps": 300, "train.eval_every": 50}] if quick else []
+    less = {"train.steps": 300, "train.eval_every": 50} if quick else {}
+    cells = cells or {label: component(name, hidden_dim=WIDTH) for label, name in CELLS.items()}
     seeds = axis("seed", range(1 if quick else 3))
     made = []
     for name, (task, metric) in tasks(quick).items():
         rates = RATES[2:8:2] if quick else RATES if name == "adding" else RATES[1::2]
         watched = {"train.stop_metric": metric, "diagnose.what": ("gradient_flow",) if name == "adding" else ()}
-        settings = product(axis("task", {name: task}), [watched], *([steps] if quick else []))
-        made.append(product(settings, axis("cell", _components(cells)), axis("optim.learning_rate", rates), seeds))
+        settings = product(axis("task", {name: task}), [watched | less])
+        made.append(product(settings, axis("cell", cells), axis("optim.learning_rate", rates), seeds))
     return chain(*made)
-
-
-def _components(cells):
-    return cells or {label: component(name, hidden_dim=WIDTH) for label, name in CELLS.items()}

@@ -14,6 +14,7 @@ from rnngen.diagnostics import FIGURES
 from rnngen.plotting.style import save
 from rnngen.report import markup
 from rnngen.report.columns import Column
+from rnngen.report.experiment import spread
 from rnngen.report.metadata import metadata
 from rnngen.report.page import Drawn, picture
 from rnngen.report.windows import RATE, learning_rate_window, learning_rate_windows
@@ -122,8 +123,8 @@ def table(sweep: Sweep) -> pd.DataFrame:
                 "state": _spread(adding["state"], 0),
                 "half-life before": _spread(adding["half_life.initial"], 1),
                 "half-life after": _spread(adding["half_life.final"], 1),
-                "adding solved": f"{adding['best_share'].iloc[0]:.2f}",
-                "window (decades)": _decades(adding.iloc[0]),
+                "adding solved": _spread(adding["best_share"], 2),
+                "window (decades)": _decades(adding),
                 "copying": _spread(of["copying"]["metrics.test.sequence_accuracy"], 2),
                 "parity in training": _spread(of["state tracking"]["metrics.train.accuracy"], 2),
                 "parity, longer": _spread(of["state tracking"]["metrics.test.accuracy"], 2),
@@ -140,10 +141,10 @@ def _at_best_rate(sweep: Sweep) -> pd.DataFrame:
     return rows.merge(windows[["cell", RATE, "best_share", "decades", "within"]], on=["cell", RATE])
 
 
-def _decades(row: pd.Series) -> str:
-    if row["decades"] != row["decades"]:
-        return "-"
-    return f"{row['decades']:.1f}" + ("" if row["within"] else "+")
+def _decades(rows: pd.DataFrame) -> str:
+    """Return the width of a cell's window; a dash where there is none, or no trial came to an end."""
+    found = _spread(rows["decades"], 1)
+    return found if found == "-" or rows["within"].all() else f"{found}+"
 
 
 def _spread(values: pd.Series, digits: int) -> str:
@@ -151,8 +152,8 @@ def _spread(values: pd.Series, digits: int) -> str:
     values = pd.to_numeric(values, errors="coerce").dropna()
     if values.empty:
         return "-"
-    shown = [f"{value:.{digits}f}" for value in (values.median(), values.min(), values.max())]
-    return shown[0] if len(set(shown)) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    middle, told = f"{values.median():.{digits}f}", spread(values, digits)
+    return middle if told == f"{middle} [{middle}, {middle}]" else told
 
 
 def _columns(rows: pd.DataFrame) -> tuple[list[Column], str]:

@@ -32,6 +32,12 @@ def spread(values: pd.Series, digits: int) -> str:
     return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(values.median(), values.min(), values.max(), n=digits)
 
 
+def half_lives(sweep: Sweep) -> pd.DataFrame:
+    """Return the half-life of the gradient of all layers, as `gradient_flow` found it: `trial`, `step`, `half_life`."""
+    flows = sweep.diagnosed("gradient_flow")
+    return flows[["trial", "step"]].assign(half_life=[float(of["all"]["steps"]) for of in flows["half_life"]])
+
+
 def at_best_rate(frame: pd.DataFrame, by: list[str], rate: str, judged: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the trials whose learning rate is the best of their group.
 

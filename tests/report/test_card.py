@@ -2,13 +2,16 @@
 
 import math
 
+import my_lab
 import pytest
 
+import rnngen
 from rnngen.cli.card import CONFIG
 from rnngen.cli.main import main
-from rnngen.config.files import shipped
+from rnngen.config import shipped
 from rnngen.report import card
 from rnngen.runs import open_sweep
+from rnngen.testing.report import Report
 
 SIZES = [size for size in ("quick", "full") if (card.RECORDS / size).exists()]
 
@@ -41,6 +44,14 @@ def test_a_cell_that_comes_with_rnngen_stands_there_once(quick):
     both = card.beside(quick, card.RECORDS / "quick")
     assert len(both) == len(quick)
     assert list(card.table(both)["cell"]) == list(card.table(quick)["cell"])
+
+
+def test_a_cell_whose_trials_all_failed_has_dashes(quick):
+    failed = {trial["id"] for trial in quick.plan["trials"] if trial["labels"]["cell"] == "LSTM"}
+    ended = type(quick)(quick.path, quick.plan, [run for run in quick.runs if run.name not in failed])
+    rows = card.table(ended).set_index("cell")
+    assert (rows.loc["LSTM"] == "-").all()
+    assert (rows.drop("LSTM") == card.table(quick).set_index("cell").drop("LSTM")).all(axis=None)
 
 
 def test_the_page_has_the_table_the_checks_and_the_facts(quick, tmp_path):
@@ -80,6 +91,16 @@ def test_bad_input_is_one_line_and_nothing_is_written(arguments, message, tmp_pa
     assert message in said
     assert said.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_cell_called_like_one_that_comes_with_rnngen_is_another(tmp_path, monkeypatch):
+    spaces = []
+    monkeypatch.setattr(my_lab, "RNN", my_lab.leaky, raising=False)
+    monkeypatch.setattr("rnngen.sweep.run", lambda config, space, *_, **__: spaces.append(space))
+    monkeypatch.setattr(card, "write", lambda *_: None)
+    monkeypatch.setattr("rnngen.testing.examine_cell", lambda *_, **__: Report(()))
+    rnngen.card("my_lab:RNN", tmp_path, quick=True)
+    assert {trial["cell"].label for trial in spaces[0]} == {"my_lab:RNN"}
 
 
 def test_a_broken_cell_has_no_card(tmp_path, monkeypatch, capsys):
