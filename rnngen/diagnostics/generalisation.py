@@ -13,7 +13,7 @@ import numpy as np
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.models import Model
-from rnngen.plotting.figure import Look, figure
+from rnngen.plotting.figure import Look, check_readable, figure
 from rnngen.plotting.records import diagnosed
 from rnngen.registry import find
 from rnngen.tasks import Task
@@ -119,30 +119,42 @@ def evaluate_lengths(
 @figure(
     "Other lengths",
     "Accuracy at other lengths than that trained on. Thick lines are medians over seeds, thin ones the seeds, bands "
-    "reach from the least to the greatest. In the legend, of the accuracy at lengths beyond the longest in training "
-    "(dotted; all lengths where that is unknown): the best seed, as is often published, the median, and how many seeds "
-    f"are above {100 * GENERALISES:.0f} %.",
+    "reach from the least to the greatest. In the legend of a single panel, of the accuracy at lengths beyond the "
+    "longest in training (dotted; all lengths where that is unknown): the best seed, as is often published, the "
+    f"median, and how many seeds are above {100 * GENERALISES:.0f} %.",
 )
 def length_generalisation(sweep: Any, look: Look) -> "Figure":
     """Draw the accuracy at other lengths than those trained on, after training: every seed, their median and range."""
-    import pandas as pd
+    from rnngen.plotting.style import literal, number_axis
 
-    from rnngen.plotting.style import band, number_axis
-
-    rows, colour = look.curves(_after_training(sweep), "setting")
-    figure, ((axes,),) = look.panels(1, 1, width=4.2, height=2.6)
-    for label, group in rows.groupby("setting", sort=False):
-        pairs = zip(group["lengths"], group["metrics"], strict=True)
-        seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
-        text, shade = f"{label}: {_said(_beyond(group))}", colour[str(label)]
-        band(axes, text, shade, seeds.median(), seeds.min(), seeds.max(), marker="o")
-        axes.plot(seeds.columns, seeds.T.values, color=shade, alpha=0.4, linewidth=0.5)
-    for trained in set(rows["trained"].dropna()):
-        axes.axvline(trained, color="0.6", linestyle=":", linewidth=0.8)
-    number_axis(axes, {length for lengths in rows["lengths"] for length in lengths})
-    axes.set(ylim=(0, 1.05), xlabel="length of the test sequences (steps)", ylabel="accuracy")
+    rows, colour = look.curves(_after_training(sweep))
+    names = list(dict.fromkeys(rows["panel"]))
+    check_readable(len(names), len(colour))
+    width = 4.2 if len(names) == 1 else 3.0
+    figure, grid = look.wrapped_panels(names, min(len(names), 4), "accuracy", width=width, height=2.6)
+    for axes, panel in zip(grid, names, strict=True):
+        group = rows[rows["panel"] == panel]
+        _draw(axes, group, colour, told=len(names) == 1)
+        for trained in set(group["trained"].dropna()):
+            axes.axvline(trained, color="0.6", linestyle=":", linewidth=0.8)
+        number_axis(axes, {length for lengths in group["lengths"] for length in lengths})
+        axes.set(ylim=(0, 1.05), xlabel="length of the test sequences (steps)", title=literal(panel) or None)
     look.legend(figure)
     return figure
+
+
+def _draw(axes: Any, rows: "pd.DataFrame", colour: dict[str, str], told: bool) -> None:
+    """Draw the curves of a panel; `told`: with their summary in the legend."""
+    import pandas as pd
+
+    from rnngen.plotting.style import band
+
+    for label, group in rows.groupby("curve", sort=False):
+        pairs = zip(group["lengths"], group["metrics"], strict=True)
+        seeds = pd.DataFrame([dict(zip(at, of["accuracy"], strict=False)) for at, of in pairs])
+        text, shade = f"{label}: {_said(_beyond(group))}" if told else str(label), colour[str(label)]
+        band(axes, text, shade, seeds.median(), seeds.min(), seeds.max(), marker="o")
+        axes.plot(seeds.columns, seeds.T.values, color=shade, alpha=0.4, linewidth=0.5)
 
 
 def length_table(records: Any) -> "pd.DataFrame":

@@ -1,0 +1,133 @@
+"""Which cells track a state, and at lengths they were not trained on? Theorems beside outcomes.
+
+    rnngen sweep --config=configs/sweeps/state_tracking.py --workdir=runs/states
+    rnngen sweep --config=configs/sweeps/state_tracking_ten_seeds.py --workdir=runs/ten
+    rnngen export runs/states experiments/state_tracking
+    rnngen export runs/ten experiments/state_tracking/ten_seeds
+    python experiments/state_tracking.py
+
+What was found stands in README.md beside the records.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rnngen.plotting.figure import captioned
+from rnngen.plotting.style import colours, legend, panels, save
+from rnngen.report.experiment import command, present
+from rnngen.runs.sweep import Sweep
+
+HERE = Path(__file__).with_suffix("")
+NONLINEAR, SOLVED = ("RNN", "GRU", "LSTM", "sLSTM"), 0.99
+# What one layer can express in finite precision, at any length. Grazzi et al. 2025: transitions whose eigenvalues are
+# all positive cannot track parity, and counting modulo m > 2 takes some that are not real; a permutation of n things is
+# a product of at most n - 1 reflections. Sarrof et al. 2024: neither can transitions that no input changes.
+POSITIVE = dict.fromkeys(("parity", "modular arithmetic", "S3", "S5"), "no")
+REFLECTION = POSITIVE | {"parity": "yes"}
+EXPRESSES = {
+    **dict.fromkeys(NONLINEAR, dict.fromkeys(POSITIVE, "yes")),
+    **dict.fromkeys(("mLSTM", "minGRU, [0, 1]", "S6, [0, 1]", "delta rule, [0, 1]", "LRU, complex"), POSITIVE),
+    **dict.fromkeys(("minGRU, [-1, 1]", "S6, [-1, 1]", "delta rule, [-1, 1]"), REFLECTION),
+    "DeltaProduct, 2 factors": {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "no"},
+    "DeltaProduct, 4 factors": {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "yes"},
+}
+# Delétang et al. 2023, table 1: the best of ten seeds and three rates.
+PUBLISHED = {
+    (cell, task): "1.000" for cell in ("RNN", "LSTM") for task in ("parity", "modular arithmetic", "cycle navigation")
+}
+CHANCE = {"parity": 1 / 2, "modular arithmetic": 1 / 5, "cycle navigation": 1 / 5, "S3": 1 / 6, "S5": 1 / 120}
+
+
+def main(folder: Path) -> None:
+    """Draw the figures of the records, and print the tables."""
+    for sweep in present(folder, table):
+        for path in save(lengths(sweep), folder / "figures" / f"lengths_{sweep.axes['seed'].nunique()}"):
+            print(path)
+
+
+def trials(sweep: Sweep) -> pd.DataFrame:
+    """A row a trial: task, cell, accuracy at the lengths of training, and beyond them."""
+    results = sweep.results.set_index("trial")
+    frame = sweep.axes.join(results[["metrics.test.accuracy"]], how="inner")
+    frame = frame.rename(columns={"metrics.test.accuracy": "trained"})
+    rows = sweep.diagnosed("length_generalisation")
+    last = rows[rows["step"] == rows.groupby("trial")["step"].transform("max")].set_index("trial")
+    frame["beyond"] = [_beyond(last.loc[trial]) for trial in frame.index]
+    return frame
+
+
+def _beyond(row: pd.Series) -> float:
+    """The mean accuracy at the lengths beyond those trained on."""
+    longer = np.array(row["lengths"]) > row["trained"]
+    return float(np.array(row["metrics"]["accuracy"])[longer].mean())
+
+
+def table(sweep: Sweep) -> pd.DataFrame:
+    """A row a task and cell: what one layer expresses, what is published, and what five seeds reached."""
+    frame, rows = trials(sweep), []
+    for (task, cell), group in frame.groupby(["task", "cell"], sort=False):
+        beyond = group["beyond"]
+        rows.append(
+            {
+                "task": task,
+                "cell": cell,
+                "expressible": EXPRESSES[cell].get(task, "yes"),
+                "solved at trained lengths": f"{(group['trained'] > SOLVED).sum()}/{len(group)}",
+                "published, best": PUBLISHED.get((cell, task), "-"),
+                "best": f"{beyond.max():.3f}",
+                "median": f"{beyond.median():.3f}",
+                "least": f"{beyond.min():.3f}",
+                "above 0.9": f"{(beyond > 0.9).sum()}/{len(group)}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@captioned(
+    "Accuracy beyond the lengths of training",
+    "Trained on at most 40 steps (dotted). Thick lines are medians over seeds, thin ones the seeds. Rows: nonlinear "
+    "cells; linear ones whose eigenvalues are positive, or that no input changes; linear ones with negative "
+    "eigenvalues. Grey: chance.",
+)
+def lengths(sweep: Sweep) -> Figure:
+    """Accuracy against length: a column a task, a row a kind of cell, a line a cell."""
+    rows = sweep.diagnosed("length_generalisation")
+    rows = rows[rows["step"] == rows.groupby("trial")["step"].transform("max")].merge(
+        sweep.axes.reset_index(names="trial")[["trial", "task", "cell"]], on="trial"
+    )
+    tasks = list(dict.fromkeys(rows["task"]))
+    kinds = [kind for kind in (_kind(kind, rows["cell"]) for kind in ("nonlinear", "positive", "negative")) if kind]
+    figure, grid = panels(len(kinds), len(tasks), width=2.3, height=1.9, sharex=True, sharey=True)
+    for line, cells in zip(grid, kinds, strict=True):
+        shade = colours(cells)
+        for axes, task in zip(line, tasks, strict=True):
+            for cell in cells:
+                group = rows[(rows["task"] == task) & (rows["cell"] == cell)]
+                seeds = np.array([of["accuracy"] for of in group["metrics"]], float)
+                steps = group.iloc[0]["lengths"]
+                axes.plot(steps, seeds.T, color=shade[cell], linewidth=0.4, alpha=0.5)
+                axes.plot(steps, np.median(seeds, axis=0), color=shade[cell], marker="o", markersize=2.5, label=cell)
+            axes.axvline(rows.iloc[0]["trained"], color="0.6", linestyle=":", linewidth=0.8)
+            axes.axhline(CHANCE[task], color="0.6", linewidth=0.8)
+            axes.set(ylim=(0, 1.05))
+        line[0].set_ylabel("accuracy")
+        legend(line[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
+    for axes, task in zip(grid[0], tasks, strict=True):
+        axes.set_title(task)
+    for axes in grid[-1]:
+        axes.set_xlabel("length (steps)")
+    return figure
+
+
+def _kind(kind: str, cells: pd.Series) -> list[str]:
+    """The cells of a kind, in the order of the records."""
+    of = {cell: "nonlinear" if cell in NONLINEAR else "positive" if EXPRESSES[cell] is POSITIVE else "negative"
+          for cell in EXPRESSES}  # fmt: skip
+    return [cell for cell in dict.fromkeys(cells) if of[cell] == kind]
+
+
+if __name__ == "__main__":
+    command(__doc__, HERE, main)
