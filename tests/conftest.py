@@ -181,7 +181,8 @@ class Faults:
         """Put the fault into the table at the end, and fail where anything was lost."""
         lost = list(lost)
         self._record("fault", [fault, tried, len(lost)])
-        assert not lost, lost[:5]
+        print(*lost[:5], sep="\n")  # in full, as an assertion does not
+        assert not lost
 
 
 @pytest.fixture

@@ -48,13 +48,15 @@ def generative(
       on_device: sample on the device; default: by the size of the corpus.
 
     Raises:
-      ValueError: chunk is negative, or a split is empty.
+      ValueError: chunk is negative or longer than the training split, or a split is empty.
     """
     if chunk < 0:
         raise ValueError(f"chunk must be positive, or 0 for whole sequences, got {chunk}")
     for split in SPLITS:
         if not len(corpus.values[split]):
             raise ValueError(f"the {split} split is empty")
+    if chunk > len(corpus.values["train"]):  # rows of evaluation are padded to whole chunks
+        raise ValueError(f"chunk must be at most the {len(corpus.values['train'])} steps of training data, got {chunk}")
     made = codec(**codec_kwargs)
     small = max(corpus.values[split].nbytes for split in SPLITS) <= ON_DEVICE
     here = small if on_device is None else on_device
