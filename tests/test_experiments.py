@@ -15,7 +15,17 @@ from rnngen.runs import open_sweep, record_folders
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 # Drawn by the experiment itself.
-OWN = ("figure_4", "gradient_norms_over_time", "horizon_and_success", "doses", "iterations", "sensitivities")
+OWN = (
+    "figure_4",
+    "gradient_norms_over_time",
+    "horizon_and_success",
+    "doses",
+    "iterations",
+    "sensitivities",
+    "rules",
+    "rules_losses",
+    "credit",
+)
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
 
