@@ -36,18 +36,17 @@ def gather(us: PyTree, mask: Array | None, resets: Array | None) -> tuple[tuple[
     if mask is not None:
         there = jnp.moveaxis(mask, 1, -1)
         beta, gates = jnp.where(jnp.repeat(there, factors, -1), beta, 0), jnp.where(there, gates, 0)
-    begun = jnp.zeros(count, int) if resets is None else jnp.cumsum(jnp.moveaxis(resets, 1, -1), axis=-1)
-    steps = _Places(jnp.arange(count), jnp.cumsum(gates, axis=-1), begun)
+    steps = _Places(jnp.arange(count), jnp.cumsum(gates, axis=-1), begun(count, resets))
     writes = _Places(*(jnp.repeat(x, factors, axis=-1) for x in steps))
 
     pairs = jnp.where(jnp.tri(len(writes.time), k=-1, dtype=bool), _left(writes, writes), 0)
-    solved = inverse(beta[..., None] * pairs * (keys @ _turned(keys)))
+    solved = inverse(beta[..., None] * pairs * (keys @ turned(keys)))
     # W = added - removed S.
     added, removed = solved @ (beta[..., None] * values), solved @ ((beta * _kept(writes))[..., None] * keys)
-    seen = _left(steps, writes) * (queries @ _turned(keys))
-    last = _turned(_left(_Places(*(x[..., -1:] for x in steps)), writes)) * keys
+    seen = _left(steps, writes) * (queries @ turned(keys))
+    last = turned(_left(_Places(*(x[..., -1:] for x in steps)), writes)) * keys
     whole = _kept(steps)[..., -1, None, None] * jnp.eye(keys.shape[-1], dtype=keys.dtype)
-    element = whole - _turned(last) @ removed, _turned(last) @ added
+    element = whole - turned(last) @ removed, turned(last) @ added
     rows = _kept(steps)[..., None] * queries - seen @ removed, seen @ added
     return jax.tree.map(lambda x: x.astype(dtype), (element, rows))
 
@@ -92,8 +91,19 @@ def _writes(x: Array, tail: int) -> Array:
     return x.reshape(*x.shape[:places], -1, *x.shape[places + 2 :])
 
 
-def _turned(x: Array) -> Array:
+def turned(x: Array) -> Array:
+    """Swap the last two axes."""
     return jnp.swapaxes(x, -1, -2)
+
+
+def begun(count: int, resets: Array | None) -> Array:
+    """Count how often a chunk has begun anew, `[n, *b, c]`, or `[c]` without resets.
+
+    Args:
+      count: c, its steps.
+      resets: bool `[n, c, *b]`, or None.
+    """
+    return jnp.zeros(count, int) if resets is None else jnp.cumsum(jnp.moveaxis(resets, 1, -1), axis=-1)
 
 
 @jax.custom_jvp
@@ -112,7 +122,7 @@ def inverse(below: Array) -> Array:
     half = size // 2
     first, last = inverse(below[..., :half, :half]), inverse(below[..., half:, half:])
     corner = -last @ below[..., half:, :half] @ first
-    empty = jnp.zeros_like(_turned(corner))
+    empty = jnp.zeros_like(turned(corner))
     return jnp.concatenate(
         [jnp.concatenate([first, empty], axis=-1), jnp.concatenate([corner, last], axis=-1)], axis=-2
     )

@@ -5,17 +5,22 @@ i~ = x w_i + b_i,  f~ = log sigmoid(x w_f + b_f)
 m' = max(f~ + m, i~),  i = exp(i~ - m'),  f = exp(f~ + m - m')
 S' = f S + i k v^T,  n' = f n + i k
 y  = o * (q^T S') / max(|q^T n'|, exp(-m'))
+
+Within a chunk, what step s wrote has at step t the weight exp(F_t - F_s + i~_s), F the sum of f~: a triangular matrix
+of scores, as in attention. What entered the chunk and what it wrote have each their stabiliser, which meet in the end.
 """
 
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Affine, Cell, affine_cell
+from rnngen.cells.cell import Affine, Cell, Chunked, affine_cell
+from rnngen.cells.householder import LONGEST, begun, turned
 from rnngen.cells.initializers import get_initializer, named_kernels
-from rnngen.types import check_positive
+from rnngen.types import at_least_float32, check_positive
 
 # No number of a memory is divided by more than exp(80), which float32 has: below it, y is 0 anyway.
 LOWEST = -80.0
+NOTHING = -1e30  # the logarithm of no weight
 
 
 def mlstm(hidden_dim: int, *, key_dim: int = 16, forget_bias: float = 3.0, kernel_init="glorot") -> Cell:
@@ -62,7 +67,7 @@ def mlstm(hidden_dim: int, *, key_dim: int = 16, forget_bias: float = 3.0, kerne
     return affine_cell(
         init=init,
         init_carry=init_carry,
-        structure=Affine(_terms, _read, _compose, _act),
+        structure=Affine(_terms, _read, _compose, _act, Chunked(LONGEST, _gather, _outputs)),
         output_dim=hidden_dim,
         project=project,
         observe=observe,
@@ -92,5 +97,43 @@ def _compose(later, earlier):
 
 def _read(params, carries, us):
     seen = jnp.einsum("...kh,...k->...h", carries["S"], us["q"])
-    size = jnp.abs(jnp.sum(carries["n"] * us["q"], axis=-1, keepdims=True))
-    return us["o"] * seen / jnp.maximum(size, jnp.exp(-jnp.maximum(carries["m"], LOWEST)))
+    size = jnp.sum(carries["n"] * us["q"], axis=-1, keepdims=True)
+    return _scaled(us["o"], seen, size, carries["m"])
+
+
+def _scaled(o, seen, size, m):
+    return o * seen / jnp.maximum(jnp.abs(size), jnp.exp(-jnp.maximum(m, LOWEST)))
+
+
+def _gather(params, us, mask, resets):
+    """Compose the steps of each chunk, see `Chunked`; rows: of queries, and of what the chunk itself has written."""
+    dtype = us["q"].dtype
+    us = {name: jnp.moveaxis(at_least_float32(u), 1, -2) for name, u in us.items()}
+    forget, write = us["f"][..., 0], us["i"][..., 0]
+    there = None if mask is None else jnp.moveaxis(mask, 1, -1)
+    forget = forget if there is None else jnp.where(there, forget, 0)
+    total, part = jnp.cumsum(forget, axis=-1), begun(forget.shape[-1], resets)
+
+    holds = jnp.tri(forget.shape[-1], dtype=bool) & (part[..., :, None] == part[..., None, :])
+    holds = holds if there is None else holds & there[..., None, :]
+    logs = jnp.where(holds, total[..., :, None] - total[..., None, :] + write[..., None, :], NOTHING)
+    m = jnp.max(logs, axis=-1)
+    if resets is not None:  # an empty memory has a stabiliser too: 0, which fades like a write
+        begins = jnp.moveaxis(resets, 1, -1)[..., None, :] & jnp.tri(forget.shape[-1], dtype=bool)
+        since = total[..., :, None] - (total - forget)[..., None, :]
+        since = jnp.where(begins & (part[..., :, None] == part[..., None, :]), since, NOTHING)
+        m = jnp.maximum(m, jnp.max(since, axis=-1))
+    weights = jnp.where(holds, jnp.exp(jnp.where(holds, logs - m[..., None], 0)), 0)
+
+    seen, last = weights * (us["q"] @ turned(us["k"])), weights[..., -1, :, None] * us["k"]
+    kept, m = jnp.where(part == 0, total, NOTHING)[..., None], m[..., None]
+    rows = {"q": us["q"], "o": us["o"], "f": kept, "m": m, "y": seen @ us["v"], "size": jnp.sum(seen, -1)[..., None]}
+    element = {"f": kept[..., -1, :], "m": m[..., -1, :], "n": jnp.sum(last, axis=-2), "S": turned(last) @ us["v"]}
+    return jax.tree.map(lambda x: x.astype(dtype), (element, rows))
+
+
+def _outputs(rows, carry):
+    within, before, m = _gates(rows["f"], carry["m"][..., None, :], rows["m"])
+    seen = before * (rows["q"] @ carry["S"]) + within * rows["y"]
+    size = before * (rows["q"] @ carry["n"][..., None]) + within * rows["size"]
+    return jnp.moveaxis(_scaled(rows["o"], seen, size, m), -2, 0)

@@ -4,17 +4,23 @@ q = unit vector along x W_q,  v = x W_v,  a = sigmoid(x W_a + b_a),  w = exp(-ex
 r = unit vector along (x W_k) * removal,  k = (x W_k) * (1 + (a - 1) * replacement)
 S' = (diag(w) - (a * r) r^T) S + k v^T
 y  = q^T S'
+
+Within a chunk, step t removes u_t = S_(t-1)^T r_t. With P_ts the product of the decays of steps s + 1 to t, and P_t of
+all to t, u = T (r P S + N v), T = (I + M)^-1, M_ts = r_t^T P_(t-1)s (a_s * r_s), N_ts = r_t^T P_(t-1)s k_s for s < t.
+So outputs and S' are affine in the S that enters it.
 """
 
 import jax
 import jax.numpy as jnp
 
-from rnngen.cells.cell import Affine, Cell, affine_cell
+from rnngen.cells.cell import Affine, Cell, Chunked, affine_cell
 from rnngen.cells.fast_weights import act, compose, read, unit
+from rnngen.cells.householder import begun, inverse, outputs, turned
 from rnngen.cells.initializers import get_initializer, named_kernels
-from rnngen.types import check_positive
+from rnngen.types import at_least_float32, check_positive
 
 ROOT = 0.6065306597126334  # exp(-1/2)
+STEPS = 8  # of a chunk: what is left of each step at each other one is a number a feature
 SLOWEST, FASTEST = -6.0, 0.0  # b_w at the start: from 0.15 % to 26 % are lost at each step
 
 
@@ -55,20 +61,64 @@ def rwkv7(hidden_dim: int, *, key_dim: int = 16, kernel_init="glorot") -> Cell:
     def project(params, xs, key=None):
         us = {name: xs @ params[f"kernel_{name}"] for name in widths}
         rate = jax.nn.sigmoid(us["a"] + params["bias_a"])
-        keep = jnp.exp(-ROOT * jax.nn.sigmoid(us["w"] + params["bias_w"]))
+        log_keep = -ROOT * jax.nn.sigmoid(us["w"] + params["bias_w"])
         removed = unit(us["k"] * params["removal"])
         written = us["k"] * (1 + (rate - 1) * params["replacement"])
-        return {"q": unit(us["q"]), "k": written, "v": us["v"], "r": removed, "a": rate, "w": keep}
+        return {"q": unit(us["q"]), "k": written, "v": us["v"], "r": removed, "a": rate, "log_w": log_keep}
 
     def terms(params, us):
-        kept = us["w"][..., None] * jnp.eye(key_dim, dtype=us["w"].dtype)
+        kept = jnp.exp(us["log_w"])[..., None] * jnp.eye(key_dim, dtype=us["log_w"].dtype)
         forget = kept - (us["a"] * us["r"])[..., :, None] * us["r"][..., None, :]
         return forget, us["k"][..., :, None] * us["v"][..., None, :]
 
     return affine_cell(
         init=init,
         init_carry=init_carry,
-        structure=Affine(terms, read, compose, act),
+        structure=Affine(terms, read, compose, act, Chunked(STEPS, _gather, outputs)),
         output_dim=hidden_dim,
         project=project,
     )
+
+
+def _gather(params, us, mask, resets):
+    """Compose the steps of each chunk, see `Chunked` and the equations above."""
+    dtype = us["q"].dtype
+    us = {name: jnp.moveaxis(at_least_float32(u), 1, -2) for name, u in us.items()}
+    if mask is not None:  # a step that is none keeps all and writes nothing
+        there = jnp.moveaxis(mask, 1, -1)[..., None]
+        us |= {name: jnp.where(there, us[name], 0) for name in ("log_w", "k", "a")}
+    fed, keys, erased = us["v"], us["k"], us["a"] * us["r"]
+    after = jnp.cumsum(us["log_w"], axis=-2)
+    before, part = after - us["log_w"], begun(after.shape[-2], resets)
+
+    earlier, so_far = _left(before, after, part, strictly=True), _left(after, after, part)
+    solved = inverse(_pairs(us["r"], earlier, erased))
+    entering = solved @ (_kept(before, part) * us["r"])
+    removed = solved @ (_pairs(us["r"], earlier, keys) @ fed)
+    erasing, last = _pairs(us["q"], so_far, erased), so_far[..., -1, :, :]
+    whole = _kept(after, part)[..., -1, :, None] * jnp.eye(keys.shape[-1], dtype=keys.dtype)
+    element = (
+        whole - turned(last * erased) @ entering,
+        turned(last * keys) @ fed - turned(last * erased) @ removed,
+    )
+    rows = (
+        _kept(after, part) * us["q"] - erasing @ entering,
+        _pairs(us["q"], so_far, keys) @ fed - erasing @ removed,
+    )
+    return jax.tree.map(lambda x: x.astype(dtype), (element, rows))
+
+
+def _left(at, of, part, strictly=False):
+    """Return exp(at - of) `[*, t, s, k]` of step s at step t, 0 before it and after a new start."""
+    holds = jnp.tri(at.shape[-2], k=-1 if strictly else 0, dtype=bool) & (part[..., :, None] == part[..., None, :])
+    lost = at[..., :, None, :] - of[..., None, :, :]
+    return jnp.where(holds[..., None], jnp.exp(jnp.where(holds[..., None], lost, 0)), 0)
+
+
+def _kept(logs, part):
+    """Return what is left of the memory that enters the chunk, `[*, t, k]`."""
+    return jnp.where(part[..., None] == 0, jnp.exp(logs), 0)
+
+
+def _pairs(left, between, right):
+    return jnp.einsum("...tk,...tsk,...sk->...ts", left, between, right)

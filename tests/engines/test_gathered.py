@@ -13,6 +13,8 @@ from rnngen.engines import unroll
 T, D, H, K = 11, 2, 3, 4
 MAKERS = {
     "gated": lambda: CELLS["gated_deltarule"](H, key_dim=K, min_eigenvalue=-1.0),
+    "mlstm": lambda: CELLS["mlstm"](H, key_dim=K, forget_bias=0.5),
+    "rwkv7": lambda: CELLS["rwkv7"](H, key_dim=K),
     "product": lambda: CELLS["deltaproduct"](H, key_dim=K, factors=3),
     "residual": lambda: CELLS["residual"](H, cell="deltarule", kwargs={"key_dim": K}),
 }
@@ -23,11 +25,10 @@ def setting(name, batch):
     cell = MAKERS[name]()
     structure = cell.structure._replace(chunked=cell.structure.chunked._replace(steps=4))
     flags = [jnp.asarray(np.random.RandomState(n).uniform(size=(T, *batch)) < p) for n, p in ((3, 0.7), (4, 0.3))]
-    arrays = (
-        double(random_params(cell, D)),
-        noise((T, *batch, D), 7, jnp.float64),
-        noise((*batch, K, H), 5, jnp.float64),
-    )
+    params = double(random_params(cell, D))
+    start = cell.init_carry(cell.prepare(params), batch)
+    carry = jax.tree.map(lambda x: noise(x.shape, 5, jnp.float64), start)
+    arrays = (params, noise((T, *batch, D), 7, jnp.float64), carry)
     return cell._replace(structure=structure), arrays, {"mask": flags[0], "resets": flags[1]}
 
 
@@ -36,7 +37,8 @@ def found(cell, arrays, engine, options):
 
     def loss(params, xs, carry):
         last, ys = unroll(cell, params, xs, carry, engine=engine, **options)
-        return jnp.sum(jnp.sin(ys)) + jnp.sum(jnp.cos(last)), (ys, last)
+        ends = sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(last))
+        return jnp.sum(jnp.sin(ys)) + ends, (ys, last)
 
     return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(*arrays)
 
@@ -44,10 +46,16 @@ def found(cell, arrays, engine, options):
 @pytest.mark.parametrize(
     ("name", "batch", "given"),
     [
-        ("gated", (2,), ("mask", "resets")),
+        *((name, (2,), ("mask", "resets")) for name in ("gated", "mlstm", "rwkv7")),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in [("gated", (), ()), ("product", (2, 2), ("resets",)), ("residual", (2,), ("mask",))]
+            for case in [
+                ("gated", (), ()),
+                ("mlstm", (), ()),
+                ("rwkv7", (2, 2), ()),
+                ("product", (2, 2), ("resets",)),
+                ("residual", (2,), ("mask",)),
+            ]
         ),
     ],
 )
