@@ -44,22 +44,20 @@ CHANCE = {"parity": 1 / 2, "modular arithmetic": 1 / 5, "cycle navigation": 1 / 
 def main(folder: Path) -> None:
     """Draw the figures of the records, and print the tables."""
     for sweep in present(folder, table):
-        for path in save(lengths(sweep), folder / "figures" / f"lengths_{sweep.axes['seed'].nunique()}"):
+        for path in save(lengths(sweep), folder / "figures" / f"lengths_{len(sweep.axes['seed'].unique())}_seeds"):
             print(path)
 
 
 def trials(sweep: Sweep) -> pd.DataFrame:
-    """A row a trial: task, cell, accuracy at the lengths of training, and beyond them."""
-    results = sweep.results.set_index("trial")
-    frame = sweep.axes.join(results[["metrics.test.accuracy"]], how="inner")
-    frame = frame.rename(columns={"metrics.test.accuracy": "trained"})
-    rows = sweep.diagnosed("length_generalisation")
-    last = rows[rows["step"] == rows.groupby("trial")["step"].transform("max")].set_index("trial")
-    frame["beyond"] = [_beyond(last.loc[trial]) for trial in frame.index]
-    return frame
+    """A row a trial: task, cell, accuracy at the lengths of training, and at each length of the diagnosis."""
+    results = sweep.results.set_index("trial")[["metrics.test.accuracy"]]
+    frame = sweep.axes.join(results.rename(columns={"metrics.test.accuracy": "within"}), how="inner")
+    after = sweep.moments(sweep.diagnosed("length_generalisation"))["after training"].set_index("trial")
+    frame = frame.join(after[["lengths", "metrics", "trained"]], how="inner")
+    return frame.assign(beyond=[_beyond(row) for row in frame.to_dict("records")])
 
 
-def _beyond(row: pd.Series) -> float:
+def _beyond(row: dict) -> float:
     """The mean accuracy at the lengths beyond those trained on."""
     longer = np.array(row["lengths"]) > row["trained"]
     return float(np.array(row["metrics"]["accuracy"])[longer].mean())
@@ -75,9 +73,10 @@ def table(sweep: Sweep) -> pd.DataFrame:
                 "task": task,
                 "cell": cell,
                 "expressible": EXPRESSES[cell].get(task, "yes"),
-                "solved at trained lengths": f"{(group['trained'] > SOLVED).sum()}/{len(group)}",
-                "published, best": PUBLISHED.get((cell, task), "-"),
-                "best": f"{beyond.max():.3f}",
+                "to 40 steps, median": f"{group['within'].median():.3f}",
+                "solved": f"{(group['within'] > SOLVED).sum()}/{len(group)}",
+                "beyond, best": f"{beyond.max():.3f}",
+                "best in print": PUBLISHED.get((cell, task), "-"),
                 "median": f"{beyond.median():.3f}",
                 "least": f"{beyond.min():.3f}",
                 "above 0.9": f"{(beyond > 0.9).sum()}/{len(group)}",
@@ -94,10 +93,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
 )
 def lengths(sweep: Sweep) -> Figure:
     """Accuracy against length: a column a task, a row a kind of cell, a line a cell."""
-    rows = sweep.diagnosed("length_generalisation")
-    rows = rows[rows["step"] == rows.groupby("trial")["step"].transform("max")].merge(
-        sweep.axes.reset_index(names="trial")[["trial", "task", "cell"]], on="trial"
-    )
+    rows = trials(sweep)
     tasks = list(dict.fromkeys(rows["task"]))
     kinds = [kind for kind in (_kind(kind, rows["cell"]) for kind in ("nonlinear", "positive", "negative")) if kind]
     figure, grid = panels(len(kinds), len(tasks), width=2.3, height=1.9, sharex=True, sharey=True)

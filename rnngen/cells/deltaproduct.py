@@ -22,7 +22,7 @@ def deltaproduct(
     Args:
       hidden_dim: h, the number of units.
       key_dim: k, the features of a key and of a query.
-      factors: n, the keys of a step.
+      factors: n, the keys of a step, at most k.
       min_eigenvalue: the lower end of the range of each 1 - beta_j: 0 keeps S from changing its sign, and -1, as in the
         paper's experiments on groups, allows reflections.
       kernel_init: initialiser of all kernels, as `get_initializer` takes it.
@@ -31,6 +31,7 @@ def deltaproduct(
       The cell.
 
     Raises:
-      ValueError: a size is not positive, min_eigenvalue is not in [-1, 1), or the initialiser is unknown.
+      ValueError: a size is not positive, there are more factors than key_dim, min_eigenvalue is not in [-1, 1), or the
+        initialiser is unknown.
     """
     return delta_memory(hidden_dim, key_dim, factors=factors, min_eigenvalue=min_eigenvalue, kernel_init=kernel_init)

@@ -92,6 +92,8 @@ def delta_memory(
       ValueError: an argument is out of range, or the initialiser is unknown.
     """
     check_positive(hidden_dim=hidden_dim, key_dim=key_dim, factors=factors)
+    if factors > key_dim:  # as many reflections make every rotation of the keys
+        raise ValueError(f"factors must be at most key_dim, which is {key_dim}, got {factors}")
     check_min_eigenvalue(min_eigenvalue)
     draw, gated = get_initializer(kernel_init), forget_bias is not None
     widths = {"k": (factors, key_dim), "q": (1, key_dim), "v": (factors, hidden_dim), "beta": (factors, 1)}

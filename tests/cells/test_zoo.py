@@ -271,6 +271,7 @@ def test_variational_dropout_is_the_same_at_every_step():
         ("mingru", {"min_eigenvalue": -1.5}, "min_eigenvalue must be at least -1 and below 1, got -1.5"),
         ("deltaproduct", {"min_eigenvalue": 1.0}, "min_eigenvalue must be at least -1 and below 1, got 1.0"),
         ("deltaproduct", {"factors": 0}, "factors must be a positive whole number, got 0"),
+        ("deltaproduct", {"factors": 10**9}, "factors must be at most key_dim, which is 16, got 1000000000"),
         ("zoneout", {"rate": 1.0}, "rate must be at least 0 and below 1, got 1.0"),
         ("zoneout", {"cell": "lru"}, "zoneout needs a cell whose carry is its output"),
         ("variational_dropout", {"cell": "deltarule"}, "variational_dropout needs a cell whose carry is its output"),

@@ -1,7 +1,9 @@
 """Mutated configs, launches, spaces and command lines: refused in one line, or built so that they train."""
 
 import itertools
+import resource
 import types
+from pathlib import Path
 
 import jax
 import pytest
@@ -34,6 +36,7 @@ NAMES = (
 )
 SECONDS = 20  # that one config may take at the most
 MODEST = 10_000  # parameters of what is traced
+MEMORY = 8 * 2**30  # bytes that all may take
 
 
 OF_TASK = {
@@ -125,6 +128,18 @@ def is_modest(experiment):
     steps = max(task.data.lengths["valid"][1], task.data.lengths["train"][1])
     batches = task.batches("valid", schedule.eval_batch_size)
     return count_params(experiment.model) < MODEST and examples * steps * batches < 10**6
+
+
+@pytest.fixture(autouse=True)
+def little_memory():
+    """A value that would take all memory is an error of its own test, and does not end the process."""
+    used = Path("/proc/self/statm")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    if used.exists():
+        size = int(used.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.fixture(autouse=True)
