@@ -25,6 +25,8 @@ OWN = (
     "rules",
     "rules_losses",
     "credit",
+    "lengths_5_seeds",
+    "lengths_10_seeds",
 )
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
