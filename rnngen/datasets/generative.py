@@ -18,6 +18,7 @@ from rnngen.tasks.sampling import epoch_order, finite_indices
 from rnngen.tasks.task import Objective, Task, TaskData
 from rnngen.types import Batch
 
+LONGEST_CHUNK = 10_000  # steps, however short the data are
 ON_DEVICE = 2**22  # bytes of a corpus that become constants of the training program; larger ones are fed from the host
 
 
@@ -48,15 +49,16 @@ def generative(
       on_device: sample on the device; default: by the size of the corpus.
 
     Raises:
-      ValueError: chunk is negative or longer than the training split, or a split is empty.
+      ValueError: chunk is negative, or longer than 10,000 steps and the training split; or a split is empty.
     """
     if chunk < 0:
         raise ValueError(f"chunk must be positive, or 0 for whole sequences, got {chunk}")
     for split in SPLITS:
         if not len(corpus.values[split]):
             raise ValueError(f"the {split} split is empty")
-    if chunk > len(corpus.values["train"]):  # rows of evaluation are padded to whole chunks
-        raise ValueError(f"chunk must be at most the {len(corpus.values['train'])} steps of training data, got {chunk}")
+    steps = max(LONGEST_CHUNK, len(corpus.values["train"]))
+    if chunk > steps:  # rows of evaluation are padded to whole chunks
+        raise ValueError(f"chunk must be at most {steps}, got {chunk}")
     made = codec(**codec_kwargs)
     small = max(corpus.values[split].nbytes for split in SPLITS) <= ON_DEVICE
     here = small if on_device is None else on_device

@@ -405,7 +405,7 @@ def test_dependence_follows_operations():
         ("s6", 4, 1024, True, True, "scan"),
         ("deltarule", 4096, 1, True, False, "associative"),
         ("deltarule", 1, 1, True, False, "scan"),
-        ("mlstm", 4096, 1, False, True, "scan"),
+        ("mlstm", 4096, 1, False, True, "associative"),
         ("leaky", 50, 2, False, True, "scan"),
     ],
 )
