@@ -137,7 +137,7 @@ def _against_lag(frame: pd.DataFrame, said: str, lift: float = 0.0) -> Figure:
             for number, rule in enumerate(names):
                 values = mine[(mine["task"] == task) & (mine["rule"] == rule)].groupby("lag")["value"].mean()
                 style = "--" if "RMSprop" in rule else "-"
-                look = {"color": SHADES[re.split(",| every", rule)[0]], "linestyle": style, "marker": "o"}
+                look = {"color": _shade(rule), "linestyle": style, "marker": "o"}
                 axes.plot(values.index, values + lift * (number - len(names) / 2), label=rule, markersize=3, **look)
             axes.set(xscale="log", ylim=(-0.1, 1.25))
             axes.set_xticks([5, 10, 25, 50, 100], ["5", "10", "25", "50", "100"])
@@ -149,6 +149,11 @@ def _against_lag(frame: pd.DataFrame, said: str, lift: float = 0.0) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("lag (steps)")
     return figure
+
+
+def _shade(rule: str) -> str:
+    """The colour of a rule, whatever its optimiser and however often it updates."""
+    return SHADES[re.split(",| every", rule)[0]]
 
 
 @captioned(
@@ -166,7 +171,7 @@ def credit(sweep: Sweep) -> Figure:
         group = rows[rows["curve"] == task]
         for rule, name in MEASURED.items():
             cosine = _median(group, rule)[:-1]
-            axes.plot(range(len(cosine)), cosine, color=SHADES[name.split(",")[0]], label=name, linewidth=1)
+            axes.plot(range(len(cosine)), cosine, color=_shade(name), label=name, linewidth=1)
         axes.set(title=task, xlabel="lag k (steps)", ylim=(-0.6, 1.05))
         axes.axhline(0, color="0.6", linewidth=0.8)
     line[0].set_ylabel("cosine with that of BPTT")

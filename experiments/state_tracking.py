@@ -15,24 +15,29 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rnngen.diagnostics.generalisation import length_table
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
 from rnngen.report.experiment import command, present
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
-NONLINEAR, SOLVED = ("RNN", "GRU", "LSTM", "sLSTM"), 0.99
-# What one layer can express in finite precision, at any length. Grazzi et al. 2025: transitions whose eigenvalues are
-# all positive cannot track parity, and counting modulo m > 2 takes some that are not real; a permutation of n things is
-# a product of at most n - 1 reflections. Sarrof et al. 2024: neither can transitions that no input changes.
-POSITIVE = dict.fromkeys(("parity", "modular arithmetic", "S3", "S5"), "no")
-REFLECTION = POSITIVE | {"parity": "yes"}
+SOLVED = 0.99
+NONLINEAR = ("RNN", "GRU", "LSTM", "sLSTM")
+POSITIVE = ("mLSTM", "minGRU, [0, 1]", "LRU, complex", "S6, [0, 1]", "delta rule, [0, 1]")  # or that no input changes
+REFLECTING = ("minGRU, [-1, 1]", "S6, [-1, 1]", "delta rule, [-1, 1]")
+PRODUCTS = ("DeltaProduct, 2 factors", "DeltaProduct, 4 factors")
+KINDS = (NONLINEAR, POSITIVE, (*REFLECTING, *PRODUCTS))
+# What one layer can express in finite precision, at any length; the nonlinear ones all of it. Grazzi et al. 2025:
+# transitions whose eigenvalues are all positive cannot track parity, and counting modulo m > 2 takes some that are not
+# real; a permutation of n things is a product of at most n - 1 reflections. Sarrof et al. 2024: neither can transitions
+# that no input changes.
+TASKS = ("parity", "modular arithmetic", "S3", "S5")
 EXPRESSES = {
-    **dict.fromkeys(NONLINEAR, dict.fromkeys(POSITIVE, "yes")),
-    **dict.fromkeys(("mLSTM", "minGRU, [0, 1]", "S6, [0, 1]", "delta rule, [0, 1]", "LRU, complex"), POSITIVE),
-    **dict.fromkeys(("minGRU, [-1, 1]", "S6, [-1, 1]", "delta rule, [-1, 1]"), REFLECTION),
-    "DeltaProduct, 2 factors": {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "no"},
-    "DeltaProduct, 4 factors": {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "yes"},
+    **dict.fromkeys(POSITIVE, dict.fromkeys(TASKS, "no")),
+    **dict.fromkeys(REFLECTING, dict.fromkeys(TASKS, "no") | {"parity": "yes"}),
+    PRODUCTS[0]: {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "no"},
+    PRODUCTS[1]: {"parity": "yes", "modular arithmetic": "?", "S3": "yes", "S5": "yes"},
 }
 # Delétang et al. 2023, table 1: the best of ten seeds and three rates.
 PUBLISHED = {
@@ -44,42 +49,29 @@ CHANCE = {"parity": 1 / 2, "modular arithmetic": 1 / 5, "cycle navigation": 1 / 
 def main(folder: Path) -> None:
     """Draw the figures of the records, and print the tables."""
     for sweep in present(folder, table):
-        for path in save(lengths(sweep), folder / "figures" / f"lengths_{len(sweep.axes['seed'].unique())}_seeds"):
+        for path in save(lengths(sweep), folder / "figures" / f"lengths_{sweep.axes['seed'].nunique()}_seeds"):
             print(path)
 
 
-def trials(sweep: Sweep) -> pd.DataFrame:
-    """A row a trial: task, cell, accuracy at the lengths of training, and at each length of the diagnosis."""
-    results = sweep.results.set_index("trial")[["metrics.test.accuracy"]]
-    frame = sweep.axes.join(results.rename(columns={"metrics.test.accuracy": "within"}), how="inner")
-    after = sweep.moments(sweep.diagnosed("length_generalisation"))["after training"].set_index("trial")
-    frame = frame.join(after[["lengths", "metrics", "trained"]], how="inner")
-    return frame.assign(beyond=[_beyond(row) for row in frame.to_dict("records")])
-
-
-def _beyond(row: dict) -> float:
-    """The mean accuracy at the lengths beyond those trained on."""
-    longer = np.array(row["lengths"]) > row["trained"]
-    return float(np.array(row["metrics"]["accuracy"])[longer].mean())
-
-
 def table(sweep: Sweep) -> pd.DataFrame:
-    """A row a task and cell: what one layer expresses, what is published, and what five seeds reached."""
-    frame, rows = trials(sweep), []
-    for (task, cell), group in frame.groupby(["task", "cell"], sort=False):
-        beyond = group["beyond"]
+    """A row a task and cell: what one layer expresses, what is published, and what the seeds reached."""
+    far, rows = length_table(sweep).set_index("setting"), []
+    frame = sweep.axes.assign(setting=sweep.setting_names)
+    frame = frame.join(sweep.results.set_index("trial")["metrics.test.accuracy"].rename("within"), how="inner")
+    for (task, cell, setting), group in frame.groupby(["task", "cell", "setting"], sort=False):
+        beyond = far.loc[setting]
         rows.append(
             {
                 "task": task,
                 "cell": cell,
-                "expressible": EXPRESSES[cell].get(task, "yes"),
+                "expressible": EXPRESSES.get(cell, {}).get(task, "yes"),
                 "to 40 steps, median": f"{group['within'].median():.3f}",
                 "solved": f"{(group['within'] > SOLVED).sum()}/{len(group)}",
-                "beyond, best": f"{beyond.max():.3f}",
+                "beyond, best": f"{beyond['best']:.3f}",
                 "best in print": PUBLISHED.get((cell, task), "-"),
-                "median": f"{beyond.median():.3f}",
-                "least": f"{beyond.min():.3f}",
-                "above 0.9": f"{(beyond > 0.9).sum()}/{len(group)}",
+                "median": f"{beyond['median']:.3f}",
+                "least": f"{beyond['least']:.3f}",
+                "above 0.9": f"{beyond['generalise'] * beyond['seeds']:.0f}/{beyond['seeds']:.0f}",
             }
         )
     return pd.DataFrame(rows)
@@ -93,15 +85,15 @@ def table(sweep: Sweep) -> pd.DataFrame:
 )
 def lengths(sweep: Sweep) -> Figure:
     """Accuracy against length: a column a task, a row a kind of cell, a line a cell."""
-    rows = trials(sweep)
-    tasks = list(dict.fromkeys(rows["task"]))
-    kinds = [kind for kind in (_kind(kind, rows["cell"]) for kind in ("nonlinear", "positive", "negative")) if kind]
+    rows = sweep.moments(sweep.diagnosed("length_generalisation"))["after training"]
+    tasks, there = list(dict.fromkeys(rows["panel"])), list(dict.fromkeys(rows["curve"]))
+    kinds = [cells for kind in KINDS if (cells := [cell for cell in there if cell in kind])]
     figure, grid = panels(len(kinds), len(tasks), width=2.3, height=1.9, sharex=True, sharey=True)
     for line, cells in zip(grid, kinds, strict=True):
         shade = colours(cells)
         for axes, task in zip(line, tasks, strict=True):
             for cell in cells:
-                group = rows[(rows["task"] == task) & (rows["cell"] == cell)]
+                group = rows[(rows["panel"] == task) & (rows["curve"] == cell)]
                 seeds = np.array([of["accuracy"] for of in group["metrics"]], float)
                 steps = group.iloc[0]["lengths"]
                 axes.plot(steps, seeds.T, color=shade[cell], linewidth=0.4, alpha=0.5)
@@ -116,13 +108,6 @@ def lengths(sweep: Sweep) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("length (steps)")
     return figure
-
-
-def _kind(kind: str, cells: pd.Series) -> list[str]:
-    """The cells of a kind, in the order of the records."""
-    of = {cell: "nonlinear" if cell in NONLINEAR else "positive" if EXPRESSES[cell] is POSITIVE else "negative"
-          for cell in EXPRESSES}  # fmt: skip
-    return [cell for cell in dict.fromkeys(cells) if of[cell] == kind]
 
 
 if __name__ == "__main__":

@@ -4,20 +4,17 @@ RNN, GRU and LSTM of 64 units on parity and cycle navigation, as in `state_track
 64 sequences of at most 40 steps, tested on 60 to 500. All settings were fixed before any result was seen.
 """
 
-from rnngen.config import base_config, component
+from rnngen.config import component
+from rnngen.configs.sweeps import state_tracking
+from rnngen.configs.sweeps.state_tracking import SIZE
 from rnngen.sweep import axis, product
 
 SEEDS = 10
 LENGTHS = (20, 40, *range(60, 501, 40))
-SIZE = {"length": 40, "min_length": 1, "eval_size": 500}
 
 
 def get_config():
-    config = base_config()
-    config.cell = component("lstm", hidden_dim=64)
-    config.task = component("parity", **SIZE)
-    config.optim.learning_rate = 3e-3
-    config.train.update({"steps": 3000, "batch_size": 64, "log_every": 250, "eval_every": 250, "save_every": 0})
+    config = state_tracking.get_config()
     config.diagnose.what = (component("length_generalisation", lengths=LENGTHS),)
     return config
 
@@ -27,5 +24,5 @@ def get_sweep():
         "parity": component("parity", **SIZE),
         "cycle navigation": component("cycle_navigation", **SIZE),
     }
-    cells = {name.upper(): component(name, hidden_dim=64) for name in ("rnn", "gru", "lstm")}
+    cells = {name: state_tracking.cells()[name] for name in ("RNN", "GRU", "LSTM")}
     return product(axis("task", tasks), axis("cell", cells), axis("seed", range(SEEDS)))

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Affine, Cell, Chunked, affine_cell
-from rnngen.cells.householder import LONGEST, gather, outputs
+from rnngen.cells.chunks import LONGEST
+from rnngen.cells.householder import gather, outputs
 from rnngen.cells.initializers import check_min_eigenvalue, get_initializer, named_kernels
 from rnngen.types import Array, Params, PyTree, check_positive
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnngen.cells.chunks import begun, turned
 from rnngen.types import Array, PyTree, at_least_float32
-
-LONGEST = 16  # writes of a chunk: more of them take more work, fewer more steps
 
 
 def gather(us: PyTree, mask: Array | None, resets: Array | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -89,21 +88,6 @@ def _writes(x: Array, tail: int) -> Array:
     x = jnp.moveaxis(x, 1, -tail)
     places = x.ndim - tail
     return x.reshape(*x.shape[:places], -1, *x.shape[places + 2 :])
-
-
-def turned(x: Array) -> Array:
-    """Swap the last two axes."""
-    return jnp.swapaxes(x, -1, -2)
-
-
-def begun(count: int, resets: Array | None) -> Array:
-    """Count how often a chunk has begun anew, `[n, *b, c]`, or `[c]` without resets.
-
-    Args:
-      count: c, its steps.
-      resets: bool `[n, c, *b]`, or None.
-    """
-    return jnp.zeros(count, int) if resets is None else jnp.cumsum(jnp.moveaxis(resets, 1, -1), axis=-1)
 
 
 @jax.custom_jvp

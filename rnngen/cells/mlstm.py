@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Affine, Cell, Chunked, affine_cell
-from rnngen.cells.householder import LONGEST, begun, turned
+from rnngen.cells.chunks import LONGEST, begun, reaches, turned
 from rnngen.cells.initializers import get_initializer, named_kernels
 from rnngen.types import at_least_float32, check_positive
 
@@ -114,14 +114,13 @@ def _gather(params, us, mask, resets):
     forget = forget if there is None else jnp.where(there, forget, 0)
     total, part = jnp.cumsum(forget, axis=-1), begun(forget.shape[-1], resets)
 
-    holds = jnp.tri(forget.shape[-1], dtype=bool) & (part[..., :, None] == part[..., None, :])
-    holds = holds if there is None else holds & there[..., None, :]
+    same = reaches(part)
+    holds = same if there is None else same & there[..., None, :]
     logs = jnp.where(holds, total[..., :, None] - total[..., None, :] + write[..., None, :], NOTHING)
     m = jnp.max(logs, axis=-1)
     if resets is not None:  # an empty memory has a stabiliser too: 0, which fades like a write
-        begins = jnp.moveaxis(resets, 1, -1)[..., None, :] & jnp.tri(forget.shape[-1], dtype=bool)
         since = total[..., :, None] - (total - forget)[..., None, :]
-        since = jnp.where(begins & (part[..., :, None] == part[..., None, :]), since, NOTHING)
+        since = jnp.where(same & jnp.moveaxis(resets, 1, -1)[..., None, :], since, NOTHING)
         m = jnp.maximum(m, jnp.max(since, axis=-1))
     weights = jnp.where(holds, jnp.exp(jnp.where(holds, logs - m[..., None], 0)), 0)
 

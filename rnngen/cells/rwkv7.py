@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from rnngen.cells.cell import Affine, Cell, Chunked, affine_cell
+from rnngen.cells.chunks import begun, reaches, turned
 from rnngen.cells.fast_weights import act, compose, read, unit
-from rnngen.cells.householder import begun, inverse, outputs, turned
+from rnngen.cells.householder import inverse, outputs
 from rnngen.cells.initializers import get_initializer, named_kernels
 from rnngen.types import at_least_float32, check_positive
 
@@ -91,28 +92,24 @@ def _gather(params, us, mask, resets):
     after = jnp.cumsum(us["log_w"], axis=-2)
     before, part = after - us["log_w"], begun(after.shape[-2], resets)
 
-    earlier, so_far = _left(before, after, part, strictly=True), _left(after, after, part)
-    solved = inverse(_pairs(us["r"], earlier, erased))
+    earlier = _left(before, after, reaches(part, strictly=True))
+    so_far = _left(after, after, reaches(part))
+    solved, kept = inverse(_pairs(us["r"], earlier, erased)), _kept(after, part)
     entering = solved @ (_kept(before, part) * us["r"])
     removed = solved @ (_pairs(us["r"], earlier, keys) @ fed)
-    erasing, last = _pairs(us["q"], so_far, erased), so_far[..., -1, :, :]
-    whole = _kept(after, part)[..., -1, :, None] * jnp.eye(keys.shape[-1], dtype=keys.dtype)
-    element = (
-        whole - turned(last * erased) @ entering,
-        turned(last * keys) @ fed - turned(last * erased) @ removed,
-    )
-    rows = (
-        _kept(after, part) * us["q"] - erasing @ entering,
-        _pairs(us["q"], so_far, keys) @ fed - erasing @ removed,
-    )
+    last = so_far[..., -1, :, :]
+    erasing, writing = turned(last * erased), turned(last * keys)
+    whole = kept[..., -1, :, None] * jnp.eye(keys.shape[-1], dtype=keys.dtype)
+    element = whole - erasing @ entering, writing @ fed - erasing @ removed
+    erased_seen, written_seen = (_pairs(us["q"], so_far, x) for x in (erased, keys))
+    rows = kept * us["q"] - erased_seen @ entering, written_seen @ fed - erased_seen @ removed
     return jax.tree.map(lambda x: x.astype(dtype), (element, rows))
 
 
-def _left(at, of, part, strictly=False):
-    """Return exp(at - of) `[*, t, s, k]` of step s at step t, 0 before it and after a new start."""
-    holds = jnp.tri(at.shape[-2], k=-1 if strictly else 0, dtype=bool) & (part[..., :, None] == part[..., None, :])
-    lost = at[..., :, None, :] - of[..., None, :, :]
-    return jnp.where(holds[..., None], jnp.exp(jnp.where(holds[..., None], lost, 0)), 0)
+def _left(at, of, holds):
+    """Return exp(at - of) `[*, t, s, k]`, what is left of step s at step t, and 0 where it does not reach it."""
+    holds, lost = holds[..., None], at[..., :, None, :] - of[..., None, :, :]
+    return jnp.where(holds, jnp.exp(jnp.where(holds, lost, 0)), 0)
 
 
 def _kept(logs, part):
