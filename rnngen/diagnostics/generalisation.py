@@ -13,7 +13,7 @@ import numpy as np
 from rnngen.datasets import TASKS
 from rnngen.diagnostics.diagnosis import Diagnosis, Kind
 from rnngen.models import Model
-from rnngen.plotting.figure import Look, check_readable, figure
+from rnngen.plotting.figure import Look, NothingToDraw, check_readable, figure
 from rnngen.plotting.records import diagnosed
 from rnngen.registry import find
 from rnngen.tasks import Task
@@ -169,7 +169,7 @@ def length_table(records: Any) -> "pd.DataFrame":
       (Delétang et al. 2023).
 
     Raises:
-      NothingToDraw: the records have no accuracy at other lengths.
+      NothingToDraw: the records have no accuracy at other lengths after training.
     """
     import pandas as pd
 
@@ -183,6 +183,8 @@ def length_table(records: Any) -> "pd.DataFrame":
 
 def _after_training(sweep: Any) -> "pd.DataFrame":
     rows = sweep.moments(diagnosed(sweep, "length_generalisation", SHAPE, _unequal))["after training"]
+    if rows.empty:
+        raise NothingToDraw(f"{sweep.path} has no run that trained to an end")
     trained = [_length(row.get("trained")) for row in rows.to_dict("records")]
     return rows.assign(setting=sweep.setting_names.reindex(rows["trial"]).values, trained=trained)
 

@@ -136,11 +136,24 @@ def train_steps(
         return _unless_broken(state, after, sums) if skip else (after, sums)
 
     def run(state: TrainState, fed: PyTree = None):
-        state, sums = jax.lax.scan(one, state, fed, length=count)
+        state, sums = _loop(one, state, fed) if count == 1 else jax.lax.scan(one, state, fed, length=count)
         sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums) | {"param_norm": _once(optax.tree.norm(state.params))}
         return state, sums if state.backoff is None else sums | {"backoff": _once(state.backoff)}
 
     return run
+
+
+def _loop(one: Callable, state: TrainState, fed: PyTree) -> tuple[TrainState, dict]:
+    """Return what a scan of a single step returns, in a loop of which XLA cannot know that it has a single trip.
+
+    It would dissolve such a loop and fuse the step otherwise, with other last bits than where the step is one of many.
+    """
+    fed = jax.tree.map(lambda x: x[0], fed)
+    shapes = jax.eval_shape(one, state, fed)[1]
+    nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    end = state.step + 1
+    state, sums = jax.lax.while_loop(lambda now: now[0].step < end, lambda now: one(now[0], fed), (state, nothing))
+    return state, jax.tree.map(lambda x: x[None], sums)
 
 
 def _updated(optimizer: Optimizer, params: Params, opt_state: PyTree, backoff: Array | None, gradients: Params):

@@ -10,7 +10,7 @@ from rnngen import report
 from rnngen.plotting import style
 from rnngen.report import NothingToDraw, scores, screen, summary, write
 from rnngen.report.tables import failures, markdown, wilson
-from rnngen.runs import open_sweep
+from rnngen.runs import open_folder, open_sweep
 from rnngen.runs.export import export
 from rnngen.storage.folder import RunFolder
 from rnngen.storage.jsonl import read_json, write_json
@@ -319,6 +319,13 @@ def test_seeds_are_judged_at_lengths_beyond_those_trained_on(tmp_path):
         run.finish({"status": "finished", "metrics": {}})
     trials = [{"id": f"gru-{seed}", "overrides": {"cell.name": "gru", "seed": seed}} for seed in range(3)]
     write_json(tmp_path / "sweep.json", {"config": {}, "trials": trials})
+    only = RunFolder(tmp_path / "failed")
+    only.start({})
+    only.append("diagnoses", {"step": 0, "what": "length_generalisation"} | found)
+    only.finish({"status": "failed", "reason": "a word"})
+    for draw in (report.length_generalisation, report.length_table):
+        with pytest.raises(report.NothingToDraw, match="no run that trained to an end"):
+            draw(open_folder(only.path))
     (row,) = report.length_table(open_sweep(tmp_path)).to_dict("records")
     assert row["generalise"] == pytest.approx(2 / 3)
     assert (row["best"], row["median"], row["least"]) == pytest.approx((1.0, 0.95, 0.5))
