@@ -87,11 +87,13 @@ class Chunked(NamedTuple):
       gather: (params, us `[n, c, *b, ...]`, mask, resets) -> (elements `[n, ...]` of the chunks, rows `[n, ...]`);
         mask and resets are bool `[n, c, *b]`, or None. A masked step is none; after a reset the carry is `init_carry`.
       outputs: (rows of a chunk, the carry that enters it) -> ys `[c, *b, h]`.
+      alone: False where it is the backward pass that chunks save, and steps are faster where no gradient is taken.
     """
 
     steps: int
     gather: Callable[..., tuple[Any, Any]]
     outputs: Callable[[Any, Carry], PyTree]
+    alone: bool = True
 
 
 class Affine(NamedTuple):

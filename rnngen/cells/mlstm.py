@@ -67,7 +67,7 @@ def mlstm(hidden_dim: int, *, key_dim: int = 16, forget_bias: float = 3.0, kerne
     return affine_cell(
         init=init,
         init_carry=init_carry,
-        structure=Affine(_terms, _read, _compose, _act, Chunked(LONGEST, _gather, _outputs)),
+        structure=Affine(_terms, _read, _compose, _act, Chunked(LONGEST, _gather, _outputs, alone=False)),
         output_dim=hidden_dim,
         project=project,
         observe=observe,

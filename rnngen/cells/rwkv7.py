@@ -75,7 +75,7 @@ def rwkv7(hidden_dim: int, *, key_dim: int = 16, kernel_init="glorot") -> Cell:
     return affine_cell(
         init=init,
         init_carry=init_carry,
-        structure=Affine(terms, read, compose, act, Chunked(STEPS, _gather, outputs)),
+        structure=Affine(terms, read, compose, act, Chunked(STEPS, _gather, outputs, alone=False)),
         output_dim=hidden_dim,
         project=project,
     )

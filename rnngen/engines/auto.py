@@ -10,6 +10,7 @@
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
 | `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes, not complex | `fused` |
 | `Affine` with a `chunked` form | two steps or more, without probes, with the plain gradient | `associative` |
+| the same, whose `chunked` is not for the forward pass alone | where no gradient is taken | `scan` |
 | any other | any | `scan` |
 
 `cpu/calibration.py` does the timing, and `rnngen doctor` prints it. Naming an engine, and for `fused` its `kernels`,
@@ -25,7 +26,7 @@ from rnngen.cells import Affine, Cell, Gated
 from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines.associative import associative
 from rnngen.engines.cpu import build, calibration
-from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN
+from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Ways
 from rnngen.engines.cpu.loops import loops_for
 from rnngen.engines.fused import engines_of, fastest, fused
 from rnngen.engines.gathered import can_gather
@@ -61,7 +62,10 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
             return by_ways(fastest(cell, loops, inputs), engines_of(cell, loops))
         return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
-        return associative() if can_gather(cell, inputs) and length(inputs) > 1 else scan()
+        chunked = getattr(structure, "chunked", None)
+        if chunked is None or not can_gather(cell, inputs) or length(inputs) < 2:
+            return scan()
+        return by_ways(Ways(CHUNKS if chunked.alone else SCAN, CHUNKS), CHUNKED)
     if cell.credit is not None and cell.credit.keep_norm:
         return scan()
     real = not any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(carry))
@@ -89,5 +93,7 @@ def _timed(carry: Carry, may_fuse: bool):
     return by_ways(calibration.ways(build.LINEAR, units, None, among), AFFINE)
 
 
-# The engine of each way of running an elementwise affine cell.
+CHUNKS = "chunks"
+# The engine of each way of running a cell with a chunked form, and an elementwise affine cell.
+CHUNKED: dict[str, Callable] = {CHUNKS: associative(), SCAN: scan()}
 AFFINE: dict[str, Callable] = {LOOPS: associative(), PASS: fused(), SCAN: scan()}

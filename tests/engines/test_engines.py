@@ -1,6 +1,7 @@
 """One table of engines times properties: each gives `scan`'s values and gradients, whatever is asked of the unroll."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -388,6 +389,20 @@ def test_dependence_follows_operations():
     assert depends(jaxpr, [False, True]) == [True, True, False, False]
 
 
+@pytest.mark.parametrize(("cell_name", "alone"), [("mlstm", 64), ("rwkv7", 64), ("gated_deltarule", 4)])
+def test_chunks_are_for_the_gradient_where_steps_are_faster_alone(cell_name, alone):
+    cell = MAKERS[cell_name](H)
+    params, xs = random_params(cell, D), jnp.zeros((64, 2, D))
+    chunks = 64 // cell.structure.chunked.steps
+
+    def lengths(function):
+        return {int(length) for length in re.findall(r"\blength=(\d+)", str(jax.make_jaxpr(function)(params)))}
+
+    forward = lambda params: jnp.sum(unroll(cell, params, xs)[1])  # noqa: E731
+    assert lengths(forward) == {alone}
+    assert lengths(jax.grad(forward)) == {chunks}
+
+
 @pytest.mark.parametrize(
     ("cell_name", "steps", "batch", "flags", "loops", "picked"),
     [
@@ -405,7 +420,6 @@ def test_dependence_follows_operations():
         ("s6", 4, 1024, True, True, "scan"),
         ("deltarule", 4096, 1, True, False, "associative"),
         ("deltarule", 1, 1, True, False, "scan"),
-        ("mlstm", 4096, 1, False, True, "associative"),
         ("leaky", 50, 2, False, True, "scan"),
     ],
 )
