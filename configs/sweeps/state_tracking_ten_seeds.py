@@ -19,10 +19,13 @@ def get_config():
     return config
 
 
+def cells():
+    return {name: state_tracking.cells()[name] for name in ("RNN", "GRU", "LSTM")}
+
+
 def get_sweep():
     tasks = {
         "parity": component("parity", **SIZE),
         "cycle navigation": component("cycle_navigation", **SIZE),
     }
-    cells = {name: state_tracking.cells()[name] for name in ("RNN", "GRU", "LSTM")}
-    return product(axis("task", tasks), axis("cell", cells), axis("seed", range(SEEDS)))
+    return product(axis("task", tasks), axis("cell", cells()), axis("seed", range(SEEDS)))

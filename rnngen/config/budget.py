@@ -1,14 +1,18 @@
-"""The width that a budget leaves a cell: of parameters, or of numbers in the carry."""
+"""What a budget leaves: of parameters or numbers in the carry a width, of floating-point operations a run's steps."""
 
 import dataclasses
 import functools
+import math
 
-from rnngen.config.build import build_task, cell_or_control, make_model
+from rnngen.config.build import build, build_task, cell_or_control, make_model
 from rnngen.config.check import ConfigError, error_at
 from rnngen.config.run_config import Arguments, Component, ModelConfig, RunConfig
 from rnngen.models import count_params, count_state
 from rnngen.models.controls import Control
 from rnngen.models.sizes import widest
+from rnngen.training.compiled import update_flops
+
+MOST_STEPS = 10**9
 
 
 def budgeted_width(config: RunConfig) -> int | None:
@@ -25,6 +29,29 @@ def budgeted_width(config: RunConfig) -> int | None:
         raise ConfigError(f"{others[0][0]}: one budget decides the width, and there is a {where} too: leave one at 0")
     with error_at(where):
         return _width(config.cell, config.task, config.model, config.dtype)
+
+
+def budgeted_steps(config: RunConfig, budget: float) -> int:
+    """Return how many updates `train.flop_budget` allows, each of the operations that `update_flops` counts.
+
+    Args:
+      config: a resolved config, with any number of steps.
+      budget: the floating-point operations, above 0.
+
+    Returns:
+      The number.
+
+    Raises:
+      ConfigError: the budget is no positive number, less than an update takes, or enough for more than MOST_STEPS.
+    """
+    where = "config.train.flop_budget"
+    if not 0 < budget < math.inf:
+        raise ConfigError(f"{where}: must be positive, or 0 for none, got {budget}")
+    cost = update_flops(build(config))
+    if not cost <= budget <= MOST_STEPS * cost:
+        what = "a run has one at least" if budget < cost else f"{MOST_STEPS:,} of them are the most"
+        raise ConfigError(f"{where}: an update takes {cost:,} floating-point operations, and {what}; got {budget:.6g}")
+    return int(budget // cost)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -41,6 +41,7 @@ MEANINGS = {
     "optim.regularizer.name": "penalty that is added to the task's loss",
     "optim.regularizer.kwargs.*": "arguments of the regulariser",
     "train.steps": "updates of the run, at most",
+    "train.flop_budget": "above 0: as many updates instead as take no more floating-point operations",
     "train.batch_size": "examples, or streams, of an update",
     "train.full_batch": "each update takes the whole training set",
     "train.log_every": "updates between rows of the train split; the nearest that divides the other intervals is taken",
@@ -121,7 +122,7 @@ def base_config() -> ConfigDict:
                 "regularizer": component("none"),
             },
             "train": TrainConfig(steps=2000)._asdict()
-            | {"eval_every": -1, "credit": component("none"), "rule": component("bptt")},
+            | {"flop_budget": 0.0, "eval_every": -1, "credit": component("none"), "rule": component("bptt")},
             "diagnose": {
                 "every": 0,
                 "what": ("gradient_flow",),

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from rnngen.cells import CELLS, INITIALIZERS
 from rnngen.cells.credit import CREDITS
-from rnngen.config.budget import budgeted_width
+from rnngen.config.budget import budgeted_steps, budgeted_width
 from rnngen.config.check import DEEPEST, ConfigError, check_key, check_kwargs, check_leaf, error_at, merge, shown
 from rnngen.config.defaults import base_config
 from rnngen.config.run_config import RunConfig
@@ -48,7 +48,8 @@ COMPONENTS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
 def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     """Check a config against `base_config` and the factories that it names, and fill in all defaults.
 
-    An `eval_every` of -1 is every 500 steps, and in a shorter run a tenth of it.
+    An `eval_every` of -1 is every 500 steps, and in a shorter run a tenth of it. What a `flop_budget` allows becomes
+    `steps`, and is not in the frozen config.
 
     Args:
       config: a `base_config` with what was changed in it, or the same as a dict.
@@ -64,17 +65,21 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     resolved = complete(config)
     _leave_width_to_budget(resolved)
     check_components(resolved, tuple(COMPONENTS))
-    if resolved["train"]["eval_every"] == -1:
-        resolved["train"]["eval_every"] = usual_eval_every(resolved["train"]["steps"])
     resolved["diagnose"]["what"] = _diagnoses(resolved["diagnose"]["what"])
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
-    frozen = RunConfig.from_dict(resolved)
-    width = budgeted_width(frozen)
-    if width is None:
-        return frozen
-    resolved["cell"]["kwargs"]["hidden_dim"] = width
-    return RunConfig.from_dict(resolved)
+    operations, width = resolved["train"]["flop_budget"], budgeted_width(_frozen(resolved))
+    if width is not None:
+        resolved["cell"]["kwargs"]["hidden_dim"] = width
+    if operations:
+        resolved["train"]["steps"] = budgeted_steps(_frozen(resolved), operations)
+    return _frozen(resolved)
+
+
+def _frozen(resolved: dict) -> RunConfig:
+    train = resolved["train"]
+    every = usual_eval_every(train["steps"]) if train["eval_every"] == -1 else train["eval_every"]
+    return RunConfig.from_dict(resolved | {"train": train | {"eval_every": every}})
 
 
 def key_choices() -> dict[str, list[str]]:

@@ -142,6 +142,7 @@ class RunConfig:
         optim |= {name: Component.of(optim[name]) for name in ("schedule", "regularizer")}
         optim["kwargs"] = Arguments(optim["kwargs"])
         train = dict(resolved["train"])
+        train.pop("flop_budget", None)  # what it came to is in the steps
         credit, rule = (Component.of(train.pop(name, usual)) for name, usual in USUAL["train"].items())
         diagnose["what"] = tuple(map(Component.of, diagnose["what"]))
         return cls(

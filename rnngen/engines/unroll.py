@@ -12,6 +12,7 @@ from rnngen.cells import Cell
 from rnngen.cells.cell import no_projection
 from rnngen.engines.checks import check_arrays, check_inputs, check_width, only_reverse
 from rnngen.engines.dependence import depends
+from rnngen.engines.plainly import is_plain
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput, where
 from rnngen.engines.table import get_engine
@@ -102,6 +103,8 @@ def _engine(spec: str | Mapping | Callable, record: Callable | None) -> Callable
     """Return the engine of a spec; with `record` the plain scan, the only one that runs step by step."""
     run = get_engine(spec)
     name = spec.get("name") if isinstance(spec, Mapping) else spec
+    if is_plain():
+        return scan()
     if record is None or name == "scan":
         return run
     if name != "auto":

@@ -16,11 +16,13 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from rnngen.diagnostics import Diagnosis
 from rnngen.engines.cpu.calibration import LOOPS
 from rnngen.engines.cpu.ffi import count_shares
+from rnngen.engines.plainly import plainly
 from rnngen.engines.telling import listening
 from rnngen.registry import LRUCache
 from rnngen.runtime import count_cores
 from rnngen.training import sharding
 from rnngen.training.experiment import Experiment
+from rnngen.training.flops import count_flops
 from rnngen.training.prefetch import batch_shapes, feed_shapes
 from rnngen.training.state import (
     TrainState,
@@ -30,6 +32,7 @@ from rnngen.training.state import (
     init_state,
     split_batches,
     train_steps,
+    train_update,
 )
 from rnngen.types import Array, Params, PyTree
 
@@ -130,6 +133,29 @@ def ways_of(experiment: Experiment) -> list[str]:
         return said
 
     return _cached((experiment.program,), look, _WAYS)
+
+
+def update_flops(experiment: Experiment) -> int:
+    """Count the floating-point operations of an update: the gradient, as the rule finds it, and the optimiser.
+
+    They are those of plain scans, whatever the engine, so that they compare cells and not programs. Cached.
+
+    Args:
+      experiment: the run.
+
+    Returns:
+      The number, see `count_flops`.
+    """
+
+    def count() -> int:
+        model, task, optimizer, train, _, _, regularizer, _, rule = experiment
+        mesh, skip = sharding.mesh_of(1), train.on_divergence == "skip_update"
+        update = train_update(model, task, optimizer, mesh, regularizer, skip, rule)
+        state = jax.eval_shape(lambda: _first_state(experiment))
+        with plainly():
+            return count_flops(jax.make_jaxpr(update)(state, batch_shapes(experiment), jax.random.key(0)).jaxpr)
+
+    return _cached((experiment.program, "flops"), count, _WAYS)
 
 
 def _mesh_of_pack(experiment: Experiment, count: int) -> Mesh:

@@ -112,7 +112,26 @@ def train_steps(
       skip: skip updates whose result is not finite, and count them in the metric "skipped".
       rule: the gradient is found by; online, all updates within a batch's sequences count as one.
     """
-    mesh, update = mesh or sharding.mesh_for(batch_size), functools.partial(_updated, optimizer)
+    update = train_update(model, task, optimizer, mesh or sharding.mesh_for(batch_size), regularizer, skip, rule)
+
+    def one(state: TrainState, fed: PyTree):
+        key_noise = jax.random.fold_in(state.key, 1)
+        drawn = task.data.sample("train", data_key(state.key), state.step, batch_size) if task.data.on_device else fed
+        return update(state, task.data.finish(drawn), jax.random.fold_in(key_noise, state.step))
+
+    def run(state: TrainState, fed: PyTree = None):
+        state, sums = _loop(one, state, fed) if count == 1 else jax.lax.scan(one, state, fed, length=count)
+        sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums) | {"param_norm": _once(optax.tree.norm(state.params))}
+        return state, sums if state.backoff is None else sums | {"backoff": _once(state.backoff)}
+
+    return run
+
+
+def train_update(
+    model: Model, task: Task, optimizer: Optimizer, mesh: Mesh, regularizer: Regularizer, skip: bool, rule: Rule
+) -> Callable:
+    """Return `(state, batch, key) -> (state, sums)`: one update, with the key of its noise; see `train_steps`."""
+    update = functools.partial(_updated, optimizer)
     if rule.update_every:
         updates_of = online_update(model, task, rule, mesh, update)
     elif rule.plain:
@@ -120,10 +139,7 @@ def train_steps(
     else:
         gradient_of = rule_gradient(model, task, rule, mesh)
 
-    def one(state: TrainState, fed: PyTree):
-        key_noise = jax.random.fold_in(state.key, 1)
-        drawn = task.data.sample("train", data_key(state.key), state.step, batch_size) if task.data.on_device else fed
-        batch, key = task.data.finish(drawn), jax.random.fold_in(key_noise, state.step)
+    def one(state: TrainState, batch: Batch, key: Key):
         if rule.update_every:
             params, opt_state, sums = updates_of((state.params, state.opt_state, state.backoff), batch, key)
             carry = None
@@ -135,12 +151,7 @@ def train_steps(
         after = state._replace(step=state.step + 1, params=params, opt_state=opt_state, carry=carry)
         return _unless_broken(state, after, sums) if skip else (after, sums)
 
-    def run(state: TrainState, fed: PyTree = None):
-        state, sums = _loop(one, state, fed) if count == 1 else jax.lax.scan(one, state, fed, length=count)
-        sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums) | {"param_norm": _once(optax.tree.norm(state.params))}
-        return state, sums if state.backoff is None else sums | {"backoff": _once(state.backoff)}
-
-    return run
+    return one
 
 
 def _loop(one: Callable, state: TrainState, fed: PyTree) -> tuple[TrainState, dict]:

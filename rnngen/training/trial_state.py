@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from rnngen.models import count_params, count_state
 from rnngen.storage.folder import RunFolder
 from rnngen.training import checkpoint
-from rnngen.training.compiled import start_state, ways_of
+from rnngen.training.compiled import start_state, update_flops, ways_of
 from rnngen.training.experiment import Experiment
 from rnngen.training.requests import Trained
 from rnngen.training.state import TrainState
@@ -151,6 +151,7 @@ class TrialState:
             "half_life": {"initial": self.flows[0], "final": self.flows[-1]} if self.flows else {},
             "parameters": count_params(self.experiment.model),
             "state": count_state(self.experiment.model),
+            "flops": step * update_flops(self.experiment),
             "train_seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "save_seconds": self.save_seconds,
