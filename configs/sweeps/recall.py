@@ -1,11 +1,11 @@
-"""Which cells recall what they were told? Ten cells on MQAR and selective copying, bare and within a block.
+"""Which cells recall what they were told? Nine cells on MQAR and selective copying, bare and within a block.
 
 Two layers of 64 units: Zoology's shape of model, in small. The columns of RNN, GRU and LSTM are those that Zoology
 does not have (Arora et al. 2023). Bare layers are the cells stacked; a block has a norm, a short convolution, a
-residual and a gated MLP. Attention is the control. All have the same three rates and the same budget. All settings
-were fixed before any result was seen.
+residual and a gated MLP. Attention, the control, is in `recall_control.py`: it has no carry for the gradient to reach
+through. All have the same three rates and the same budget. All settings were fixed before any result was seen.
 
-360 trials of at most 2000 updates of 32 sequences, which end when the task is solved.
+324 trials of at most 2000 updates of 32 sequences, which end when the task is solved.
 """
 
 from rnngen.config import base_config, component
@@ -23,7 +23,6 @@ def get_config():
     config.task = component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500)
     config.train.update({"steps": 2000, "batch_size": 32, "log_every": 200, "eval_every": 200, "save_every": 0})
     config.train.update({"stop_metric": "accuracy", "stop_at": 0.995})
-    config.diagnose.what = ()
     return config
 
 
@@ -41,11 +40,10 @@ def cells():
         "delta rule": cell("deltarule"),
         "gated delta rule": cell("gated_deltarule"),
         "mLSTM": cell("mlstm"),
-        "attention": cell("attention"),
     }
 
 
-def get_sweep():
+def models(cells):
     tasks = {
         "MQAR, 8 pairs": component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500),
         "selective copying, 8 of 64": component("selective_copying", length=64, count=8, vocabulary=16, eval_size=500),
@@ -54,7 +52,11 @@ def get_sweep():
     return product(
         axis("task", tasks),
         axis("model.block", blocks),
-        axis("cell", cells()),
+        axis("cell", cells),
         axis("optim.learning_rate", RATES),
         axis("seed", range(SEEDS)),
     )
+
+
+def get_sweep():
+    return models(cells())
