@@ -1,9 +1,11 @@
 """Which cells track a state, and at lengths they were not trained on? Theorems beside outcomes.
 
     rnngen sweep --config=configs/sweeps/state_tracking.py --workdir=runs/states
-    rnngen sweep --config=configs/sweeps/state_tracking_ten_seeds.py --workdir=runs/ten
+    rnngen sweep --config=configs/sweeps/state_tracking_groups.py --workdir=runs/groups
+    rnngen sweep --config=configs/sweeps/state_tracking_ten_seeds.py --workdir=runs/ten_seeds
+    rnngen sweep --config=configs/sweeps/state_tracking_rates.py --workdir=runs/rates
     rnngen export runs/states experiments/state_tracking
-    rnngen export runs/ten experiments/state_tracking/ten_seeds
+    for part in groups ten_seeds rates; do rnngen export runs/$part experiments/state_tracking/$part; done
     python experiments/state_tracking.py
 
 What was found stands in README.md beside the records.
@@ -18,11 +20,12 @@ from matplotlib.figure import Figure
 from rnngen.diagnostics.generalisation import length_table
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, present, spread
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 SOLVED = 0.99
+WITHIN, REACH, RATE = "metrics.test.accuracy", "half_life.final", "optim.learning_rate"
 NONLINEAR = ("RNN", "GRU", "LSTM", "sLSTM")
 POSITIVE = ("mLSTM", "minGRU, [0, 1]", "LRU, complex", "S6, [0, 1]", "delta rule, [0, 1]")  # or that no input changes
 REFLECTING = ("minGRU, [-1, 1]", "S6, [-1, 1]", "delta rule, [-1, 1]")
@@ -49,7 +52,7 @@ CHANCE = {"parity": 1 / 2, "modular arithmetic": 1 / 5, "cycle navigation": 1 / 
 def main(folder: Path) -> None:
     """Draw the figures of the records, and print the tables."""
     for sweep in present(folder, table):
-        for path in save(lengths(sweep), folder / "figures" / f"lengths_{sweep.axes['seed'].nunique()}_seeds"):
+        for path in save(lengths(sweep), folder / "figures" / f"lengths_{sweep.path.name}"):
             print(path)
 
 
@@ -57,22 +60,26 @@ def table(sweep: Sweep) -> pd.DataFrame:
     """A row a task and cell: what one layer expresses, what is published, and what the seeds reached."""
     far, rows = length_table(sweep).set_index("setting"), []
     frame = sweep.axes.assign(setting=sweep.setting_names)
-    frame = frame.join(sweep.results.set_index("trial")["metrics.test.accuracy"].rename("within"), how="inner")
+    results = sweep.results.set_index("trial")
+    frame = frame.join(results.filter([WITHIN, REACH]), how="inner")
     for (task, cell, setting), group in frame.groupby(["task", "cell", "setting"], sort=False):
         beyond = far.loc[setting]
+        rate = {"rate": f"{group[RATE].iloc[0]:g}"} if RATE in group else {}
+        reach = {"half-life": spread(group[REACH], 1)} if REACH in group else {}
         rows.append(
-            {
-                "task": task,
-                "cell": cell,
+            {"task": task, "cell": cell}
+            | rate
+            | {
                 "expressible": EXPRESSES.get(cell, {}).get(task, "yes"),
-                "to 40 steps, median": f"{group['within'].median():.3f}",
-                "solved": f"{(group['within'] > SOLVED).sum()}/{len(group)}",
+                "to 40 steps, median": f"{group[WITHIN].median():.3f}",
+                "solved": f"{(group[WITHIN] > SOLVED).sum()}/{len(group)}",
                 "beyond, best": f"{beyond['best']:.3f}",
                 "best in print": PUBLISHED.get((cell, task), "-"),
                 "median": f"{beyond['median']:.3f}",
                 "least": f"{beyond['least']:.3f}",
                 "above 0.9": f"{beyond['generalise'] * beyond['seeds']:.0f}/{beyond['seeds']:.0f}",
             }
+            | reach
         )
     return pd.DataFrame(rows)
 
@@ -99,12 +106,12 @@ def lengths(sweep: Sweep) -> Figure:
                 axes.plot(steps, seeds.T, color=shade[cell], linewidth=0.4, alpha=0.5)
                 axes.plot(steps, np.median(seeds, axis=0), color=shade[cell], marker="o", markersize=2.5, label=cell)
             axes.axvline(rows.iloc[0]["trained"], color="0.6", linestyle=":", linewidth=0.8)
-            axes.axhline(CHANCE[task], color="0.6", linewidth=0.8)
+            axes.axhline(CHANCE[task.partition(",")[0]], color="0.6", linewidth=0.8)
             axes.set(ylim=(0, 1.05))
         line[0].set_ylabel("accuracy")
         legend(line[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
     for axes, task in zip(grid[0], tasks, strict=True):
-        axes.set_title(task)
+        axes.set_title(task.replace(", ", "\n"))
     for axes in grid[-1]:
         axes.set_xlabel("length (steps)")
     return figure

@@ -17,11 +17,16 @@ RATES = (1e-3, 5e-4, 1e-4)
 
 def get_config():
     config = state_tracking_ten_seeds.get_config()
-    config.task = component("cycle_navigation", **SIZE)
     config.diagnose.what = ("gradient_flow", *config.diagnose.what)
     config.train.update({"steps": 20_000, "log_every": 2000, "eval_every": 2000, "select": "best"})
     return config
 
 
 def get_sweep():
-    return product(axis("cell", cells()), axis("optim.learning_rate", RATES), axis("seed", range(SEEDS)))
+    task = {"cycle navigation": component("cycle_navigation", **SIZE)}
+    return product(
+        axis("task", task),
+        axis("cell", cells()),
+        axis("optim.learning_rate", RATES),
+        axis("seed", range(SEEDS)),
+    )
