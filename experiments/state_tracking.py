@@ -62,6 +62,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
     frame = sweep.axes.assign(setting=sweep.setting_names)
     results = sweep.results.set_index("trial")
     frame = frame.join(results.filter([WITHIN, REACH]), how="inner")
+    frame = frame.dropna(subset=WITHIN)  # trials that are not over
     for (task, cell, setting), group in frame.groupby(["task", "cell", "setting"], sort=False):
         beyond = far.loc[setting]
         rate = {"rate": f"{group[RATE].iloc[0]:g}"} if RATE in group else {}

@@ -25,8 +25,10 @@ OWN = (
     "rules",
     "rules_losses",
     "credit",
-    "lengths_5_seeds",
-    "lengths_10_seeds",
+    "lengths_state_tracking",
+    "lengths_groups",
+    "lengths_rates",
+    "lengths_ten_seeds",
 )
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
