@@ -36,10 +36,20 @@ else
 fi
 stamp=$("$python" -VV | cat - "$root/pyproject.toml" "$constraints" | cksum)
 installed=$venv/installed  # a line for each set of extras
-fresh=$(grep -qs "^$stamp " "$installed" && echo no || echo yes)
-if [ $fresh = yes ] || { [ -n "$extras" ] && ! grep -qxF "$stamp $extras" "$installed"; }; then
-  echo "installing into $venv with $("$python" -V)"
-  if [ $fresh = yes ]; then "$python" -m venv --clear "$venv"; fi
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e "$root$extras"
-  echo "$stamp $extras" >> "$installed"
+# Sets `fresh`: whether the environment is to be made anew; fails where something is to be installed.
+is_installed() {
+  fresh=$(grep -qs "^$stamp " "$installed" && echo no || echo yes)
+  [ $fresh = no ] && { [ -z "$extras" ] || grep -qxF "$stamp $extras" "$installed"; }
+}
+if ! is_installed; then
+  # Two at once would break each other's: the lock is on this file, and ends with descriptor 9.
+  exec 9< "$root/scripts/setup.sh"
+  "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+  if ! is_installed; then
+    echo "installing into $venv with $("$python" -V)"
+    if [ $fresh = yes ]; then "$python" -m venv --clear "$venv"; fi
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e "$root$extras"
+    echo "$stamp $extras" >> "$installed"
+  fi
+  exec 9<&-
 fi
