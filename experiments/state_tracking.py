@@ -2,10 +2,11 @@
 
     rnngen sweep --config=configs/sweeps/state_tracking.py --workdir=runs/states
     rnngen sweep --config=configs/sweeps/state_tracking_groups.py --workdir=runs/groups
+    rnngen sweep --config=configs/sweeps/state_tracking_s5.py --workdir=runs/s5
     rnngen sweep --config=configs/sweeps/state_tracking_ten_seeds.py --workdir=runs/ten_seeds
     rnngen sweep --config=configs/sweeps/state_tracking_rates.py --workdir=runs/rates
     rnngen export runs/states experiments/state_tracking
-    for part in groups ten_seeds rates; do rnngen export runs/$part experiments/state_tracking/$part; done
+    for part in groups s5 ten_seeds rates; do rnngen export runs/$part experiments/state_tracking/$part; done
     python experiments/state_tracking.py
 
 What was found stands in README.md beside the records.
@@ -71,7 +72,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
             {"task": task, "cell": cell}
             | rate
             | {
-                "expressible": EXPRESSES.get(cell, {}).get(task, "yes"),
+                "expressible": EXPRESSES.get(cell, {}).get(_kind(task), "yes"),
                 "to 40 steps, median": f"{group[WITHIN].median():.3f}",
                 "solved": f"{(group[WITHIN] > SOLVED).sum()}/{len(group)}",
                 "beyond, best": f"{beyond['best']:.3f}",
@@ -83,6 +84,11 @@ def table(sweep: Sweep) -> pd.DataFrame:
             | reach
         )
     return pd.DataFrame(rows)
+
+
+def _kind(task: str) -> str:
+    """The task without its tokens or rate."""
+    return task.partition(",")[0]
 
 
 @captioned(
@@ -107,7 +113,7 @@ def lengths(sweep: Sweep) -> Figure:
                 axes.plot(steps, seeds.T, color=shade[cell], linewidth=0.4, alpha=0.5)
                 axes.plot(steps, np.median(seeds, axis=0), color=shade[cell], marker="o", markersize=2.5, label=cell)
             axes.axvline(rows.iloc[0]["trained"], color="0.6", linestyle=":", linewidth=0.8)
-            axes.axhline(CHANCE[task.partition(",")[0]], color="0.6", linewidth=0.8)
+            axes.axhline(CHANCE[_kind(task)], color="0.6", linewidth=0.8)
             axes.set(ylim=(0, 1.05))
         line[0].set_ylabel("accuracy")
         legend(line[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
