@@ -73,6 +73,7 @@ BASES += [
     small("lstm", "text", model__embed_dim=3, model__dropout=0.1, optim__schedule=component("warmup_cosine").to_dict()),
     small("rnn", "adding", model__param_budget=300, model__head_init=component("normal").to_dict()),
     small("gru", "latch", diagnose__what=[component("length_generalisation", task="latch", lengths=[5, 6]).to_dict()]),
+    small("gru", "latch") | {"train": small("gru", "latch")["train"] | {"flop_budget": 1e6}},
     small("gru", "digits", diagnose__what=sorted(set(DIAGNOSES) - {"length_generalisation"})),
 ]
 
@@ -105,7 +106,8 @@ TRACED = set()
 
 def train_abstractly(config):
     """Resolve, build, and trace the programs of what is accepted."""
-    resolved = resolve(config)
+    with jax.debug_key_reuse(False):  # which stores a mark for every key of a batch, and a budget traces any
+        resolved = resolve(config)
     assert resolve(resolved.to_dict()) == resolved
     experiment = build(resolved)
     if experiment.program not in TRACED and is_modest(experiment):
