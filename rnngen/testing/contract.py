@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
 
 from rnngen.engines import cast_params
 from rnngen.engines.checks import check_like
@@ -157,11 +158,8 @@ def _casts(case: Case) -> Iterator[str]:
 def _equations(jaxpr: Any) -> Iterator[Any]:
     for equation in jaxpr.eqns:
         yield equation
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: hasattr(v, "jaxpr")):
-            if hasattr(inner, "jaxpr"):
-                yield from _equations(inner.jaxpr)
-            elif hasattr(inner, "eqns"):
-                yield from _equations(inner)
+        for inner in jaxprs_in_params(equation.params):
+            yield from _equations(inner)
 
 
 def _like(what: str, got: Any, wanted: Any) -> None:

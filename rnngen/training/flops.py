@@ -3,9 +3,8 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr
+from jax.extend.core import Jaxpr, jaxprs_in_params
 
 # Equations that move, choose or relabel numbers, and compute none.
 MOVING = {
@@ -35,28 +34,24 @@ def count_flops(jaxpr: Jaxpr) -> int:
 
 def _of_equation(equation: Any) -> int:
     name, params = equation.primitive.name, equation.params
-    inner = [count_flops(part) for part in _bodies(params)]
+    made, given = ([var.aval for var in side] for side in (equation.outvars, equation.invars))
+    # The function within a scatter is of two numbers, for each that goes to a place of the first array.
+    inner = [] if name.startswith("scatter") else [count_flops(part) for part in jaxprs_in_params(params)]
     if inner:
         times = {"scan": params.get("length", 1), "shard_map": _devices(params)}.get(name, 1)
         return max(inner) if name == "cond" else times * sum(inner)
-    made, given = ([var.aval for var in side] for side in (equation.outvars, equation.invars))
     if name in MOVING or not made or not jnp.issubdtype(made[0].dtype, jnp.inexact):
         return 0
     factor = COMPLEX if jnp.issubdtype(made[0].dtype, jnp.complexfloating) else 1
+    if name.startswith("scatter"):
+        return factor * given[-1].size
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         return factor * 2 * made[0].size * math.prod(given[0].shape[axis] for axis in contracted)
     if name == "conv_general_dilated":
         features = given[1].shape[params["dimension_numbers"].rhs_spec[0]]
         return factor * 2 * made[0].size * given[1].size // features
-    reduces = name.startswith(("reduce", "arg", "scatter"))
-    return factor * (given[0].size if reduces else sum(aval.size for aval in made))
-
-
-def _bodies(params: dict[str, Any]) -> list[Jaxpr]:
-    """Return the functions within an equation."""
-    leaves: list[Any] = jax.tree.leaves(list(params.values()), is_leaf=lambda value: hasattr(value, "jaxpr"))
-    return [getattr(leaf, "jaxpr", leaf) for leaf in leaves if hasattr(leaf, "jaxpr") or hasattr(leaf, "eqns")]
+    return factor * (given[0].size if name.startswith("reduce") else sum(aval.size for aval in made))
 
 
 def _devices(params: dict[str, Any]) -> int:

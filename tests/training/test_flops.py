@@ -25,6 +25,7 @@ def counted(function, *args):
         (lambda a, b: (a + 1j) @ b.astype(jnp.complex64), (A.astype(jnp.complex64), B), 4 * (2 * 3 * 4 * 5 + 12)),
         (lambda a: jnp.tanh(a) * a, (A,), 2 * 12),
         (lambda a: jnp.sum(a), (A,), 12),
+        (lambda a: a.at[jnp.array([0, 2])].add(1.0), (A,), 2 * 4),
         (lambda a: a.T[::-1].reshape(2, 6), (A,), 0),
         (lambda a: a.astype(jnp.int32) + 1, (A,), 0),
         (lambda a: jax.lax.scan(lambda c, x: (c * x, c), a[0], a), (A,), 3 * 4),
