@@ -68,12 +68,15 @@ def resolve(config: ConfigDict | Mapping | RunConfig) -> RunConfig:
     resolved["diagnose"]["what"] = _diagnoses(resolved["diagnose"]["what"])
     if resolved["seed"] < 0:
         raise ConfigError(f"config.seed: must not be negative, got {resolved['seed']}")
-    operations, width = resolved["train"]["flop_budget"], budgeted_width(_frozen(resolved))
+    frozen = _frozen(resolved)
+    width, operations = budgeted_width(frozen), resolved["train"]["flop_budget"]
     if width is not None:
         resolved["cell"]["kwargs"]["hidden_dim"] = width
+        frozen = _frozen(resolved)
     if operations:
-        resolved["train"]["steps"] = budgeted_steps(_frozen(resolved), operations)
-    return _frozen(resolved)
+        resolved["train"]["steps"] = budgeted_steps(frozen, operations)
+        frozen = _frozen(resolved)
+    return frozen
 
 
 def _frozen(resolved: dict) -> RunConfig:

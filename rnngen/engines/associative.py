@@ -15,7 +15,7 @@ from rnngen.cells.cell import compose_affine, multiply_add
 from rnngen.engines import trees
 from rnngen.engines.credited import scale_gradient
 from rnngen.engines.fused import replay
-from rnngen.engines.gathered import can_gather, gathered
+from rnngen.engines.gathered import chunked_form, gathered
 from rnngen.engines.recurrence import linear_recurrence, solve
 from rnngen.engines.steps import StepInput, project, where
 from rnngen.types import Array, Carry, Params, check_positive
@@ -42,7 +42,7 @@ def associative(*, chunk: int = CHUNK, block: int = BLOCK):
     def run(cell, params, carry, inputs):
         if not isinstance(cell.structure, Affine):
             raise ValueError("engine 'associative' needs a cell with an Affine structure, see affine_cell; try 'fused'")
-        if can_gather(cell, inputs):
+        if chunked_form(cell, inputs) is not None:
             return *gathered(cell, params, carry, inputs), {}
         plain = cell.structure.compose is compose_affine and cell.structure.act is multiply_add
         if not plain and inputs.probe is not None:

@@ -29,7 +29,7 @@ from rnngen.engines.cpu import build, calibration
 from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Ways
 from rnngen.engines.cpu.loops import loops_for
 from rnngen.engines.fused import engines_of, fastest, fused
-from rnngen.engines.gathered import can_gather
+from rnngen.engines.gathered import chunked_form
 from rnngen.engines.recurrence import one_after_another
 from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
@@ -62,8 +62,8 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
             return by_ways(fastest(cell, loops, inputs), engines_of(cell, loops))
         return scan() if structure.backward is None else fused()
     if not (isinstance(structure, Affine) and (structure.compose, structure.act) == (compose_affine, multiply_add)):
-        chunked = getattr(structure, "chunked", None)
-        if chunked is None or not can_gather(cell, inputs) or length(inputs) < 2:
+        chunked = chunked_form(cell, inputs)
+        if chunked is None or length(inputs) < 2:
             return scan()
         return by_ways(Ways(CHUNKS if chunked.alone else SCAN, CHUNKS), CHUNKED)
     if cell.credit is not None and cell.credit.keep_norm:

@@ -9,16 +9,16 @@ from typing import Any
 import jax
 
 from rnngen.cells import Affine, Cell
+from rnngen.cells.cell import Chunked
 from rnngen.engines import trees
 from rnngen.engines.steps import StepInput, project, where
 from rnngen.types import Carry, Params, PyTree
 
 
-def can_gather(cell: Cell, inputs: StepInput) -> bool:
-    """Return True if a cell composes its chunks, and nothing is asked of the carries within them."""
-    structure = cell.structure
-    has_form = isinstance(structure, Affine) and structure.chunked is not None
-    return has_form and inputs.probe is None and cell.credit is None
+def chunked_form(cell: Cell, inputs: StepInput) -> Chunked | None:
+    """Return how a cell composes its chunks; None if it does not, or if something is asked of the carries within."""
+    chunked = cell.structure.chunked if isinstance(cell.structure, Affine) else None
+    return chunked if inputs.probe is None and cell.credit is None else None
 
 
 def gathered(cell: Cell, params: Params, carry: Carry, inputs: StepInput) -> tuple[Carry, PyTree]:

@@ -100,7 +100,7 @@ def unroll(
 
 
 def _engine(spec: str | Mapping | Callable, record: Callable | None) -> Callable:
-    """Return the engine of a spec; with `record` the plain scan, the only one that runs step by step."""
+    """Return the engine of a spec; the plain scan within `plainly`, and with `record`, which goes step by step."""
     run = get_engine(spec)
     name = spec.get("name") if isinstance(spec, Mapping) else spec
     if is_plain():
