@@ -65,6 +65,11 @@ def _decades(window: pd.Series) -> str:
     return f"{window['decades']:.1f}{'' if window['within'] else '+'}"
 
 
+def _height(cells: list[str]) -> float:
+    """Inches in which the name of each cell has a line."""
+    return 0.19 * len(cells) + 0.8
+
+
 @captioned(
     "Learning-rate windows",
     "Share of three seeds that solved the task within 1000 updates: a row a cell, a column a learning rate. Framed: "
@@ -76,7 +81,7 @@ def bands(sweep: Sweep) -> Figure:
     frame, windows = trials(sweep), learning_rate_windows(sweep)
     cells, rates, tasks = (list(dict.fromkeys(frame[name])) for name in ("cell", RATE, "task"))
     rates = sorted(rates)
-    figure, grid = panels(1, len(tasks), width=3.4, height=0.19 * len(cells) + 0.8, sharey=True)
+    figure, grid = panels(1, len(tasks), width=3.4, height=_height(cells), sharey=True)
     for axes, task in zip(grid[0], tasks, strict=True):
         mine = frame[frame["task"] == task]
         share = mine.groupby(["cell", RATE])["solved"].mean().unstack().reindex(index=cells, columns=rates)
@@ -105,7 +110,7 @@ def reach(sweep: Sweep) -> Figure:
     """Half-life after training: a panel a task, a row a cell, a colour for whether the task was solved."""
     frame = trials(sweep).dropna(subset=[BEFORE, AFTER])
     cells = list(dict.fromkeys(frame["cell"]))
-    figure, grid = panels(1, len(LAGS), width=3.2, height=3.0, sharey=True)
+    figure, grid = panels(1, len(LAGS), width=3.2, height=_height(cells), sharey=True)
     shade = {"solved": "#2171b5", "not solved": "0.75"}
     for axes, (task, lag) in zip(grid[0], LAGS.items(), strict=True):
         mine = frame[frame["task"] == task]

@@ -21,11 +21,12 @@ from rnngen.diagnostics.generalisation import length_table
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
 from rnngen.report.experiment import command, present, spread
+from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 SOLVED = 0.99
-WITHIN, REACH, RATE = "metrics.test.accuracy", "half_life.final", "optim.learning_rate"
+WITHIN, REACH = "metrics.test.accuracy", "half_life.final"
 NONLINEAR = ("RNN", "GRU", "LSTM", "sLSTM")
 POSITIVE = ("mLSTM", "minGRU, [0, 1]", "LRU, complex", "S6, [0, 1]", "delta rule, [0, 1]")  # or that no input changes
 REFLECTING = ("minGRU, [-1, 1]", "S6, [-1, 1]", "delta rule, [-1, 1]")

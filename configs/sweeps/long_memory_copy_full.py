@@ -1,7 +1,7 @@
 """Copy memory at T = 100, 500 and 1000 with the training of Bai et al.: 500,000 sequences, three cells, five seeds.
 
-The cells and rates of `long_memory_copy.py`, about 16,000 parameters each; 45 trials of at most 15,625 updates of 32
-sequences, which end when valid is copied.
+The part of `long_memory_full.py` for a CPU: the cells and rates of `long_memory_copy.py`, about 16,000 parameters each;
+45 trials of at most 15,625 updates of 32 sequences, which end when valid is copied.
 """
 
 from rnngen.config import shipped

@@ -43,7 +43,8 @@ def cells():
     }
 
 
-def models(cells):
+def trials(cells):
+    """The trials of some cells, by label."""
     tasks = {
         "MQAR, 8 pairs": component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500),
         "selective copying, 8 of 64": component("selective_copying", length=64, count=8, vocabulary=16, eval_size=500),
@@ -59,4 +60,4 @@ def models(cells):
 
 
 def get_sweep():
-    return models(cells())
+    return trials(cells())

@@ -5,7 +5,7 @@
 
 from rnngen.config import component
 from rnngen.configs.sweeps import recall
-from rnngen.configs.sweeps.recall import WIDTH, models
+from rnngen.configs.sweeps.recall import WIDTH, trials
 
 
 def get_config():
@@ -15,4 +15,4 @@ def get_config():
 
 
 def get_sweep():
-    return models({"attention": component("attention", hidden_dim=WIDTH)})
+    return trials({"attention": component("attention", hidden_dim=WIDTH)})
