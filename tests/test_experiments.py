@@ -28,6 +28,7 @@ OWN = (
     "lengths_state_tracking",
     "lengths_groups",
     "lengths_rates",
+    "lengths_s5",
     "lengths_ten_seeds",
 )
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))

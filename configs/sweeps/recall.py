@@ -1,11 +1,12 @@
-"""Which cells recall what they were told? Nine cells on MQAR and selective copying, bare and within a block.
+"""Which cells recall what they were told? Nine cells on MQAR with 8 pairs, bare and within a block.
 
 Two layers of 64 units: Zoology's shape of model, in small. The columns of RNN, GRU and LSTM are those that Zoology
 does not have (Arora et al. 2023). Bare layers are the cells stacked; a block has a norm, a short convolution, a
-residual and a gated MLP. Attention, the control, is in `recall_control.py`: it has no carry for the gradient to reach
-through. All have the same three rates and the same budget. All settings were fixed before any result was seen.
+residual and a gated MLP. The same on selective copying is `recall_copying.py`, and attention, the control, is in
+`recall_control.py`: it has no carry for the gradient to reach through. All have the same three rates and the same
+budget. All settings were fixed before any result was seen.
 
-324 trials of at most 2000 updates of 32 sequences, which end when the task is solved.
+162 trials of at most 2000 updates of 32 sequences, which end when the task is solved.
 """
 
 from rnngen.config import base_config, component
@@ -43,15 +44,11 @@ def cells():
     }
 
 
-def trials(cells):
-    """The trials of some cells, by label."""
-    tasks = {
-        "MQAR, 8 pairs": component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500),
-        "selective copying, 8 of 64": component("selective_copying", length=64, count=8, vocabulary=16, eval_size=500),
-    }
+def trials(task, cells):
+    """The trials of some cells on one task, a dict with its label."""
     blocks = {"bare": component("none"), "block": component("block")}
     return product(
-        axis("task", tasks),
+        axis("task", task),
         axis("model.block", blocks),
         axis("cell", cells),
         axis("optim.learning_rate", RATES),
@@ -60,4 +57,4 @@ def trials(cells):
 
 
 def get_sweep():
-    return trials(cells())
+    return trials({"MQAR, 8 pairs": get_config().task}, cells())

@@ -1,11 +1,12 @@
-"""Does attention recall what the cells of `recall.py` do? The control, on the same tasks, bare and within a block.
+"""Does attention recall what the cells of `recall.py` do? The control, on both tasks, bare and within a block.
 
 36 trials of at most 2000 updates of 32 sequences, which end when the task is solved.
 """
 
 from rnngen.config import component
-from rnngen.configs.sweeps import recall
+from rnngen.configs.sweeps import recall, recall_copying
 from rnngen.configs.sweeps.recall import WIDTH, trials
+from rnngen.sweep import chain
 
 
 def get_config():
@@ -15,4 +16,6 @@ def get_config():
 
 
 def get_sweep():
-    return trials({"attention": component("attention", hidden_dim=WIDTH)})
+    cells = {"attention": component("attention", hidden_dim=WIDTH)}
+    tasks = {"MQAR, 8 pairs": get_config().task, "selective copying, 8 of 64": recall_copying.task()}
+    return chain(*(trials({label: task}, cells) for label, task in tasks.items()))
