@@ -120,7 +120,7 @@ def reach(sweep: Sweep) -> Figure:
         axes.axvline(lag, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_yticks(range(len(cells)), cells, fontsize="x-small")
         axes.set(xscale="log", xlabel="half-life after training (steps)", title=task)
-    grid[0][0].invert_yaxis()
+    grid[0][0].set_ylim(len(cells) - 0.5, -0.5)
     grid[0][-1].legend(frameon=False, fontsize="x-small")
     return figure
 
