@@ -4,7 +4,7 @@
     rnngen export runs/windows experiments/learning_rate_windows
     python experiments/learning_rate_windows.py
 
-Not run yet: its settings stand, and what is found will stand in README.md beside the records.
+What was found stands in README.md beside the records.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from rnngen.plotting.figure import captioned
-from rnngen.plotting.style import panels, save
+from rnngen.plotting.style import legend, panels, save
 from rnngen.report import learning_rate_windows
 from rnngen.report.experiment import command, present
 from rnngen.report.windows import RATE
@@ -24,6 +24,7 @@ from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 BEFORE, AFTER = "half_life.initial", "half_life.final"
+LONGEST = 1000.0  # half-life in figures and tables, in steps
 LAGS = {"adding": 15, "copy memory": 12}  # of the first input that counts, on average or exactly
 SHADES = ListedColormap(["#f7f7f7", "#c6dbef", "#6baed6", "#2171b5"])
 
@@ -53,10 +54,18 @@ def table(sweep: Sweep) -> pd.DataFrame:
             row |= {
                 f"{of['panel']}: best rate": f"{of['best_rate']:g}, {solved}" if there["solved"].any() else "-",
                 f"{of['panel']}: decades": _decades(of),
-                f"{of['panel']}: half-life": f"{there[BEFORE].median():.1f} to {there[AFTER].median():.1f}",
+                f"{of['panel']}: half-life": f"{_steps(there[BEFORE])} to {_steps(there[AFTER])}",
             }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _steps(half_lives: pd.Series) -> str:
+    """The median half-life; of two values in the middle the lower, since one may be infinite."""
+    if half_lives.isna().all():
+        return "-"
+    middle = half_lives.quantile(0.5, interpolation="lower")
+    return f"{middle:.1f}" if middle <= LONGEST else f">{LONGEST:.0f}"
 
 
 def _decades(window: pd.Series) -> str:
@@ -103,8 +112,8 @@ def bands(sweep: Sweep) -> Figure:
 
 @captioned(
     "Reach and success",
-    "Half-life of the gradient after training, a point a trial of any rate. Dotted: the lag of the task; adding's is "
-    "an average.",
+    "Half-life of the gradient after training, a point a trial of any rate; those above 1000 steps are drawn there. "
+    "Dotted: the lag of the task; adding's is an average.",
 )
 def reach(sweep: Sweep) -> Figure:
     """Half-life after training: a panel a task, a row a cell, a colour for whether the task was solved."""
@@ -116,12 +125,12 @@ def reach(sweep: Sweep) -> Figure:
         mine = frame[frame["task"] == task]
         for said, group in (("not solved", mine[~mine["solved"]]), ("solved", mine[mine["solved"]])):
             places = [cells.index(cell) for cell in group["cell"]]
-            axes.scatter(group[AFTER].clip(upper=1e3), places, s=7, color=shade[said], alpha=0.6, label=said)
+            axes.scatter(group[AFTER].clip(upper=LONGEST), places, s=7, color=shade[said], alpha=0.6, label=said)
         axes.axvline(lag, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_yticks(range(len(cells)), cells, fontsize="x-small")
         axes.set(xscale="log", xlabel="half-life after training (steps)", title=task)
     grid[0][0].set_ylim(len(cells) - 0.5, -0.5)
-    grid[0][-1].legend(frameon=False, fontsize="x-small")
+    legend(grid[0][-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
     return figure
 
 

@@ -30,6 +30,8 @@ OWN = (
     "lengths_rates",
     "lengths_s5",
     "lengths_ten_seeds",
+    "windows",
+    "windows_and_reach",
 )
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
