@@ -32,6 +32,9 @@ OWN = (
     "lengths_ten_seeds",
     "windows",
     "windows_and_reach",
+    "reach_and_success",
+    "recall",
+    "recall_and_reach",
 )
 SCRIPTS = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 RECORDS = sorted(path.parent for path in EXPERIMENTS.rglob("records.jsonl.gz"))
@@ -115,3 +118,21 @@ def test_a_script_takes_the_records_of_a_folder(tmp_path, monkeypatch, capsys):
 def test_a_report_of_a_folder_is_of_all_records_in_it():
     assert [path.name for path in record_folders(EXPERIMENTS / "zoo")] == ["zoo", "delta_rule"]
     assert len(record_folders(EXPERIMENTS / "bai2018_table1")) == 7
+
+
+@pytest.mark.slow
+def test_reach_against_success_is_what_all_records_say():
+    script = module("reach_and_success")
+    told = markdown(script.table(script.trials(EXPERIMENTS))).splitlines()
+    readme = (EXPERIMENTS / "reach_and_success" / "README.md").read_text()
+    assert len(told) > 8
+    for line in told:
+        assert line in readme
+
+
+def test_how_often_one_reaches_farther():
+    farther = module("reach_and_success").farther
+    assert farther([3.0, float("inf")], [1.0, 2.0]) == 1
+    assert farther([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == 0.5
+    assert farther([1.0, 5.0], [2.0, 3.0]) == 0.5
+    assert farther([2.0], [1.0, 2.0, 3.0, 4.0]) == (1 + 0.5) / 4
