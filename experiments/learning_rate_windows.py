@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import legend, panels, save
 from rnngen.report import learning_rate_windows
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import command, median_steps, present
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
@@ -54,18 +54,12 @@ def table(sweep: Sweep) -> pd.DataFrame:
             row |= {
                 f"{of['panel']}: best rate": f"{of['best_rate']:g}, {solved}" if there["solved"].any() else "-",
                 f"{of['panel']}: decades": _decades(of),
-                f"{of['panel']}: half-life": f"{_steps(there[BEFORE])} to {_steps(there[AFTER])}",
+                f"{of['panel']}: half-life": " to ".join(
+                    median_steps(there[moment], LONGEST) for moment in (BEFORE, AFTER)
+                ),
             }
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _steps(half_lives: pd.Series) -> str:
-    """The median half-life; of two values in the middle the lower, since one may be infinite."""
-    if half_lives.isna().all():
-        return "-"
-    middle = half_lives.quantile(0.5, interpolation="lower")
-    return f"{middle:.1f}" if middle <= LONGEST else f">{LONGEST:.0f}"
 
 
 def _decades(window: pd.Series) -> str:

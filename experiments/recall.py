@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import legend, panels, save
-from rnngen.report.experiment import at_best_rate, command, present, spread
+from rnngen.report.experiment import at_best_rate, command, median_steps, present, spread
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 BLOCK, ACCURACY = "model.block", "metrics.test.accuracy"
 BEFORE, AFTER = "half_life.initial", "half_life.final"
+LONGEST = 1000.0  # half-life in figure and table, in steps
 SHADES = {"bare": "#D55E00", "block": "#0072B2"}
 CHANCE = {"MQAR, 8 pairs": 1 / 32, "selective copying, 8 of 64": 1 / 16}  # an answer is a value; a symbol
 
@@ -70,7 +71,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
             "accuracy": spread(group[ACCURACY], 3),
         }
         if group[AFTER].notna().any():
-            row["half-life"] = f"{group[BEFORE].median():.1f} to {group[AFTER].median():.1f}"
+            row["half-life"] = " to ".join(median_steps(group[moment], LONGEST) for moment in (BEFORE, AFTER))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -93,8 +94,8 @@ def accuracies(frame: pd.DataFrame) -> Figure:
 
 @captioned(
     "Recall and reach",
-    "Accuracy of the answers against the half-life of the gradient after training, a point a trial of any rate. "
-    "Dotted: chance.",
+    "Accuracy of the answers against the half-life of the gradient after training, a point a trial of any rate; "
+    "half-lives above 1000 steps are drawn there. Dotted: chance.",
 )
 def reach(frame: pd.DataFrame) -> Figure:
     """Accuracy against half-life: a panel a task, a colour a kind of layer."""
@@ -104,7 +105,7 @@ def reach(frame: pd.DataFrame) -> Figure:
         mine = frame[frame["task"] == task].dropna(subset=[AFTER])
         for block, group in mine.groupby(BLOCK, sort=False):
             axes.scatter(
-                group[AFTER].clip(upper=1e3), group[ACCURACY], s=9, alpha=0.6, color=SHADES[block], label=block
+                group[AFTER].clip(upper=LONGEST), group[ACCURACY], s=9, alpha=0.6, color=SHADES[block], label=block
             )
         axes.axhline(CHANCE[task], color="0.5", linestyle=":", linewidth=0.8)
         axes.set(xscale="log", xlabel="half-life after training (steps)", title=task)

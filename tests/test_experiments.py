@@ -7,9 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rnngen.report import write
+from rnngen.report.experiment import median_steps
 from rnngen.report.tables import markdown
 from rnngen.runs import open_sweep, record_folders
 
@@ -136,3 +138,11 @@ def test_how_often_one_reaches_farther():
     assert farther([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == 0.5
     assert farther([1.0, 5.0], [2.0, 3.0]) == 0.5
     assert farther([2.0], [1.0, 2.0, 3.0, 4.0]) == (1 + 0.5) / 4
+
+
+def test_the_median_of_half_lives_is_told_where_some_are_infinite():
+    inf, nan = float("inf"), float("nan")
+    assert median_steps(pd.Series([3.0, 1.0, 2.0]), 1000) == "2.0"
+    assert median_steps(pd.Series([inf, 4.0, nan]), 1000) == "4.0"
+    assert median_steps(pd.Series([inf, 4.0, inf]), 1000) == ">1000"
+    assert median_steps(pd.Series([nan, nan]), 1000) == "-"

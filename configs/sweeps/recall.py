@@ -44,14 +44,14 @@ def cells():
     }
 
 
-def trials(task, cells):
+def trials(task, cells, rates=RATES):
     """The trials of some cells on one task, a dict with its label."""
     blocks = {"bare": component("none"), "block": component("block")}
     return product(
         axis("task", task),
         axis("model.block", blocks),
         axis("cell", cells),
-        axis("optim.learning_rate", RATES),
+        axis("optim.learning_rate", rates),
         axis("seed", range(SEEDS)),
     )
 

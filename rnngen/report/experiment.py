@@ -32,6 +32,14 @@ def spread(values: pd.Series, digits: int) -> str:
     return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(values.median(), values.min(), values.max(), n=digits)
 
 
+def median_steps(half_lives: pd.Series, longest: float) -> str:
+    """Return the median of half-lives in steps; `>longest` beyond, "-" of none, and of two in the middle the lower."""
+    if half_lives.isna().all():
+        return "-"
+    middle = half_lives.quantile(0.5, interpolation="lower")  # the mean of two may be infinite
+    return f"{middle:.1f}" if middle <= longest else f">{longest:.0f}"
+
+
 def half_lives(sweep: Sweep) -> pd.DataFrame:
     """Return the half-life of the gradient of all layers, as `gradient_flow` found it: `trial`, `step`, `half_life`."""
     flows = sweep.diagnosed("gradient_flow")
