@@ -20,11 +20,12 @@ from matplotlib.figure import Figure
 from rnngen.datasets import TASKS
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import colours, legend, panels, save
-from rnngen.report.experiment import at_best_rate, command, present
+from rnngen.report.experiment import at_best_rate, command, outcomes, present
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
+KIND, HALF_LIFE = "config.train.credit.name", "config.train.credit.kwargs.half_life"
 WHOLE, RENORMALISED = np.inf, -1.0
 PLACES = {WHOLE: 160.0, RENORMALISED: 700.0}  # on the axis of half-lives, where those that have none are drawn
 
@@ -39,15 +40,12 @@ def main(folder: Path) -> None:
 
 def trials(sweep: Sweep) -> pd.DataFrame:
     """A row a trial: task, cell, dose (a half-life in steps), rate, updates, whether solved, loss on valid."""
-    results = sweep.results.set_index("trial")
-    results = results[results["status"].isin(("finished", "diverged"))]
-    frame = sweep.axes.join(results[["solved", "step", "metrics.valid.loss"]], how="inner")
-    kind, half_life = results["config.train.credit.name"], results["config.train.credit.kwargs.half_life"]
+    frame = outcomes(sweep, "status", KIND, HALF_LIFE)
+    frame = frame[frame["status"].isin(("finished", "diverged"))]
+    kind, half_life = frame[KIND], frame[HALF_LIFE]
     imposed = half_life.astype(float).where(kind == "decay", WHOLE)
     frame["dose"] = imposed.where(kind != "renormalise", RENORMALISED)
-    frame["solved"] = frame["solved"].fillna(False).astype(bool)
-    frame["updates"] = frame["step"].where(frame["solved"])
-    return frame.rename(columns={"cell.name": "cell", "metrics.valid.loss": "loss"})
+    return frame.rename(columns={"cell.name": "cell"})
 
 
 def chosen(frame: pd.DataFrame, *, each_dose: bool) -> pd.DataFrame:

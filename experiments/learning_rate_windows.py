@@ -18,12 +18,11 @@ from matplotlib.patches import Rectangle
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import legend, panels, save
 from rnngen.report import learning_rate_windows
-from rnngen.report.experiment import command, median_steps, present
+from rnngen.report.experiment import AFTER, BEFORE, before_and_after, command, outcomes, present
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
-BEFORE, AFTER = "half_life.initial", "half_life.final"
 LONGEST = 1000.0  # half-life in figures and tables, in steps
 LAGS = {"adding": 15, "copy memory": 12}  # of the first input that counts, on average or exactly
 SHADES = ListedColormap(["#f7f7f7", "#c6dbef", "#6baed6", "#2171b5"])
@@ -37,15 +36,9 @@ def main(folder: Path) -> None:
                 print(path)
 
 
-def trials(sweep: Sweep) -> pd.DataFrame:
-    """A row a trial: its axes, whether it solved the task, and the half-life before and after."""
-    frame = sweep.axes.join(sweep.results.set_index("trial")[["solved", BEFORE, AFTER]], how="inner")
-    return frame.assign(solved=frame["solved"].fillna(False).astype(bool))
-
-
 def table(sweep: Sweep) -> pd.DataFrame:
     """A row a cell: of each task the best rate, the window in decades, and the half-life before and after, there."""
-    windows, frame, rows = learning_rate_windows(sweep), trials(sweep), []
+    windows, frame, rows = learning_rate_windows(sweep), outcomes(sweep), []
     for cell, both in windows.groupby("curve", sort=False):
         row = {"cell": cell}
         for _, of in both.iterrows():
@@ -54,9 +47,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
             row |= {
                 f"{of['panel']}: best rate": f"{of['best_rate']:g}, {solved}" if there["solved"].any() else "-",
                 f"{of['panel']}: decades": _decades(of),
-                f"{of['panel']}: half-life": " to ".join(
-                    median_steps(there[moment], LONGEST) for moment in (BEFORE, AFTER)
-                ),
+                f"{of['panel']}: half-life": before_and_after(there, LONGEST),
             }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -81,7 +72,7 @@ def _height(cells: list[str]) -> float:
 )
 def bands(sweep: Sweep) -> Figure:
     """The share of seeds that solved it, of each cell at each rate: a panel a task."""
-    frame, windows = trials(sweep), learning_rate_windows(sweep)
+    frame, windows = outcomes(sweep), learning_rate_windows(sweep)
     cells, rates, tasks = (list(dict.fromkeys(frame[name])) for name in ("cell", RATE, "task"))
     rates = sorted(rates)
     figure, grid = panels(1, len(tasks), width=3.4, height=_height(cells), sharey=True)
@@ -111,7 +102,7 @@ def bands(sweep: Sweep) -> Figure:
 )
 def reach(sweep: Sweep) -> Figure:
     """Half-life after training: a panel a task, a row a cell, a colour for whether the task was solved."""
-    frame = trials(sweep).dropna(subset=[BEFORE, AFTER])
+    frame = outcomes(sweep).dropna(subset=[BEFORE, AFTER])
     cells = list(dict.fromkeys(frame["cell"]))
     figure, grid = panels(1, len(LAGS), width=3.2, height=_height(cells), sharey=True)
     shade = {"solved": "#2171b5", "not solved": "0.75"}

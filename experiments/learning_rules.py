@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import COLOURS, OTHERS, legend, panels, save
-from rnngen.report.experiment import at_best_rate, command, present
+from rnngen.report.experiment import at_best_rate, command, outcomes, present
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
@@ -48,16 +48,11 @@ def main(folder: Path) -> None:
 
 def trials(sweep: Sweep) -> pd.DataFrame:
     """A row a trial: task, lag, rule, rate, whether it solved the task, updates until then, and loss on valid."""
-    results = sweep.results.set_index("trial")
-    frame = sweep.axes.join(
-        results[["solved", "step", "metrics.valid.loss", "baseline", "config.cell.name"]], how="inner"
-    )
+    frame = outcomes(sweep, "baseline", "config.cell.name")
     parts = frame["task"].str.extract(r"(?P<name>.+), lag (?P<lag>\d+)")
     frame = frame.assign(task=parts["name"], lag=parts["lag"].astype(int), cell=frame["config.cell.name"])
-    frame["solved"] = frame["solved"].fillna(False).astype(bool)
-    frame["updates"] = frame["step"].where(frame["solved"])
-    frame["left"] = frame["metrics.valid.loss"] / frame["baseline"]
-    return frame.rename(columns={"train.rule": "rule", "metrics.valid.loss": "loss"})
+    frame["left"] = frame["loss"] / frame["baseline"]
+    return frame.rename(columns={"train.rule": "rule"})
 
 
 def chosen(sweep: Sweep) -> pd.DataFrame:

@@ -16,12 +16,11 @@ from scipy.stats import mannwhitneyu
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import panels, save
-from rnngen.report.experiment import command
+from rnngen.report.experiment import AFTER, command, steps
 from rnngen.report.tables import markdown
 from rnngen.runs import open_sweep, record_folders
 
 HERE = Path(__file__).with_suffix("")
-REACH = "half_life.final"
 LEAST, LONGEST = 0.1, 1e4  # half-lives in the figure, in steps
 SHADES = {"not solved": "0.7", "solved": "#2171b5"}
 
@@ -43,7 +42,7 @@ def trials(folder: Path) -> pd.DataFrame:
 
 
 def _records(folder: Path) -> list[pd.DataFrame]:
-    """The trials of each record of one experiment that has both solved and unsolved ones."""
+    """The trials of each record of one experiment that says how far its gradient reaches and what is solved."""
     try:
         sweeps = [open_sweep(one) for one in record_folders(folder)]
     except FileNotFoundError:
@@ -52,10 +51,10 @@ def _records(folder: Path) -> list[pd.DataFrame]:
     for sweep in sweeps:
         results = sweep.results.set_index("trial")
         imposed = "train.credit" in sweep.axes  # the reach is then no outcome
-        if imposed or REACH not in results or "solved" not in results:
+        if imposed or AFTER not in results or "solved" not in results:
             continue
         task = sweep.axes["task"] if "task" in sweep.axes else results["config.task.name"]
-        frame = pd.DataFrame({"task": task, "half_life": results[REACH].astype(float), "solved": results["solved"]})
+        frame = pd.DataFrame({"task": task, "half_life": results[AFTER].astype(float), "solved": results["solved"]})
         found.append(frame.dropna().assign(experiment=folder.name, solved=lambda rows: rows["solved"].astype(bool)))
     return found
 
@@ -92,10 +91,7 @@ def _both(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 
 def _spread(values: pd.Series) -> str:
     """The median with the fifth and ninety-fifth percentile."""
-    low, middle, high = (
-        f"{steps:.1f}" if steps <= LONGEST else f">{LONGEST:.0f}"
-        for steps in np.quantile(values, (0.05, 0.5, 0.95), method="nearest")
-    )
+    low, middle, high = (steps(value, LONGEST) for value in np.quantile(values, (0.05, 0.5, 0.95), method="nearest"))
     return f"{middle} [{low}, {high}]"
 
 

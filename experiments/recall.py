@@ -12,20 +12,18 @@ What was found stands in README.md beside the records.
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnngen.plotting.figure import captioned
 from rnngen.plotting.style import legend, panels, save
-from rnngen.report.experiment import at_best_rate, command, median_steps, present, spread
+from rnngen.report.experiment import AFTER, at_best_rate, before_and_after, command, outcomes, present, spread
 from rnngen.report.windows import RATE
 from rnngen.runs.sweep import Sweep
 
 HERE = Path(__file__).with_suffix("")
 BLOCK, ACCURACY = "model.block", "metrics.test.accuracy"
-BEFORE, AFTER = "half_life.initial", "half_life.final"
 LONGEST = 1000.0  # half-life in figure and table, in steps
 SHADES = {"bare": "#D55E00", "block": "#0072B2"}
 CHANCE = {"MQAR, 8 pairs": 1 / 32, "selective copying, 8 of 64": 1 / 16}  # an answer is a value; a symbol
@@ -34,21 +32,10 @@ CHANCE = {"MQAR, 8 pairs": 1 / 32, "selective copying, 8 of 64": 1 / 16}  # an a
 def main(folder: Path) -> None:
     """Draw the figures of all records together, and print the tables."""
     sweeps = present(folder, table)
-    frame = pd.concat([trials(sweep) for sweep in sweeps])
+    frame = pd.concat([outcomes(sweep, ACCURACY) for sweep in sweeps])
     for name, draw in {"recall": accuracies, "recall_and_reach": reach}.items():
         for path in save(draw(frame), folder / "figures" / name):
             print(path)
-
-
-def trials(sweep: Sweep) -> pd.DataFrame:
-    """A row a trial: its axes, whether it solved the task and in how many updates, loss, accuracy and half-lives."""
-    results = sweep.results.set_index("trial").reindex(
-        columns=["solved", "step", "metrics.valid.loss", ACCURACY, BEFORE, AFTER]
-    )
-    frame = sweep.axes.join(results, how="inner")
-    frame["solved"] = frame["solved"].fillna(False).astype(bool)
-    frame["updates"] = frame["step"].where(frame["solved"])
-    return frame.rename(columns={"metrics.valid.loss": "loss"})
 
 
 def chosen(frame: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +46,7 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
 def table(sweep: Sweep) -> pd.DataFrame:
     """A row a task, block and cell, at the best of its rates."""
     rows = []
-    for (task, block, cell), group in chosen(trials(sweep)).groupby(["task", BLOCK, "cell"], sort=False):
+    for (task, block, cell), group in chosen(outcomes(sweep, ACCURACY)).groupby(["task", BLOCK, "cell"], sort=False):
         reached = group["updates"].dropna()
         row = {
             "task": task,
@@ -71,7 +58,7 @@ def table(sweep: Sweep) -> pd.DataFrame:
             "accuracy": spread(group[ACCURACY], 3),
         }
         if group[AFTER].notna().any():
-            row["half-life"] = " to ".join(median_steps(group[moment], LONGEST) for moment in (BEFORE, AFTER))
+            row["half-life"] = before_and_after(group, LONGEST)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -83,9 +70,12 @@ def table(sweep: Sweep) -> pd.DataFrame:
 )
 def accuracies(frame: pd.DataFrame) -> Figure:
     """Accuracy: a panel a task, a row a cell, a colour a kind of layer."""
-    figure, grid = _panels(frame)
-    for axes, task in zip(grid, _tasks(frame), strict=True):
-        _points(axes, chosen(frame).query("task == @task"), ACCURACY, _cells(frame))
+    best, cells, tasks = chosen(frame), _labels(frame, "cell"), _labels(frame, "task")
+    figure, (grid,) = panels(1, len(tasks), width=3.2, height=0.26 * len(cells) + 0.6, sharey=True)
+    grid[0].set_yticks(range(len(cells)), cells, fontsize="x-small")
+    grid[0].set_ylim(len(cells) - 0.5, -0.5)
+    for axes, task in zip(grid, tasks, strict=True):
+        _seeds(axes, best[best["task"] == task], cells)
         axes.axvline(CHANCE[task], color="0.5", linestyle=":", linewidth=0.8)
         axes.set(xlim=(-0.02, 1.02), xlabel="accuracy", title=task)
     legend(grid[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
@@ -99,7 +89,7 @@ def accuracies(frame: pd.DataFrame) -> Figure:
 )
 def reach(frame: pd.DataFrame) -> Figure:
     """Accuracy against half-life: a panel a task, a colour a kind of layer."""
-    tasks = _tasks(frame)
+    tasks = _labels(frame, "task")
     figure, grid = panels(1, len(tasks), width=3.2, height=2.6, sharey=True)
     for axes, task in zip(grid[0], tasks, strict=True):
         mine = frame[frame["task"] == task].dropna(subset=[AFTER])
@@ -114,29 +104,16 @@ def reach(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _tasks(frame: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(frame["task"]))
+def _labels(frame: pd.DataFrame, axis: str) -> list[str]:
+    return list(dict.fromkeys(frame[axis]))
 
 
-def _cells(frame: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(frame["cell"]))
-
-
-def _panels(frame: pd.DataFrame) -> tuple[Figure, np.ndarray]:
-    """A panel a task, in which each cell has a line with its name."""
-    cells = _cells(frame)
-    figure, (grid,) = panels(1, len(_tasks(frame)), width=3.2, height=0.26 * len(cells) + 0.6, sharey=True)
-    grid[0].set_yticks(range(len(cells)), cells, fontsize="x-small")
-    grid[0].set_ylim(len(cells) - 0.5, -0.5)
-    return figure, grid
-
-
-def _points(axes: Axes, frame: pd.DataFrame, value: str, cells: list[str]) -> None:
-    """Draw the seeds of each cell, bare ones a little above those of blocks."""
+def _seeds(axes: Axes, frame: pd.DataFrame, cells: list[str]) -> None:
+    """Draw the accuracy of each seed on the line of its cell, bare ones a little above those of blocks."""
     for lift, (block, shade) in zip((-0.15, 0.15), SHADES.items(), strict=True):
         group = frame[frame[BLOCK] == block]
         places = [cells.index(cell) + lift for cell in group["cell"]]
-        axes.scatter(group[value], places, s=11, color=shade, alpha=0.7, label=block, clip_on=False)
+        axes.scatter(group[ACCURACY], places, s=11, color=shade, alpha=0.7, label=block, clip_on=False)
 
 
 if __name__ == "__main__":

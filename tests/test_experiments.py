@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rnngen.report import write
-from rnngen.report.experiment import median_steps
+from rnngen.report.experiment import AFTER, BEFORE, before_and_after, outcomes
 from rnngen.report.tables import markdown
 from rnngen.runs import open_sweep, record_folders
 
@@ -34,7 +34,6 @@ OWN = (
     "lengths_ten_seeds",
     "windows",
     "windows_and_reach",
-    "reach_and_success",
     "recall",
     "recall_and_reach",
 )
@@ -128,6 +127,8 @@ def test_reach_against_success_is_what_all_records_say():
     told = markdown(script.table(script.trials(EXPERIMENTS))).splitlines()
     readme = (EXPERIMENTS / "reach_and_success" / "README.md").read_text()
     assert len(told) > 8
+    for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme):
+        assert (EXPERIMENTS / "reach_and_success" / target).exists()
     for line in told:
         assert line in readme
 
@@ -142,7 +143,18 @@ def test_how_often_one_reaches_farther():
 
 def test_the_median_of_half_lives_is_told_where_some_are_infinite():
     inf, nan = float("inf"), float("nan")
-    assert median_steps(pd.Series([3.0, 1.0, 2.0]), 1000) == "2.0"
-    assert median_steps(pd.Series([inf, 4.0, nan]), 1000) == "4.0"
-    assert median_steps(pd.Series([inf, 4.0, inf]), 1000) == ">1000"
-    assert median_steps(pd.Series([nan, nan]), 1000) == "-"
+    told = {(3.0, 1.0, 2.0): "2.0", (inf, 4.0, nan): "4.0", (inf, 4.0, inf): ">1000", (nan, nan): "-"}
+    for values, median in told.items():
+        assert before_and_after(pd.DataFrame({BEFORE: [1.0] * len(values), AFTER: values}), 1000) == f"1.0 to {median}"
+
+
+def test_outcomes_are_those_of_the_results():
+    sweep = open_sweep(EXPERIMENTS / "recall")
+    frame, results = outcomes(sweep, "status"), sweep.results.set_index("trial")
+    assert list(frame.index) == list(sweep.axes.index)
+    assert frame["solved"].dtype == bool
+    assert frame["updates"].notna().equals(frame["solved"])
+    assert frame["solved"].sum() == 1
+    assert frame["loss"].equals(results["metrics.valid.loss"].rename("loss"))
+    unmeasured = outcomes(open_sweep(EXPERIMENTS / "state_tracking" / "s5"))
+    assert unmeasured[AFTER].isna().all()

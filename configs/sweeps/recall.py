@@ -16,12 +16,17 @@ WIDTH, SEEDS = 64, 3
 RATES = (1e-3, 3e-3, 1e-2)
 
 
+def task():
+    """MQAR, by its label."""
+    return {"MQAR, 8 pairs": component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500)}
+
+
 def get_config():
     config = base_config()
     config.cell = component("lstm", hidden_dim=WIDTH)
     config.model.num_layers = 2
     config.model.embed_dim = WIDTH
-    config.task = component("mqar", length=64, pairs=8, vocabulary=64, eval_size=500)
+    (config.task,) = task().values()
     config.train.update({"steps": 2000, "batch_size": 32, "log_every": 200, "eval_every": 200, "save_every": 0})
     config.train.update({"stop_metric": "accuracy", "stop_at": 0.995})
     return config
@@ -44,11 +49,11 @@ def cells():
     }
 
 
-def trials(task, cells, rates=RATES):
-    """The trials of some cells on one task, a dict with its label."""
+def trials(tasks, cells, rates=RATES):
+    """The trials of some cells on tasks, both by label."""
     blocks = {"bare": component("none"), "block": component("block")}
     return product(
-        axis("task", task),
+        axis("task", tasks),
         axis("model.block", blocks),
         axis("cell", cells),
         axis("optim.learning_rate", rates),
@@ -57,4 +62,4 @@ def trials(task, cells, rates=RATES):
 
 
 def get_sweep():
-    return trials({"MQAR, 8 pairs": get_config().task}, cells())
+    return trials(task(), cells())

@@ -6,7 +6,6 @@
 from rnngen.config import component
 from rnngen.configs.sweeps import recall, recall_copying
 from rnngen.configs.sweeps.recall import WIDTH, trials
-from rnngen.sweep import chain
 
 
 def get_config():
@@ -17,5 +16,4 @@ def get_config():
 
 def get_sweep():
     cells = {"attention": component("attention", hidden_dim=WIDTH)}
-    tasks = {"MQAR, 8 pairs": get_config().task, "selective copying, 8 of 64": recall_copying.task()}
-    return chain(*(trials({label: task}, cells) for label, task in tasks.items()))
+    return trials(recall.task() | recall_copying.task(), cells)

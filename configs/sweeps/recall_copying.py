@@ -10,14 +10,17 @@ from rnngen.configs.sweeps.recall import cells, trials
 
 
 def task():
-    return component("selective_copying", length=64, count=8, vocabulary=16, eval_size=500)
+    """Selective copying, by its label."""
+    return {
+        "selective copying, 8 of 64": component("selective_copying", length=64, count=8, vocabulary=16, eval_size=500)
+    }
 
 
 def get_config():
     config = recall.get_config()
-    config.task = task()
+    (config.task,) = task().values()
     return config
 
 
 def get_sweep():
-    return trials({"selective copying, 8 of 64": task()}, cells())
+    return trials(task(), cells())

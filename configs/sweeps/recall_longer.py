@@ -6,7 +6,7 @@ any result of these was seen.
 """
 
 from rnngen.configs.sweeps import recall
-from rnngen.configs.sweeps.recall import cells, trials
+from rnngen.configs.sweeps.recall import cells, task, trials
 
 NAMES = ("GRU", "LSTM", "S6", "delta rule", "gated delta rule", "mLSTM")
 RATES = (3e-3, 1e-2)
@@ -19,5 +19,4 @@ def get_config():
 
 
 def get_sweep():
-    task = {"MQAR, 8 pairs": get_config().task}
-    return trials(task, {name: cells()[name] for name in NAMES}, RATES)
+    return trials(task(), {name: cells()[name] for name in NAMES}, RATES)

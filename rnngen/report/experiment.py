@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from rnngen import report
@@ -11,6 +12,8 @@ from rnngen.report.tables import cost, markdown
 from rnngen.runs import open_sweep, record_folders
 from rnngen.runs.sweep import Sweep
 from rnngen.storage.jsonl import DamagedFile
+
+BEFORE, AFTER = "half_life.initial", "half_life.final"  # columns of results
 
 
 def present(folder: Path, table: Callable[[Sweep], pd.DataFrame]) -> list[Sweep]:
@@ -32,12 +35,35 @@ def spread(values: pd.Series, digits: int) -> str:
     return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(values.median(), values.min(), values.max(), n=digits)
 
 
-def median_steps(half_lives: pd.Series, longest: float) -> str:
-    """Return the median of half-lives in steps; `>longest` beyond, "-" of none, and of two in the middle the lower."""
-    if half_lives.isna().all():
-        return "-"
-    middle = half_lives.quantile(0.5, interpolation="lower")  # the mean of two may be infinite
-    return f"{middle:.1f}" if middle <= longest else f">{longest:.0f}"
+def steps(half_life: float, longest: float) -> str:
+    """Return a half-life in steps, or `>longest` beyond; half-lives of a gradient that does not fall are infinite."""
+    return f"{half_life:.1f}" if half_life <= longest else f">{longest:.0f}"
+
+
+def before_and_after(frame: pd.DataFrame, longest: float) -> str:
+    """Return the median half-lives before and after training of `outcomes`, as `2.1 to >1000`; "-" of none."""
+    # The lower of two in the middle, since the mean of two may be infinite.
+    middle = [frame[moment].quantile(0.5, interpolation="lower") for moment in (BEFORE, AFTER)]
+    return " to ".join("-" if np.isnan(half_life) else steps(half_life, longest) for half_life in middle)
+
+
+def outcomes(sweep: Sweep, *columns: str) -> pd.DataFrame:
+    """Return a row a trial that has a result: its axes, and what came of it.
+
+    Args:
+      sweep: the records.
+      *columns: of the results, that are needed beside these.
+
+    Returns:
+      Axes and `columns`; `solved` (bool), `updates` until then, `loss` on valid, and the half-lives `BEFORE` and
+      `AFTER` training, nan where they were not measured.
+    """
+    results = sweep.results.set_index("trial")
+    frame = sweep.axes.join(results[["solved", "step", "metrics.valid.loss", *columns]], how="inner")
+    frame = frame.join(results.reindex(columns=[BEFORE, AFTER]))
+    frame["solved"] = frame["solved"].fillna(False).astype(bool)
+    frame["step"] = frame["step"].where(frame["solved"])
+    return frame.rename(columns={"step": "updates", "metrics.valid.loss": "loss"})
 
 
 def half_lives(sweep: Sweep) -> pd.DataFrame:
