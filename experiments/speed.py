@@ -4,9 +4,8 @@
 for bench in layers steps lengths compile diagnoses sweeps; do
     python scripts/bench.py $bench --out experiments/speed/$bench.json
 done
-# The loops, and all beside them, held to what a processor without AVX-512 can do:
-RNNGEN_MARCH=x86-64-v3 XLA_FLAGS=--xla_cpu_max_isa=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \\
-    MKL_ENABLE_INSTRUCTIONS=AVX2 python scripts/bench.py layers --out experiments/speed/layers_avx2.json
+# On a processor without AVX-512.
+python scripts/bench.py layers --out experiments/speed/layers_avx2.json
 python experiments/speed.py
 ```
 """

@@ -3,6 +3,7 @@
 import functools
 import os
 from pathlib import Path
+from zlib import crc32
 
 import jax
 import jax.numpy as jnp
@@ -159,12 +160,22 @@ def make_experiment(cell="gru", steps=4, seed=0, task=None, diagnose=(), optimiz
 
 def pytest_addoption(parser):
     parser.addoption("--faults", action="store_true", help="inject every fault as often as tests/README.md says")
+    parser.addoption("--part", metavar="N/M", help="the quick tests and, of the slow ones, part N of M, from 0 on")
 
 
 def pytest_configure(config):
-    """The full counts are of all tests, the slow ones too."""
-    if config.getoption("--faults") and config.option.markexpr == "not slow":
+    """The full counts are of all tests, and a part is of the slow ones too."""
+    if (config.getoption("--faults") or config.getoption("--part")) and config.option.markexpr == "not slow":
         config.option.markexpr = ""
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the slow tests of other parts. A test's name says its part, so that each is in one of them."""
+    if chosen := config.getoption("--part"):
+        part, parts = map(int, chosen.split("/"))
+        others = [t for t in items if t.get_closest_marker("slow") and crc32(t.nodeid.encode()) % parts != part % parts]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [test for test in items if test not in set(others)]
 
 
 class Faults:
