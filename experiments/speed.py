@@ -6,6 +6,7 @@ for bench in layers steps lengths compile diagnoses sweeps; do
 done
 # On a processor without AVX-512.
 python scripts/bench.py layers --out experiments/speed/layers_avx2.json
+python scripts/bench.py sweeps --only sweep --out experiments/speed/sweeps_avx2.json
 python experiments/speed.py
 ```
 """
