@@ -4,7 +4,7 @@
 |---|---|---|
 | `Gated`, pointwise | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
 | with a handwritten `Backward` | elsewhere | `fused` |
-| `Affine`, elementwise, carry `[*b, h, n]` | real, 8192 numbers or more, without mask, resets and probes | `fused` |
+| `Affine`, elementwise, carry `[*b, h, n]` | for a gradient: real, 8192 numbers or more, without mask, resets and probes | `fused` |
 | `Affine`, elementwise, carry `[*b, h, n]` | otherwise | `scan` |
 | `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
@@ -72,7 +72,7 @@ def pick(cell: Cell, params: Params, carry: Carry, inputs: StepInput):
     may_fuse = inputs.mask is inputs.reset is inputs.probe is None and real
     numbers = sum(leaf.size for leaf in jax.tree.leaves(carry))
     if _is_expanded(carry, inputs):
-        return fused() if may_fuse and numbers >= LARGE_EXPANDED else scan()
+        return by_ways(Ways(SCAN, PASS), AFFINE) if may_fuse and numbers >= LARGE_EXPANDED else scan()
     if one_after_another(carry):
         return _timed(carry, may_fuse)
     if numbers <= LARGEST_CARRY and length(inputs) >= FEWEST_STEPS:

@@ -99,7 +99,7 @@ def found(cell: Cell, loops: Loops, inputs: StepInput) -> Found:
 def _programs(cell: Cell, loops: Loops, inputs: StepInput) -> Callable:
     names = [build.target(loops.library, call) for call in loops.library.calls]
     plain = cell._replace(credit=None)  # one timing for all
-    return lambda: programs(plain, engines_of(plain, loops, threads=1), names, inputs.u.shape[-1])
+    return lambda: programs(plain, engines_of(plain, loops, threads=1), names, FEATURES, inputs.u.shape[-1])
 
 
 def _chunk(carry: Carry) -> int:

@@ -21,19 +21,19 @@ SIZES = {"small": (32, 64), "large": (24, 32)}
 LARGE = 256  # units from which a layer is large: a core's own cache no longer holds its weights
 
 
-def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], features: int = FEATURES) -> Programs:
+def programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], *features: int) -> Programs:
     """Export a layer of this cell, a function of (params, xs), for each way.
 
     Args:
       calls: names of the foreign calls that the programs may contain.
-      features: of the input, for a cell that does not take `FEATURES`.
+      features: of the input: the first of these that the cell takes.
     """
     # In its own thread, since the caller may be tracing another program, with another mesh and precision.
     with ThreadPoolExecutor(1) as alone:
         return alone.submit(_programs, cell, engines, calls, features).result()
 
 
-def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], features: int) -> Programs:
+def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str], widths: Sequence[int]) -> Programs:
     t, b = SIZES["large" if cell.output_dim >= LARGE else "small"]
     checks = [export.DisabledSafetyCheck.custom_call(call) for call in calls]
 
@@ -42,10 +42,13 @@ def _programs(cell: Cell, engines: Mapping[str, Callable], calls: Sequence[str],
         params = cell.init(keys[0], features)
         return _shaken(params, keys[1]), jax.random.normal(keys[2], (t, b, features))
 
-    with contextlib.suppress(Exception):  # a cell may want as many features as it has units, say
-        jax.eval_shape(lambda: inputs(FEATURES))
-        features = FEATURES
+    def is_taken(features: int) -> bool:
+        with contextlib.suppress(Exception):  # a cell may want as many features as it has units, say
+            jax.eval_shape(lambda: inputs(features))
+            return True
+        return False
 
+    features = next((width for width in widths[:-1] if is_taken(width)), widths[-1])
     given = jax.eval_shape(lambda: inputs(features))
 
     def exported(program: Callable, *given: Any) -> bytearray:

@@ -50,7 +50,7 @@ def main(library: Library, units: int, record: Path, programs: Programs) -> None
     with ThreadPoolExecutor(1) as beside:
         why_not: Future = beside.submit(_build, library, place)
         runtime.prepare_worker(runtime.cores()[:1], devices=1)
-        timing = Timing(programs or _of_our_own(units, why_not.result()))
+        timing = Timing([programs] if programs else _of_our_own(units, why_not.result()))
         timing.prepare(PASS)
         reason = why_not.result()
     if reason is None:
@@ -62,10 +62,15 @@ def main(library: Library, units: int, record: Path, programs: Programs) -> None
     _write(record, place, timing, timing.seconds(), reason)
 
 
-def _of_our_own(units: int, why_not: str | None) -> Programs:
-    """Return programs of the cell that stands for all elementwise affine ones; by loops too if they were built."""
+def _of_our_own(units: int, why_not: str | None) -> list[Programs]:
+    """Return programs of the cell that stands for all elementwise affine ones; by loops too if they were built.
+
+    For inputs of one feature and of more: XLA computes the product with one in the loop over steps, which may take
+    three times as long.
+    """
     engines = {way: engine for way, engine in AFFINE.items() if way != LOOPS or why_not is None}
-    return export.programs(CELLS["mingru"](units), engines, [build.target(build.LINEAR, "recurrence")])
+    calls = [build.target(build.LINEAR, "recurrence")]
+    return [export.programs(CELLS["mingru"](units), engines, calls, features) for features in (1, export.FEATURES)]
 
 
 def _write(record: Path, place: Path, timing: "Timing", times: list[dict], why_not: str | None = None) -> None:
@@ -94,25 +99,30 @@ def _build(library: Library, place: Path) -> str | None:
 
 
 class Timing:
-    """Timing of one layer run in several ways. same: all of them gave the same results."""
+    """Timing of layers, one after another, run in several ways. same: all ways gave the same results."""
 
-    def __init__(self, programs: Programs):
-        self.same, self._exported = True, programs
-        self._inputs = jax.jit(deserialize(programs[INPUTS][0]).call)()
-        self._programs: dict[str, list[Callable]] = {}
+    def __init__(self, layers: list[Programs]):
+        self.same, self._layers = True, layers
+        self._inputs = [jax.jit(deserialize(layer[INPUTS][0]).call)() for layer in layers]
+        self._ways: dict[str, list[Callable[[], list]]] = {}
 
     def prepare(self, way: str) -> None:
         """Compile the forward pass and the gradient of a way, and compare their results."""
-        lowered = [jax.jit(deserialize(data).call).lower(*self._inputs) for data in self._exported[way]]
         with ThreadPoolExecutor(2) as pool:
-            self._programs[way] = list(pool.map(lambda program: program.compile(), lowered))
-        results, expected = ([p(*self._inputs) for p in self._programs[w]] for w in (way, PASS))
+            self._ways[way] = list(pool.map(lambda part: self._compiled(way, part), range(2)))
+        results, expected = ([part() for part in self._ways[w]] for w in (way, PASS))
         self.same &= _near(results, expected)
+
+    def _compiled(self, way: str, part: int) -> Callable[[], list]:
+        programs = [
+            jax.jit(deserialize(layer[way][part]).call).lower(*inputs).compile()
+            for layer, inputs in zip(self._layers, self._inputs, strict=True)
+        ]
+        return lambda: [program(*inputs) for program, inputs in zip(programs, self._inputs, strict=True)]
 
     def seconds(self) -> list[dict[str, float]]:
         """Return the seconds of each prepared way, forward and with the gradient."""
-        parts = range(2)
-        return [_seconds({way: pair[part] for way, pair in self._programs.items()}, self._inputs) for part in parts]
+        return [_seconds({way: parts[part] for way, parts in self._ways.items()}) for part in range(2)]
 
 
 def _near(result: Any, expected: Any) -> bool:
@@ -120,14 +130,14 @@ def _near(result: Any, expected: Any) -> bool:
     return all(np.abs(a - e).max() <= TOLERANCE * (1e-3 + np.abs(e).max()) for a, e in pairs)
 
 
-def _seconds(programs: dict, inputs: tuple) -> dict[str, float]:
+def _seconds(calls: dict[str, Callable[[], list]]) -> dict[str, float]:
     """Return the shortest of some interleaved calls: other load on the machine only adds time."""
-    times: dict[str, list[float]] = {way: [] for way in programs}
+    times: dict[str, list[float]] = {way: [] for way in calls}
     began = time.perf_counter()
     for repeat in range(REPEATS):
-        for way, program in programs.items():
+        for way, call in calls.items():
             start = time.perf_counter()
-            jax.block_until_ready(program(*inputs))
+            jax.block_until_ready(call())
             times[way].append(time.perf_counter() - start)
         if repeat >= 2 and time.perf_counter() - began > ENOUGH:
             break
