@@ -4,17 +4,17 @@
 |---|---|---|
 | `Gated`, pointwise | in float32 on a CPU | compiled loops, `fused` in JAX or `scan`: as timed here |
 | with a handwritten `Backward` | elsewhere | `fused` |
-| `Affine`, elementwise, carry `[*b, h, n]` | for a gradient: real, 8192 numbers or more, without mask, resets and probes | `fused` |
+| `Affine`, elementwise, carry `[*b, h, n]` | for a gradient; 8192 real numbers or more, plain inputs | `fused` |
 | `Affine`, elementwise, carry `[*b, h, n]` | otherwise | `scan` |
 | `Affine`, elementwise | in float32 on a CPU | `associative` with its compiled loop, `fused` or `scan`: as timed here |
 | `Affine`, elementwise | elsewhere, at least 64 steps, at most 128 numbers in the carries of a batch | `associative` |
-| `Affine`, elementwise | elsewhere, any other shape, without mask, resets and probes, not complex | `fused` |
+| `Affine`, elementwise | elsewhere, any other shape, plain inputs, not complex | `fused` |
 | `Affine` with a `chunked` form | two steps or more, without probes, with the plain gradient | `associative` |
 | the same, whose `chunked` is not for the forward pass alone | where no gradient is taken | `scan` |
 | any other | any | `scan` |
 
-`cpu/calibration.py` does the timing, and `rnngen doctor` prints it. Naming an engine, and for `fused` its `kernels`,
-pins the choice.
+Plain inputs have no mask, resets or probes. `cpu/calibration.py` does the timing, and `rnngen doctor` prints it. Naming
+an engine, and for `fused` its `kernels`, pins the choice.
 """
 
 from collections.abc import Callable

@@ -12,17 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import assert_close, double, noise, random_params, slow
+from jax.export import deserialize
 
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
 from rnngen.cells.activations import ACTIVATIONS
 from rnngen.engines import unroll
-from rnngen.engines.cpu import build, calibration, ffi, generator
+from rnngen.engines.cpu import build, calibration, export, ffi, generator
 from rnngen.engines.cpu.build import LINEAR
 from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.cpu.loops import loops_for, why_none
 from rnngen.engines.fused import found as kept_for
 from rnngen.engines.fused import ready
 from rnngen.engines.recurrence import linear_recurrence
+from rnngen.engines.scan import scan
 from rnngen.engines.steps import StepInput
 from rnngen.engines.telling import listening
 from rnngen.storage.provenance import sha256_of
@@ -629,6 +631,18 @@ def test_a_cell_that_cannot_be_told_from_others_has_no_loops():
     params = cell.init(jax.random.key(0), 3)
     assert why_none(cell, params, xs) == "it cannot be told from other cells: unhashable type: 'Init'"
     assert_near(*[unroll(cell, params, xs, engine=engine) for engine in ("auto", "scan")], 1e-6)
+
+
+@pytest.mark.parametrize(("widths", "taken"), [((1,), 1), ((2, 5), 5), ((5, 2), 5)])
+def test_a_layer_is_exported_with_the_first_number_of_features_that_its_cell_takes(widths, taken):
+    plain = CELLS["mingru"](3)
+
+    def init(key, input_dim):
+        assert input_dim != 2, "any number but two"
+        return plain.init(key, input_dim)
+
+    exported = export.programs(plain._replace(init=init), {SCAN: scan()}, [], *widths)
+    assert deserialize(exported[export.INPUTS][0]).out_avals[-1].shape[-1] == taken
 
 
 @pytest.mark.slow

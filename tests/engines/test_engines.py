@@ -14,7 +14,7 @@ from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
 from rnngen.engines import ENGINES, unroll
 from rnngen.engines.auto import pick
 from rnngen.engines.cpu import build, calibration
-from rnngen.engines.cpu.calibration import Found
+from rnngen.engines.cpu.calibration import PASS, SCAN, Found, Ways
 from rnngen.engines.dependence import depends
 from rnngen.engines.steps import StepInput
 
@@ -415,7 +415,6 @@ def test_chunks_are_for_the_gradient_where_steps_are_faster_alone(cell_name, alo
         ("lru", 4096, 1, True, False, "associative"),
         ("lru", 4096, 100, False, False, "scan"),
         ("s4d", 4096, 1, False, True, "scan"),
-        ("s6", 4, 1024, False, True, "fused"),
         ("s6", 4, 1023, False, True, "scan"),
         ("s6", 4, 1024, True, True, "scan"),
         ("deltarule", 4096, 1, True, False, "associative"),
@@ -432,3 +431,11 @@ def test_auto_picks_by_its_table(monkeypatch, cell_name, steps, batch, flags, lo
     carry = cell.init_carry(params, (batch,))
     inputs = StepInput(jnp.zeros((steps, batch, D)), jnp.ones((steps, batch), bool) if flags else None)
     assert pick(cell, params, carry, inputs).__module__ == ENGINES[picked].__module__
+
+
+def test_a_large_state_of_each_feature_is_fused_for_the_gradient_alone(monkeypatch):
+    monkeypatch.setattr("rnngen.engines.auto.by_ways", lambda ways, engines: ways)
+    cell = MAKERS["s6"](H)
+    params = random_params(cell, D)
+    ways = pick(cell, params, cell.init_carry(params, (1024,)), StepInput(jnp.zeros((4, 1024, D))))
+    assert ways == Ways(forward=SCAN, both=PASS)
