@@ -1,5 +1,7 @@
 """The code blocks of a page, run as a reader would paste them: one after another, in a folder of their own."""
 
+import functools
+import inspect
 import os
 import re
 import shlex
@@ -13,6 +15,9 @@ import jax
 import matplotlib.pyplot as plt
 
 from rnngen.cli.main import main
+from rnngen.config import defaults
+from rnngen.datasets import TASKS
+from rnngen.training import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(
@@ -47,6 +52,7 @@ def paste_here(page, folder, monkeypatch, wanted=lambda note: not note):
 
     A Python block sees what those before it have defined, as in a notebook.
     """
+    _default_to_small_sets(monkeypatch)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     names = {"__name__": "__main__"}
@@ -63,6 +69,14 @@ def paste_here(page, folder, monkeypatch, wanted=lambda note: not note):
         for name, module in list(sys.modules.items()):
             if Path(getattr(module, "__file__", None) or ROOT).is_relative_to(folder):
                 del sys.modules[name]
+
+
+def _default_to_small_sets(monkeypatch):
+    """Where a page says nothing of their size: programs that LLVM did not optimise take long over large ones."""
+    monkeypatch.setattr(defaults, "TrainConfig", functools.partial(TrainConfig, batch_size=4))
+    for name, task in TASKS.items():
+        if "eval_size" in inspect.signature(task).parameters:
+            monkeypatch.setitem(TASKS, name, functools.partial(task, eval_size=50))
 
 
 def _saved(page, folder, wanted):
