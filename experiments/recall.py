@@ -3,8 +3,9 @@
     rnngen sweep --config=configs/sweeps/recall.py --workdir=runs/recall
     rnngen sweep --config=configs/sweeps/recall_copying.py --workdir=runs/copying
     rnngen sweep --config=configs/sweeps/recall_control.py --workdir=runs/control
+    rnngen sweep --config=configs/sweeps/recall_longer.py --workdir=runs/longer
     rnngen export runs/recall experiments/recall
-    for part in copying control; do rnngen export runs/$part experiments/recall/$part; done
+    for part in copying control longer; do rnngen export runs/$part experiments/recall/$part; done
     python experiments/recall.py
 
 What was found stands in README.md beside the records.
@@ -26,16 +27,23 @@ HERE = Path(__file__).with_suffix("")
 BLOCK, ACCURACY = "model.block", "metrics.test.accuracy"
 LONGEST = 1000.0  # half-life in figure and table, in steps
 SHADES = {"bare": "#D55E00", "block": "#0072B2"}
-CHANCE = {"MQAR, 8 pairs": 1 / 32, "selective copying, 8 of 64": 1 / 16}  # an answer is a value; a symbol
+CHANCE = {"MQAR": 1 / 32, "selective copying": 1 / 16}  # an answer is a value; a symbol
+UPDATES = 2000  # of all but the longer trials
 
 
 def main(folder: Path) -> None:
     """Draw the figures of all records together, and print the tables."""
     sweeps = present(folder, table)
-    frame = pd.concat([outcomes(sweep, ACCURACY) for sweep in sweeps])
+    frame = pd.concat([of_tasks(sweep) for sweep in sweeps])
     for name, draw in {"recall": accuracies, "recall_and_reach": reach}.items():
         for path in save(draw(frame), folder / "figures" / name):
             print(path)
+
+
+def of_tasks(sweep: Sweep) -> pd.DataFrame:
+    """The outcome of each trial; a task with more updates than others is another."""
+    frame, updates = outcomes(sweep, ACCURACY), sweep.config["train"]["steps"]
+    return frame if updates == UPDATES else frame.assign(task=frame["task"] + f", {updates} updates")
 
 
 def chosen(frame: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +54,7 @@ def chosen(frame: pd.DataFrame) -> pd.DataFrame:
 def table(sweep: Sweep) -> pd.DataFrame:
     """A row a task, block and cell, at the best of its rates."""
     rows = []
-    for (task, block, cell), group in chosen(outcomes(sweep, ACCURACY)).groupby(["task", BLOCK, "cell"], sort=False):
+    for (task, block, cell), group in chosen(of_tasks(sweep)).groupby(["task", BLOCK, "cell"], sort=False):
         reached = group["updates"].dropna()
         row = {
             "task": task,
@@ -76,7 +84,7 @@ def accuracies(frame: pd.DataFrame) -> Figure:
     grid[0].set_ylim(len(cells) - 0.5, -0.5)
     for axes, task in zip(grid, tasks, strict=True):
         _seeds(axes, best[best["task"] == task], cells)
-        axes.axvline(CHANCE[task], color="0.5", linestyle=":", linewidth=0.8)
+        axes.axvline(CHANCE[task.split(",")[0]], color="0.5", linestyle=":", linewidth=0.8)
         axes.set(xlim=(-0.02, 1.02), xlabel="accuracy", title=task)
     legend(grid[-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")
     return figure
@@ -97,7 +105,7 @@ def reach(frame: pd.DataFrame) -> Figure:
             axes.scatter(
                 group[AFTER].clip(upper=LONGEST), group[ACCURACY], s=9, alpha=0.6, color=SHADES[block], label=block
             )
-        axes.axhline(CHANCE[task], color="0.5", linestyle=":", linewidth=0.8)
+        axes.axhline(CHANCE[task.split(",")[0]], color="0.5", linestyle=":", linewidth=0.8)
         axes.set(xscale="log", xlabel="half-life after training (steps)", title=task)
     grid[0][0].set_ylabel("accuracy")
     legend(grid[0][-1], loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="x-small")

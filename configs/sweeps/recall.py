@@ -49,9 +49,11 @@ def cells():
     }
 
 
-def trials(tasks, cells, rates=RATES):
+BLOCKS = {"bare": component("none"), "block": component("block")}
+
+
+def trials(tasks, cells, rates=RATES, blocks=BLOCKS):
     """The trials of some cells on tasks, both by label."""
-    blocks = {"bare": component("none"), "block": component("block")}
     return product(
         axis("task", tasks),
         axis("model.block", blocks),

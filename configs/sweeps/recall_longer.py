@@ -1,15 +1,14 @@
-"""Is it the updates that MQAR wants? Six cells of `recall.py` with five times as many, at the two larger rates.
+"""Is it the updates that MQAR wants? The two best of `recall.py`, delta rules within a block, with five times as many.
 
-GRU and LSTM, whose columns Zoology does not have, and four linear cells that write by what they read. 72 trials of at
-most 10,000 updates of 32 sequences, which end when the task is solved. Settings were fixed after `recall.py` and before
-any result of these was seen.
+Six trials of at most 10,000 updates of 32 sequences, which end when the task is solved. Settings were fixed after
+`recall.py` and before any result of these was seen. Other cells and rates: `recall_longer_others.py`.
 """
 
+from rnngen.config import component
 from rnngen.configs.sweeps import recall
 from rnngen.configs.sweeps.recall import cells, task, trials
 
-NAMES = ("GRU", "LSTM", "S6", "delta rule", "gated delta rule", "mLSTM")
-RATES = (3e-3, 1e-2)
+NAMES, RATE = ("delta rule", "gated delta rule"), 3e-3
 
 
 def get_config():
@@ -19,4 +18,5 @@ def get_config():
 
 
 def get_sweep():
-    return trials(task(), {name: cells()[name] for name in NAMES}, RATES)
+    blocks = {"block": component("block")}
+    return trials(task(), {name: cells()[name] for name in NAMES}, [RATE], blocks)
