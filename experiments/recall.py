@@ -32,18 +32,24 @@ UPDATES = 2000  # of all but the longer trials
 
 
 def main(folder: Path) -> None:
-    """Draw the figures of all records together, and print the tables."""
+    """Draw the figures of all records of the same budget together, and print the tables."""
     sweeps = present(folder, table)
-    frame = pd.concat([of_tasks(sweep) for sweep in sweeps])
+    alike = [sweep for sweep in sweeps if updates(sweep) == UPDATES]
+    frame = pd.concat(map(of_tasks, alike or sweeps))
     for name, draw in {"recall": accuracies, "recall_and_reach": reach}.items():
         for path in save(draw(frame), folder / "figures" / name):
             print(path)
 
 
+def updates(sweep: Sweep) -> int:
+    """The most updates of a trial."""
+    return sweep.config["train"]["steps"]
+
+
 def of_tasks(sweep: Sweep) -> pd.DataFrame:
-    """The outcome of each trial; a task with more updates than others is another."""
-    frame, updates = outcomes(sweep, ACCURACY), sweep.config["train"]["steps"]
-    return frame if updates == UPDATES else frame.assign(task=frame["task"] + f", {updates} updates")
+    """The outcome of each trial; the task says so where there were more updates."""
+    frame = outcomes(sweep, ACCURACY)
+    return frame if updates(sweep) == UPDATES else frame.assign(task=frame["task"] + f", {updates(sweep)} updates")
 
 
 def chosen(frame: pd.DataFrame) -> pd.DataFrame:
