@@ -172,9 +172,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Leave out the slow tests of other parts."""
     if chosen := config.getoption("--part"):
-        others = [test for test in items if test.get_closest_marker("slow") and not is_in_part(test.nodeid, chosen)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [test for test in items if test not in set(others)]
+        others = {test for test in items if test.get_closest_marker("slow") and not is_in_part(test.nodeid, chosen)}
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = [test for test in items if test not in others]
 
 
 def is_in_part(test, chosen):

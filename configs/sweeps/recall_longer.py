@@ -4,9 +4,8 @@ Six trials of at most 10,000 updates of 32 sequences, which end when the task is
 `recall.py` and before any result of these was seen. Other cells and rates: `recall_longer_others.py`.
 """
 
-from rnngen.config import component
 from rnngen.configs.sweeps import recall
-from rnngen.configs.sweeps.recall import cells, task, trials
+from rnngen.configs.sweeps.recall import BLOCKS, cells, task, trials
 
 NAMES, RATE = ("delta rule", "gated delta rule"), 3e-3
 
@@ -18,5 +17,4 @@ def get_config():
 
 
 def get_sweep():
-    blocks = {"block": component("block")}
-    return trials(task(), {name: cells()[name] for name in NAMES}, [RATE], blocks)
+    return trials(task(), {name: cells()[name] for name in NAMES}, [RATE], {"block": BLOCKS["block"]})

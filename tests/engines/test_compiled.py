@@ -17,7 +17,7 @@ from jax.export import deserialize
 from rnngen.cells import CELLS, Gated, gate_params, gated_cell, get_initializer, project_input
 from rnngen.cells.activations import ACTIVATIONS
 from rnngen.engines import unroll
-from rnngen.engines.cpu import build, calibration, export, ffi, generator
+from rnngen.engines.cpu import build, calibration, export, ffi, generator, measure
 from rnngen.engines.cpu.build import LINEAR
 from rnngen.engines.cpu.calibration import LOOPS, PASS, SCAN, Found, Ways
 from rnngen.engines.cpu.loops import loops_for, why_none
@@ -631,6 +631,11 @@ def test_a_cell_that_cannot_be_told_from_others_has_no_loops():
     params = cell.init(jax.random.key(0), 3)
     assert why_none(cell, params, xs) == "it cannot be told from other cells: unhashable type: 'Init'"
     assert_near(*[unroll(cell, params, xs, engine=engine) for engine in ("auto", "scan")], 1e-6)
+
+
+def test_affine_recurrences_are_timed_with_inputs_of_one_feature_and_of_two(monkeypatch):
+    monkeypatch.setattr(export, "programs", lambda cell, engines, calls, *widths: widths)
+    assert measure._of_our_own(4, "no compiler") == [(1,), (2,)]
 
 
 @pytest.mark.parametrize(("widths", "taken"), [((1,), 1), ((2, 5), 5), ((5, 2), 5)])

@@ -46,13 +46,13 @@ def interrupt(times=1, at=6):
 
 
 def test_ctrl_c_is_one_exception_and_the_same_call_goes_on(tmp_path, undisturbed, capfd):
-    before = signal.getsignal(signal.SIGINT)  # ignored, where the tests run in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a script runs the tests in the background
     with pytest.raises(KeyboardInterrupt, match=r"^stopped at step 6; the same call goes on$") as caught:
         train(tmp_path, on_row=interrupt())
     assert "stopped by SIGINT: saving; once more stops it at once" in capfd.readouterr().err
     assert len(traceback.extract_tb(caught.tb)) <= 3  # this test, its helper and rnngen.train
     assert rnngen.open(tmp_path).status == "unfinished"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     run = train(tmp_path)
     assert run.status == "finished"
     assert numbers(tmp_path) == undisturbed
