@@ -63,13 +63,14 @@ def table(sweep: Sweep) -> pd.DataFrame:
 def _responses(sweep: Sweep) -> pd.DataFrame:
     frame, rows = trials(sweep), []
     each, alone = chosen(frame, each_dose=True), chosen(frame, each_dose=False)
+    lags = {task: _lag(sweep, task) for task in frame["task"].unique()}
     for (task, cell), group in each.groupby(["task", "cell"], sort=False):
         whole, kept = group[group["dose"] == WHOLE], group[group["dose"] == RENORMALISED]
         same = alone[(alone["task"] == task) & (alone["cell"] == cell)]
         rows.append(
             {
                 "task": task,
-                "lag": _lag(sweep, task),
+                "lag": lags[task],
                 "cell": cell,
                 "solved with the whole reach": _share(whole),
                 "in updates": _updates(whole),

@@ -1,6 +1,7 @@
 """The house: a lower floor never imports a higher one, and a few libraries are imported in one place only."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +26,15 @@ FLOORS = [
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
 
+@functools.cache
 def imports(path):
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "rnngen")
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names if node.module == "rnngen")]
+    return found
 
 
 def part(path):

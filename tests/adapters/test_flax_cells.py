@@ -104,7 +104,8 @@ def test_a_cell_of_ours_in_linen():
     assert_close(module.apply(variables, xs), expected, 1e-6)
 
 
-@pytest.mark.parametrize("make", [nnx_cell, pytest.param(linen_cell, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [nnx_cell, linen_cell])
 def test_the_laws_hold(make):
     check_cell(make(3, cell="GRUCell"))
 

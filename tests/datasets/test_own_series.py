@@ -196,6 +196,7 @@ def sunspots(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("sunspots") / "run", task)
 
 
+@pytest.mark.slow
 def test_a_small_gru_beats_both_baselines_on_sunspots(sunspots):
     test, (row,) = sunspots.result["metrics"]["test"], sunspots.rows("provenance")
     assert test["loss"] < row["data"]["baselines"]["persistence"] - 0.3

@@ -84,7 +84,7 @@ def _plain_sum(outputs, batch):
     return total, {"loss": (total, jnp.sum(batch.weights))}
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [3, *slow(1)])
 def test_a_window_of_credit_ends_the_parts(x64, steps):
     batch = ragged()
     model = build_model([with_credit(CELLS["rnn"](4), window(steps))], 2, gaussian(1), dtype="float64")

@@ -78,6 +78,7 @@ def networks():
     ]
 
 
+@pytest.mark.slow
 def test_what_is_stored_and_ignored_has_no_use():
     network, verdict = networks()[-1][1:]
     found = three_reaches(*network, noise(), recall())

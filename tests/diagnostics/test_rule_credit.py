@@ -97,6 +97,7 @@ def _equal(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_parts_of_uoro_are_right_on_average():
     model, params, batch = _case("rnn")
     start, exact = backward_by_lag(model, params, batch, None, 1)

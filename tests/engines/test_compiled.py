@@ -147,7 +147,7 @@ def test_values_and_gradients_are_those_of_scan(name, shape, around):
 
 @built
 @pytest.mark.parametrize("around", ["nothing", "mask+resets+probes"])
-@pytest.mark.parametrize("shape", ["wide", "shares"])
+@pytest.mark.parametrize("shape", ["shares", *slow("wide")])
 @pytest.mark.parametrize("name", GENERATED)
 def test_so_are_those_of_cells_without_a_pass_by_hand(name, shape, around):
     values_and_gradients_are_those_of_scan(name, shape, around)

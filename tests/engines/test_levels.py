@@ -61,7 +61,8 @@ def text_of(name):
 
 
 @built
-@pytest.mark.parametrize("level", ["x86-64-v3", *slow(*(name for name in LEVELS if name != "x86-64-v3"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", CELLS)
 def test_a_layer_has_the_numbers_that_it_has_here(monkeypatch, tmp_path, name, level):
     flag, (compiler, *options), emulator = LEVELS[level]

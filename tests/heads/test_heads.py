@@ -49,8 +49,13 @@ def member(name):
     return head, extreme, jnp.asarray(targets, jnp.int32 if whole else jnp.float32)
 
 
+@functools.cache
+def _sampler(head, temperature):
+    return jax.jit(functools.partial(head.sample, temperature=temperature))
+
+
 def draw(head, seed, outputs, temperature):
-    return np.asarray(jax.jit(functools.partial(head.sample, temperature=temperature))(jax.random.key(seed), outputs))
+    return np.asarray(_sampler(head, temperature)(jax.random.key(seed), outputs))
 
 
 def test_every_head_is_a_member():

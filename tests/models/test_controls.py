@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import double, noise
+from conftest import double, noise, slow
 
 from rnngen.cli.main import main
 from rnngen.config import base_config, build, build_cells, component, resolve
@@ -162,7 +162,7 @@ def config_of(name, **changes):
     return config
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", ["attention", *slow("tcn")])
 def test_a_control_trains_in_the_place_of_a_cell(name, tmp_path):
     run = train(config_of(name), tmp_path / "run")
     assert run.result["status"] == "finished"

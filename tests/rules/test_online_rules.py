@@ -103,7 +103,7 @@ def _steps(rule, count=1, **settings):
     return task, model, state, *run(state)
 
 
-@pytest.mark.parametrize("rule", [rtrl(), rtrl(update_every=2)])
+@pytest.mark.parametrize("rule", [rtrl(update_every=2), *slow(rtrl())])
 def test_a_training_step_follows_the_rule_on_all_devices(rule):
     """Two devices share the batch; the loop here is of one."""
     task, model, state, after, sums = _steps(rule)

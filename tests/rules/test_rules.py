@@ -73,9 +73,8 @@ def test_rtrl_is_bptt_for_every_cell(name):
 DIAGONAL = [(name, rule) for name in ("lru", "indrnn", "minlstm", "rglru") for rule in (rtrl(), snap1(), eprop())]
 
 
-@pytest.mark.parametrize(
-    ("name", "rule"), [DIAGONAL[0], *(pytest.param(*each, marks=pytest.mark.slow) for each in DIAGONAL[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "rule"), DIAGONAL)
 def test_a_diagonal_cell_has_a_small_influence_that_is_exact(name, rule):
     case = Case(name)
     _equal(case.gradient(rule), case.reverse(case.cell))

@@ -191,6 +191,7 @@ def test_a_full_disk_is_one_line_and_finished_trials_stay(tmp_path):
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_grown_is_replaced(tmp_path, monkeypatch):
     trials = plan(small_config(), axis("seed", range(3)))
     claim(tmp_path, small_config(), trials)

@@ -46,6 +46,7 @@ def test_cells_written_from_the_page_alone(cell):
     check_cell(cell(3))
 
 
+@pytest.mark.slow
 def test_the_peephole_lstm_is_the_built_in_one():
     cell, built_in = kit_cells.peephole_lstm(3), CELLS["lstm"](3, peepholes=True)
     params = random_params(cell, 2)
