@@ -18,11 +18,17 @@ from rnngen.types import Batch
 QUICK = ("lru", "lstm", "rnn")
 
 
-def whole_gradient(model, params, batch):
+def parts_and_whole(model, params, batch):
+    """Of each parameter: its gradient by lag, and the whole of it."""
+
     def loss(params):
         return summed_loss(model, batch)(model.apply(params, batch.inputs, mask=batch.mask, resets=batch.resets)[1])
 
-    return jax.grad(loss)(params)
+    @jax.jit
+    def both(params):
+        return parameter_gradients(model, params, batch, None, 2), jax.grad(loss)(params)
+
+    return zip(*map(jax.tree.leaves, both(params)), strict=True)
 
 
 def ragged(steps=7, examples=3, features=2):
@@ -43,9 +49,7 @@ def test_the_parts_sum_to_the_whole(x64, name):
     cell = CELLS[name](4)
     model = build_model([cell, cell], 2, gaussian(1), dtype="float64")
     params = double(model.init(jax.random.key(0)))
-    parts = jax.jit(lambda p: parameter_gradients(model, p, batch, None, 2))(params)
-    whole = jax.jit(lambda p: whole_gradient(model, p, batch))(params)
-    for part, one in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
+    for part, one in parts_and_whole(model, params, batch):
         np.testing.assert_allclose(part.sum(axis=0), one, rtol=1e-10, atol=1e-10 * float(jnp.abs(one).max()))
 
 
@@ -89,8 +93,7 @@ def test_a_window_of_credit_ends_the_parts(x64, steps):
     batch = ragged()
     model = build_model([with_credit(CELLS["rnn"](4), window(steps))], 2, gaussian(1), dtype="float64")
     params = double(model.init(jax.random.key(0)))
-    parts = parameter_gradients(model, params, batch, None, 2)
-    for part, one in zip(jax.tree.leaves(parts), jax.tree.leaves(whole_gradient(model, params, batch)), strict=True):
+    for part, one in parts_and_whole(model, params, batch):
         assert (part[steps:] == 0).all()
         np.testing.assert_allclose(part.sum(axis=0), one, rtol=1e-10, atol=1e-13)
 
