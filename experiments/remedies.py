@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnngen.report.experiment import command, present
+from rnngen.report.experiment import AFTER, BEFORE, command, outcomes, present
 from rnngen.report.tables import wilson
 from rnngen.runs.sweep import Sweep
 
@@ -20,19 +20,18 @@ HERE = Path(__file__).with_suffix("")
 
 def table(sweep: Sweep) -> pd.DataFrame:
     """A row a remedy: success with its interval, updates to it, and half-lives before and after training."""
-    results = sweep.results.set_index("trial").assign(remedy=sweep.setting_names)
+    frame = outcomes(sweep).assign(remedy=sweep.setting_names)
     rows = []
-    for remedy, group in results.groupby("remedy", sort=False):
-        solved = group["solved"].fillna(False).astype(bool)
-        low, high = wilson(int(solved.sum()), len(solved))
-        reached = group.loc[solved, "step"]
+    for remedy, group in frame.groupby("remedy", sort=False):
+        solved, reached = int(group["solved"].sum()), group["updates"].dropna()
+        low, high = wilson(solved, len(group))
         rows.append(
             {
                 "remedy": remedy,
-                "solved": f"{int(solved.sum())}/{len(solved)} [{low:.2f}, {high:.2f}]",
+                "solved": f"{solved}/{len(group)} [{low:.2f}, {high:.2f}]",
                 "updates until then, median": int(reached.median()) if len(reached) else "-",
-                "half-life before": float(group["half_life.initial"].astype(float).median()),
-                "half-life after": float(group["half_life.final"].astype(float).median()),
+                "half-life before": float(group[BEFORE].astype(float).median()),
+                "half-life after": float(group[AFTER].astype(float).median()),
             }
         )
     return pd.DataFrame(rows)
