@@ -156,7 +156,7 @@ def no_network(monkeypatch):
 
 
 def test_mutated_configs(faults):
-    count = faults.count(60, 10_000)
+    count = faults.count(150, 10_000)
     mutator = Mutator(1, NAMES)
     found = [fault(train_abstractly, mutator.value(mutator.random.choice(BASES))) for _ in range(count)]
     faults.tell("mutated config", count, filter(None, found))

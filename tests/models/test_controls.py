@@ -162,7 +162,7 @@ def config_of(name, **changes):
     return config
 
 
-@pytest.mark.parametrize("name", ["attention", *slow("tcn")])
+@pytest.mark.parametrize("name", ["attention", *slow(*sorted(set(CONTROLS) - {"attention"}))])
 def test_a_control_trains_in_the_place_of_a_cell(name, tmp_path):
     run = train(config_of(name), tmp_path / "run")
     assert run.result["status"] == "finished"
