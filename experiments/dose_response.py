@@ -113,7 +113,7 @@ def _lag(sweep: Sweep, task: str) -> float:
     known = {name: int(value) for name, value in options.items() if pd.notna(value)}
     of = TASKS[results["config.task.name"]](**known, eval_size=500)
     assert of.needs is not None
-    needs = of.needs(of.data.sample("valid", jax.random.key(0), 0, 500))
+    needs = jax.jit(lambda key: of.needs(of.data.sample("valid", key, 0, 500)))(jax.random.key(0))
     return float(np.median(np.max(np.asarray(needs.reads - needs.sources), axis=0)))
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, noise, random_params, unrolled
+from conftest import assert_close, noise, random_params, slow, unrolled
 from scipy.linalg import expm
 from scipy.special import expit as sigmoid
 from test_memories import CASES
@@ -191,12 +191,13 @@ def test_indrnn_keeps_its_weights_within_the_bound():
     np.testing.assert_allclose(cell.prepare(params)["recurrent_weight"], [-bound, 0.5, 1.05, bound], rtol=1e-6)
 
 
-def test_exprnn_keeps_lengths_over_a_thousand_steps():
+@pytest.mark.parametrize("engine", ["scan", *slow("auto")])
+def test_exprnn_keeps_lengths_over_a_thousand_steps(engine):
     cell = CELLS["exprnn"](H)
     params = cell.init(jax.random.key(3), D)
     kernel = np.asarray(cell.prepare(params)["recurrent_kernel"], np.float64)
     np.testing.assert_allclose(kernel @ kernel.T, np.eye(H), atol=1e-6)
-    h, _ = unrolled(cell, params, jnp.zeros((1000, D)), jnp.asarray([3.0, 0.0, 4.0, 0.0]))
+    h, _ = unrolled(cell, params, jnp.zeros((1000, D)), jnp.asarray([3.0, 0.0, 4.0, 0.0]), engine=engine)
     np.testing.assert_allclose(np.linalg.norm(h), 5.0, rtol=1e-4)
 
 
@@ -209,10 +210,11 @@ def test_lru_starts_in_its_ring():
     assert 0.9 < phases.max() <= 1.0
 
 
-def test_slstm_is_stable_where_its_gates_overflow():
+@pytest.mark.parametrize("engine", ["scan", *slow("auto")])  # whose loops take long to build
+def test_slstm_is_stable_where_its_gates_overflow(engine):
     cell = CELLS["slstm"](H)
     params = random_params(cell, D)
-    _, ys = unrolled(cell, params, 1e4 * noise((T, B, D), 1))
+    _, ys = unrolled(cell, params, 1e4 * noise((T, B, D), 1), engine=engine)
     assert np.isfinite(ys).all()
     assert (np.abs(ys) <= 1).all()
 

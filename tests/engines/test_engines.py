@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOUR, assert_close, double, noise, random_params, unrolled
+from conftest import FOUR, assert_close, double, noise, random_params, slow, unrolled
 from my_lab import leaky
 
 from rnngen.cells import CELLS, Affine, Cell, Gated, deltarule, rnn
@@ -164,8 +164,8 @@ def test_what_is_masked_may_be_anything(x64, name):
         assert_close(run(params, jnp.where(gone, nothing, xs), options["probes"]), expected, 0)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("shape", [(0, B), (T, 0), (0, 0), (T, B, 0)])
+@pytest.mark.parametrize("name", [*DISTINCT, *slow(*(name for name in VARIANTS if name not in DISTINCT))])
+@pytest.mark.parametrize("shape", [(0, B), (T, 0), (T, B, 0), *slow((0, 0))])
 def test_nothing_is_run_through_time_by_every_engine(name, shape):
     cell = make("mingru" if name == "associative" else "lstm")
     params, xs = random_params(cell, D), jnp.zeros((*shape, D))
