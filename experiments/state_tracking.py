@@ -5,8 +5,9 @@
     rnngen sweep --config=configs/sweeps/state_tracking_s5.py --workdir=runs/s5
     rnngen sweep --config=configs/sweeps/state_tracking_ten_seeds.py --workdir=runs/ten_seeds
     rnngen sweep --config=configs/sweeps/state_tracking_rates.py --workdir=runs/rates
+    rnngen sweep --config=configs/sweeps/state_tracking_longer.py --workdir=runs/longer
     rnngen export runs/states experiments/state_tracking
-    for part in groups s5 ten_seeds rates; do rnngen export runs/$part experiments/state_tracking/$part; done
+    for part in groups s5 ten_seeds rates longer; do rnngen export runs/$part experiments/state_tracking/$part; done
     python experiments/state_tracking.py
 
 What was found stands in README.md beside the records.

@@ -23,11 +23,13 @@ def get_config():
     return config
 
 
-def get_sweep():
+def trials(cells, rates):
+    """The trials of some cells, by label, at some rates."""
     task = {"cycle navigation": component("cycle_navigation", **SIZE)}
     return product(
-        axis("task", task),
-        axis("cell", cells()),
-        axis("optim.learning_rate", RATES),
-        axis("seed", range(SEEDS)),
+        axis("task", task), axis("cell", cells), axis("optim.learning_rate", rates), axis("seed", range(SEEDS))
     )
+
+
+def get_sweep():
+    return trials(cells(), RATES)
