@@ -1,4 +1,4 @@
-"""Is it the rate that the last per cent of MQAR wants? The matrix states of `recall.py` in a block, with one that falls.
+"""Is it the rate that the last per cent of MQAR wants? Matrix states of `recall.py` in a block, with one that falls.
 
 Along half a cosine from 3e-3 to 0, in twice the updates of `recall.py`, where `recall_longer.py` has five times as many
 at a rate that stays. Settings were fixed after both and before any result of these was seen.
