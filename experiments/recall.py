@@ -4,8 +4,9 @@
     rnngen sweep --config=configs/sweeps/recall_copying.py --workdir=runs/copying
     rnngen sweep --config=configs/sweeps/recall_control.py --workdir=runs/control
     rnngen sweep --config=configs/sweeps/recall_longer.py --workdir=runs/longer
+    rnngen sweep --config=configs/sweeps/recall_falling.py --workdir=runs/falling
     rnngen export runs/recall experiments/recall
-    for part in copying control longer; do rnngen export runs/$part experiments/recall/$part; done
+    for part in copying control longer falling; do rnngen export runs/$part experiments/recall/$part; done
     python experiments/recall.py
 
 What was found stands in README.md beside the records.
