@@ -67,7 +67,7 @@ def small(cell, task, **more):
     return resolve(config).to_dict()
 
 
-# Made when one is drawn: all of them take longer than all that is drawn.
+# Each is made when it is drawn, as most never are.
 BASES = [
     functools.partial(small, cell, task)
     for cell, task in itertools.product(CELLS, sorted(set(TASKS) - READING | {"text"}))
