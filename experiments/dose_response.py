@@ -112,8 +112,9 @@ def _lag(sweep: Sweep, task: str) -> float:
     options = {name: results.get(f"config.task.kwargs.{name}") for name in ("length", "vocabulary", "count")}
     known = {name: int(value) for name, value in options.items() if pd.notna(value)}
     of = TASKS[results["config.task.name"]](**known, eval_size=500)
-    assert of.needs is not None
-    needs = jax.jit(lambda key: of.needs(of.data.sample("valid", key, 0, 500)))(jax.random.key(0))
+    needs_of = of.needs
+    assert needs_of is not None
+    needs = jax.jit(lambda key: needs_of(of.data.sample("valid", key, 0, 500)))(jax.random.key(0))
     return float(np.median(np.max(np.asarray(needs.reads - needs.sources), axis=0)))
 
 
